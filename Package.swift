@@ -1,0 +1,115 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The map of the house. Targets stand in dependency order: an arrow only points up this file.
+// `MARTLET_STRICT=1` turns warnings into errors (continuous integration does).
+let strict: [SwiftSetting] =
+    Context.environment["MARTLET_STRICT"] == "1" ? [.treatAllWarnings(as: .error)] : []
+
+/// A Swift target of the product.
+func room(_ name: String, path: String? = nil, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, path: path ?? "Sources/\(name)", swiftSettings: strict)
+}
+
+/// A command that people run.
+func command(_ name: String, path: String? = nil, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: path ?? "Sources/\(name)", swiftSettings: strict)
+}
+
+/// The tests of a room, in a folder of the same name.
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: strict)
+}
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+
+let package = Package(
+    name: "martlet",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "martlet", targets: ["martlet"]),
+        .executable(name: "martlet-bench", targets: ["martlet-bench"]),
+        .library(name: "MartletClient", targets: ["MartletClient"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        // C: our SIMD kernels, the generated messages, and doors to system libraries (module maps only).
+        .target(name: "CKernels", path: "Sources/CKernels"),
+        .systemLibrary(
+            name: "CProtobufC", path: "Sources/CProtobufC", pkgConfig: "libprotobuf-c",
+            providers: [.apt(["libprotobuf-c-dev"])]),
+        .systemLibrary(
+            name: "CJemalloc", path: "Sources/CJemalloc", pkgConfig: "jemalloc", providers: [.apt(["libjemalloc-dev"])]),
+        .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CWireMessages", dependencies: ["CProtobufC"], path: "Sources/CWireMessages"),
+
+        // L0: the words. Value types only.
+        room("Vocabulary", []),
+
+        // L1: vectors and kernels; the bytes of a model; metrics; frames and messages.
+        room("VectorMath", ["CKernels"]),
+        room("Artifacts", [crypto]),
+        room("Telemetry", ["CJemalloc"]),
+        room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
+
+        // L2: indexes, factor models, the catalogue of users and items; the client library.
+        room("NearestNeighbors", ["VectorMath", "Artifacts"]),
+        room("FactorModels", ["VectorMath", "Artifacts"]),
+        room("Catalog", ["Vocabulary", "Artifacts"]),
+        room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
+
+        // L3: sources and their fusion: what the node serves and what training tunes.
+        room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
+
+        // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
+        room("Serving", ["Vocabulary", "Retrieval", "Catalog", "Artifacts", "Telemetry", logging]),
+        room(
+            "Training",
+            ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval", "CZlib"]
+        ),
+
+        // L5: listener, HTTP endpoint, configuration, composition.
+        room(
+            "MartletServer",
+            [
+                "Vocabulary", "Wire", "Serving", "Telemetry", nioCore, nioPosix, nioHTTP1, logging, lifecycle, unixSignals,
+                yams,
+            ]),
+
+        // L6: the commands. Argument parsing only.
+        command(
+            "martlet",
+            ["MartletServer", "Training", "Retrieval", "MartletClient", "Catalog", "Artifacts", "Vocabulary", logging, arguments]
+        ),
+        command(
+            "martlet-bench", path: "Bench/LoadGenerator",
+            ["Wire", "MartletClient", "Vocabulary", nioCore, nioPosix, histogram, arguments, logging]),
+        command(
+            "index-bench", path: "Bench/IndexBench",
+            ["NearestNeighbors", "VectorMath", "Artifacts", arguments]),
+
+        // Tests mirror Sources.
+        tests("VocabularyTests", ["Vocabulary"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,1 @@
+#include "martlet.pb-c.h"

@@ -1,0 +1,1 @@
+// FactorModels: first file arrives shortly.

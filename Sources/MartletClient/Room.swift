@@ -1,0 +1,1 @@
+// MartletClient: first file arrives shortly.

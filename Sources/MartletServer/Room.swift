@@ -1,0 +1,1 @@
+// MartletServer: first file arrives shortly.

@@ -1,0 +1,1 @@
+// NearestNeighbors: first file arrives shortly.

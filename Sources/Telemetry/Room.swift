@@ -1,0 +1,1 @@
+// Telemetry: first file arrives shortly.

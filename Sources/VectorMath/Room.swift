@@ -1,0 +1,1 @@
+// VectorMath: first file arrives shortly.

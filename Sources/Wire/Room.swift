@@ -1,0 +1,1 @@
+// Wire: first file arrives shortly.
