@@ -85,21 +85,28 @@ let package = Package(
         room("Serving", ["Vocabulary", "Retrieval", "Catalog", "Artifacts", "Telemetry", logging]),
         room(
             "Training",
-            ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval", "CZlib"]
+            [
+                "Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval",
+                "CZlib",
+            ]
         ),
 
         // L5: listener, HTTP endpoint, configuration, composition.
         room(
             "MartletServer",
             [
-                "Vocabulary", "Wire", "Serving", "Telemetry", nioCore, nioPosix, nioHTTP1, logging, lifecycle, unixSignals,
+                "Vocabulary", "Wire", "Serving", "Telemetry", nioCore, nioPosix, nioHTTP1, logging, lifecycle,
+                unixSignals,
                 yams,
             ]),
 
         // L6: the commands. Argument parsing only.
         command(
             "martlet",
-            ["MartletServer", "Training", "Retrieval", "MartletClient", "Catalog", "Artifacts", "Vocabulary", logging, arguments]
+            [
+                "MartletServer", "Training", "Retrieval", "MartletClient", "Catalog", "Artifacts", "Vocabulary",
+                logging, arguments,
+            ]
         ),
         command(
             "martlet-bench", path: "Bench/LoadGenerator",
