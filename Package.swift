@@ -69,7 +69,7 @@ let package = Package(
         // L1: vectors and kernels; the bytes of a model; metrics; frames and messages.
         room("VectorMath", ["CKernels"]),
         room("Artifacts", [crypto]),
-        room("Telemetry", ["CJemalloc"]),
+        room("Telemetry", ["Vocabulary", "CJemalloc"]),
         room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
 
         // L2: indexes, factor models, the catalogue of users and items; the client library.
@@ -116,7 +116,10 @@ let package = Package(
             ["NearestNeighbors", "VectorMath", "Artifacts", arguments]),
 
         // Tests mirror Sources.
+        room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
+        tests("TrainingTests", ["Training", "Vocabulary", "CZlib"]),
+        tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,125 @@
+/// Every metric of the node. A metric is born here; nothing else is ever exposed.
+package enum MetricCatalogue {
+    // Requests.
+    static let requests = Metric(
+        "martlet_requests_total", .counter, labels: ["method", "code"],
+        help: "Calls answered, by method and canonical status code.")
+    static let requestDuration = Metric(
+        "martlet_request_duration_seconds", .histogram, unit: .seconds, labels: ["scenario", "outcome"],
+        help: "Time from a slate request's arrival in the process to its encoded answer.")
+    static let stageDuration = Metric(
+        "martlet_stage_duration_seconds", .histogram, unit: .seconds, labels: ["stage"],
+        help: "Time spent in one stage of a request.")
+    static let rejected = Metric(
+        "martlet_rejected_total", .counter, labels: ["reason"],
+        help: "Calls turned away before any work was done for them.")
+    static let deadlineExceeded = Metric(
+        "martlet_deadline_exceeded_total", .counter, labels: ["stage"],
+        help: "Calls whose deadline passed, by the stage that noticed.")
+    static let cancelled = Metric(
+        "martlet_cancelled_total", .counter, help: "Calls that the client cancelled before they were answered.")
+    static let fallback = Metric(
+        "martlet_fallback_total", .counter, labels: ["fallback"],
+        help: "Slates served by a fallback because the user has no sources of its own.")
+    static let degraded = Metric(
+        "martlet_degraded_total", .counter, labels: ["reason"],
+        help: "Slates served with something left out, by what it was.")
+    static let candidates = Metric(
+        "martlet_retrieval_candidates_total", .counter, labels: ["source"],
+        help: "Candidates that a retrieval source found, before fusion and filters.")
+
+    // The result cache.
+    static let cacheRequests = Metric(
+        "martlet_cache_requests_total", .counter, labels: ["level", "result"],
+        help: "Look-ups in the result cache.")
+    static let cacheBytes = Metric(
+        "martlet_cache_bytes", .gauge, unit: .bytes, labels: ["level"], help: "Bytes held by the result cache.")
+    static let cacheEntries = Metric(
+        "martlet_cache_entries", .gauge, labels: ["level"], help: "Answers held by the result cache.")
+    static let cacheEvictions = Metric(
+        "martlet_cache_evictions_total", .counter, labels: ["level"],
+        help: "Answers dropped from the result cache to make room.")
+
+    // Shards.
+    static let shardQueueDepth = Metric(
+        "martlet_shard_queue_depth", .gauge, labels: ["shard"], help: "Requests that wait for their shard.")
+    static let shardUsers = Metric(
+        "martlet_shard_users", .gauge, labels: ["shard"], help: "Users of the current generation that a shard owns.")
+    static let shardAllocated = Metric(
+        "martlet_shard_allocated_bytes_total", .counter, unit: .bytes, labels: ["shard"],
+        help: "Bytes that a shard's thread has ever asked the allocator for.")
+
+    // Connections.
+    static let connections = Metric("martlet_connections", .gauge, help: "Open connections of the RPC port.")
+    static let connectionsTotal = Metric(
+        "martlet_connections_opened_total", .counter, help: "Connections that the RPC port has accepted.")
+    static let connectionsRefused = Metric(
+        "martlet_connections_refused_total", .counter, labels: ["reason"],
+        help: "Connections that the node refused or closed by itself.")
+    static let framesBad = Metric(
+        "martlet_frames_bad_total", .counter, labels: ["reason"], help: "Frames that could not be understood.")
+
+    // Generations.
+    static let ready = Metric(
+        "martlet_ready", .gauge, help: "1 while the node answers calls, 0 while it loads or drains.")
+    static let generation = Metric("martlet_generation", .gauge, help: "Number of the generation that serves; 0: none.")
+    static let modelInfo = Metric(
+        "martlet_model_info", .info, labels: ["model"], help: "Name and version of the bundle that serves.")
+    static let generationSwaps = Metric(
+        "martlet_generation_swaps_total", .counter, labels: ["result"], help: "Attempts to serve another bundle.")
+    static let generationLoad = Metric(
+        "martlet_generation_load_seconds", .gauge, unit: .seconds,
+        help: "How long the generation that serves took to load and verify.")
+
+    // Memory.
+    static let memory = Metric(
+        "martlet_memory_bytes", .gauge, unit: .bytes, labels: ["part"],
+        help: "Bytes that a part of the node holds, mapped files included.")
+    static let allocatorAllocated = Metric(
+        "martlet_allocator_allocated_bytes", .gauge, unit: .bytes, help: "Bytes that the program holds from jemalloc.")
+    static let allocatorActive = Metric(
+        "martlet_allocator_active_bytes", .gauge, unit: .bytes, help: "Bytes in pages with a live allocation.")
+    static let allocatorResident = Metric(
+        "martlet_allocator_resident_bytes", .gauge, unit: .bytes,
+        help: "Upper bound of the bytes that jemalloc keeps in physical memory.")
+    static let allocatorMapped = Metric(
+        "martlet_allocator_mapped_bytes", .gauge, unit: .bytes, help: "Bytes in extents that jemalloc has mapped.")
+    static let allocatorRetained = Metric(
+        "martlet_allocator_retained_bytes", .gauge, unit: .bytes,
+        help: "Bytes of address space that jemalloc keeps without memory behind them.")
+    static let allocatorMetadata = Metric(
+        "martlet_allocator_metadata_bytes", .gauge, unit: .bytes, help: "Bytes of jemalloc's own bookkeeping.")
+    static let allocatorAllocations = Metric(
+        "martlet_allocator_allocations_total", .counter,
+        help: "Allocations made in jemalloc's arenas; fills of thread caches count too.")
+
+    // The process, by the names that every Prometheus client uses.
+    static let processCPU = Metric(
+        "process_cpu_seconds_total", .counter, unit: .seconds, help: "User and system time spent.")
+    static let processResident = Metric(
+        "process_resident_memory_bytes", .gauge, unit: .bytes, help: "Resident memory, mapped files included.")
+    static let processVirtual = Metric(
+        "process_virtual_memory_bytes", .gauge, unit: .bytes, help: "Address space in use.")
+    static let processStart = Metric(
+        "process_start_time_seconds", .gauge, unit: .seconds, help: "Start of the process since the epoch.")
+    static let processDescriptors = Metric("process_open_fds", .gauge, help: "Open file descriptors.")
+    static let processDescriptorsMax = Metric("process_max_fds", .gauge, help: "Maximum of open file descriptors.")
+    static let processThreads = Metric("process_threads", .gauge, help: "Threads of the process.")
+    static let processMajorFaults = Metric(
+        "process_major_page_faults_total", .counter, help: "Page faults that had to wait for the disk.")
+
+    static let build = Metric(
+        "martlet_build_info", .info, labels: ["version", "swift", "architecture", "kernels", "configuration"],
+        help: "What this program was built from and for.")
+
+    /// The whole catalogue, in the order of a scrape.
+    package static let all: [Metric] = [
+        requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
+        cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
+        connections,
+        connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,
+        memory, allocatorAllocated, allocatorActive, allocatorResident, allocatorMapped, allocatorRetained,
+        allocatorMetadata, allocatorAllocations, processCPU, processResident, processVirtual, processStart,
+        processDescriptors, processDescriptorsMax, processThreads, processMajorFaults, build,
+    ]
+}

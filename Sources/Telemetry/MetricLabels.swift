@@ -1,0 +1,198 @@
+// The values that labels may take. Labels come from these enums or from configuration, never from a caller.
+
+/// The methods of the protocol, by their number on the wire.
+package enum CallMethod: UInt8, CaseIterable, Sendable {
+    /// A method number that the node does not know.
+    case unknown = 0
+    case recommend = 1
+    case recommendMany = 2
+    case similarItems = 3
+    case getItem = 4
+    case health = 5
+    case listModels = 6
+    case loadModel = 7
+
+    package var label: String {
+        switch self {
+        case .unknown: "unknown"
+        case .recommend: "Recommend"
+        case .recommendMany: "RecommendMany"
+        case .similarItems: "SimilarItems"
+        case .getItem: "GetItem"
+        case .health: "Health"
+        case .listModels: "ListModels"
+        case .loadModel: "LoadModel"
+        }
+    }
+}
+
+/// How a request for a slate ended, as the person who waits sees it.
+package enum RequestOutcome: UInt8, CaseIterable, Sendable {
+    /// From the result cache.
+    case cached
+    /// Computed, whole.
+    case served
+    /// Computed, with a fallback or something left out.
+    case degraded
+    /// An error was answered.
+    case failed
+
+    package var label: String {
+        switch self {
+        case .cached: "cached"
+        case .served: "served"
+        case .degraded: "degraded"
+        case .failed: "failed"
+        }
+    }
+}
+
+/// The stages of a request, in their order.
+package enum RequestStage: UInt8, CaseIterable, Sendable {
+    case decode, admission, queue, cache, retrieve, fuse, filter, encode
+
+    package var label: String {
+        switch self {
+        case .decode: "decode"
+        case .admission: "admission"
+        case .queue: "queue"
+        case .cache: "cache"
+        case .retrieve: "retrieve"
+        case .fuse: "fuse"
+        case .filter: "filter"
+        case .encode: "encode"
+        }
+    }
+}
+
+package enum CacheLevel: UInt8, CaseIterable, Sendable {
+    case l1
+
+    package var label: String { "l1" }
+}
+
+package enum CacheResult: UInt8, CaseIterable, Sendable {
+    case hit, miss
+    /// Found, but older than its time to live.
+    case expired
+    /// The call asked not to be served from the cache, or could not be.
+    case bypass
+
+    package var label: String {
+        switch self {
+        case .hit: "hit"
+        case .miss: "miss"
+        case .expired: "expired"
+        case .bypass: "bypass"
+        }
+    }
+}
+
+/// Which chain link served a user that has no sources of its own.
+package enum FallbackReason: UInt8, CaseIterable, Sendable {
+    case noHistory, unknownUser
+
+    package var label: String {
+        switch self {
+        case .noHistory: "no_history"
+        case .unknownUser: "unknown_user"
+        }
+    }
+}
+
+/// What was left out of an answer that was given all the same.
+package enum DegradedReason: UInt8, CaseIterable, Sendable {
+    case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate
+
+    package var label: String {
+        switch self {
+        case .sourceUnavailable: "source_unavailable"
+        case .deadlineTruncated: "deadline_truncated"
+        case .cursorRestarted: "cursor_restarted"
+        case .shortSlate: "short_slate"
+        }
+    }
+}
+
+/// Why a call was turned away before any work was done for it.
+package enum RejectionReason: UInt8, CaseIterable, Sendable {
+    case queueFull, callsInFlight, notReady, draining, invalid, methodUnknown
+
+    package var label: String {
+        switch self {
+        case .queueFull: "queue_full"
+        case .callsInFlight: "calls_in_flight"
+        case .notReady: "not_ready"
+        case .draining: "draining"
+        case .invalid: "invalid"
+        case .methodUnknown: "method_unknown"
+        }
+    }
+}
+
+/// Why a connection was refused or closed by the node.
+package enum ConnectionRefusal: UInt8, CaseIterable, Sendable {
+    case connectionLimit, handshakeTimeout, idleTimeout, slowReader, protocolError
+
+    package var label: String {
+        switch self {
+        case .connectionLimit: "connection_limit"
+        case .handshakeTimeout: "handshake_timeout"
+        case .idleTimeout: "idle_timeout"
+        case .slowReader: "slow_reader"
+        case .protocolError: "protocol_error"
+        }
+    }
+}
+
+/// What was wrong with a frame.
+package enum FrameFault: UInt8, CaseIterable, Sendable {
+    case tooLarge, malformedHeader, version, kind, body, beforeHello
+
+    package var label: String {
+        switch self {
+        case .tooLarge: "too_large"
+        case .malformedHeader: "malformed_header"
+        case .version: "version"
+        case .kind: "kind"
+        case .body: "body"
+        case .beforeHello: "before_hello"
+        }
+    }
+}
+
+/// How an attempt to serve another bundle ended.
+package enum SwapResult: UInt8, CaseIterable, Sendable {
+    /// The new generation serves.
+    case swapped
+    /// The bundle was not sound, or not under the models root; the old generation serves on.
+    case refused
+    /// Something else went wrong; the old generation serves on.
+    case failed
+
+    package var label: String {
+        switch self {
+        case .swapped: "swapped"
+        case .refused: "refused"
+        case .failed: "failed"
+        }
+    }
+}
+
+/// What the node's memory is spent on, as far as the node counts it itself.
+package enum MemoryPart: UInt8, CaseIterable, Sendable {
+    case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, resultCache, connections
+
+    package var label: String {
+        switch self {
+        case .userFactors: "user_factors"
+        case .itemFactors: "item_factors"
+        case .index: "index"
+        case .itemNeighbors: "item_neighbors"
+        case .userDirectory: "user_directory"
+        case .itemCatalogue: "item_catalogue"
+        case .resultCache: "result_cache"
+        case .connections: "connections"
+        }
+    }
+}

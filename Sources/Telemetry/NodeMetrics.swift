@@ -1,0 +1,104 @@
+import Synchronization
+
+/// What the node counts beside its shards: few events, any thread.
+package final class NodeMetrics: Sendable {
+    package let shards: [ShardMetrics]
+    package let build: BuildInfo
+
+    private let connectionsRefused = Atomic<UInt64>(0)
+    private let ready = Atomic<Bool>(false)
+    private let generation = Atomic<UInt64>(0)
+    private let generationLoadNanoseconds = Atomic<UInt64>(0)
+    private let model = Mutex<String?>(nil)
+    private let swaps = Mutex([UInt64](repeating: 0, count: SwapResult.allCases.count))
+    private let memory = Mutex([UInt64](repeating: 0, count: MemoryPart.allCases.count))
+
+    package init(shards: [ShardMetrics], build: BuildInfo) {
+        self.shards = shards
+        self.build = build
+    }
+
+    package func setReady(_ isReady: Bool) { ready.store(isReady, ordering: .relaxed) }
+
+    /// A generation serves from now on.
+    package func setGeneration(_ number: UInt64, model name: String, loadNanoseconds: UInt64) {
+        generation.store(number, ordering: .relaxed)
+        generationLoadNanoseconds.store(loadNanoseconds, ordering: .relaxed)
+        model.withLock { $0 = name }
+    }
+
+    package func countSwap(_ result: SwapResult) { swaps.withLock { $0[Int(result.rawValue)] += 1 } }
+
+    package func setMemory(_ part: MemoryPart, bytes: Int) {
+        memory.withLock { $0[Int(part.rawValue)] = UInt64(clamping: bytes) }
+    }
+
+    /// A connection was turned away by the acceptor, before any shard saw it.
+    package func countConnectionRefusedAtAccept() { connectionsRefused.wrappingAdd(1, ordering: .relaxed) }
+
+    /// What the scrape and the status page show of this type.
+    struct Reading {
+        var ready: Bool
+        var generation: UInt64
+        var generationLoadSeconds: Double
+        var model: String?
+        var swaps: [UInt64]
+        var memory: [UInt64]
+        var refusedAtAccept: UInt64
+    }
+
+    var reading: Reading {
+        Reading(
+            ready: ready.load(ordering: .relaxed), generation: generation.load(ordering: .relaxed),
+            generationLoadSeconds: Double(generationLoadNanoseconds.load(ordering: .relaxed)) / 1e9,
+            model: model.withLock { $0 }, swaps: swaps.withLock { $0 }, memory: memory.withLock { $0 },
+            refusedAtAccept: connectionsRefused.load(ordering: .relaxed))
+    }
+
+    /// Bytes of each part, for the status page.
+    package var memoryByPart: [(part: MemoryPart, bytes: UInt64)] {
+        let bytes = memory.withLock { $0 }
+        return MemoryPart.allCases.map { ($0, bytes[Int($0.rawValue)]) }
+    }
+}
+
+/// What the program was built from and for.
+package struct BuildInfo: Sendable, Equatable {
+    /// The version of the product.
+    package static let version = "0.1.0"
+
+    /// The instruction set of the vector kernels, as chosen at start.
+    package var kernels: String
+
+    package init(kernels: String) { self.kernels = kernels }
+
+    package var swift: String {
+        #if swift(>=6.4)
+            "6.4 or later"
+        #elseif swift(>=6.3)
+            "6.3"
+        #elseif swift(>=6.2)
+            "6.2"
+        #else
+            "6.1"
+        #endif
+    }
+
+    package var architecture: String {
+        #if arch(x86_64)
+            "x86_64"
+        #elseif arch(arm64)
+            "aarch64"
+        #else
+            "other"
+        #endif
+    }
+
+    package var configuration: String {
+        #if DEBUG
+            "debug"
+        #else
+            "release"
+        #endif
+    }
+}

@@ -1,1 +1,0 @@
-// Telemetry: first file arrives shortly.

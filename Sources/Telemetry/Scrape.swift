@@ -1,0 +1,176 @@
+import Vocabulary
+
+extension NodeMetrics {
+    /// Everything the node knows about itself, as a scraper reads it. Takes well under a millisecond; any thread.
+    package func scrape(_ format: ExpositionFormat) -> [UInt8] {
+        var writer = ExpositionWriter(format)
+        let reading = reading
+        writeRequests(to: &writer)
+        writeCacheAndShards(to: &writer)
+        writeConnections(to: &writer, reading)
+        writeGeneration(to: &writer, reading)
+        writeMemory(to: &writer, reading)
+        writeProcess(to: &writer)
+        writer.begin(MetricCatalogue.build)
+        writer.sample(
+            [BuildInfo.version, build.swift, build.architecture, build.kernels, build.configuration], 1 as UInt64)
+        return writer.finished()
+    }
+
+    private typealias Layout = ShardMetrics.Layout
+
+    /// The sum of a cell over the shards, by its place in the fixed part of the layout.
+    private func sum(_ cell: (ShardMetrics) -> Int) -> UInt64 {
+        shards.reduce(0) { $0 &+ $1.cells.read(cell($1)) }
+    }
+
+    private func small(_ cell: Int) -> UInt64 { sum { $0.smallAt + cell } }
+
+    private func writeRequests(to writer: inout ExpositionWriter) {
+        writer.begin(MetricCatalogue.requests)
+        for method in CallMethod.allCases {
+            for code in StatusCode.allCases {
+                let count = sum { _ in Int(method.rawValue) * Layout.codes + Int(code.rawValue) }
+                // Every method shows its successes from the start; the many pairs that never happen stay out.
+                if count > 0 || (code == .ok && method != .unknown) {
+                    writer.sample([method.label, code.name], count)
+                }
+            }
+        }
+        writer.begin(MetricCatalogue.requestDuration)
+        for (index, scenario) in (shards.first?.scenarios ?? []).enumerated() {
+            for outcome in RequestOutcome.allCases {
+                let histogram = index * Layout.outcomes + Int(outcome.rawValue)
+                write(
+                    histogramAt: { _ in Layout.requestCells + histogram * Layout.histogram },
+                    [scenario, outcome.label], to: &writer)
+            }
+        }
+        writer.begin(MetricCatalogue.stageDuration)
+        for stage in RequestStage.allCases {
+            write(histogramAt: { $0.stagesAt + Int(stage.rawValue) * Layout.histogram }, [stage.label], to: &writer)
+        }
+        writer.begin(MetricCatalogue.rejected)
+        for reason in RejectionReason.allCases {
+            writer.sample([reason.label], small(Layout.rejected + Int(reason.rawValue)))
+        }
+        writer.begin(MetricCatalogue.deadlineExceeded)
+        for stage in RequestStage.allCases {
+            writer.sample([stage.label], small(Layout.deadline + Int(stage.rawValue)))
+        }
+        writer.begin(MetricCatalogue.cancelled)
+        writer.sample([], small(Layout.cancelled))
+        writer.begin(MetricCatalogue.fallback)
+        for reason in FallbackReason.allCases {
+            writer.sample([reason.label], small(Layout.fallback + Int(reason.rawValue)))
+        }
+        writer.begin(MetricCatalogue.degraded)
+        for reason in DegradedReason.allCases {
+            writer.sample([reason.label], small(Layout.degraded + Int(reason.rawValue)))
+        }
+        writer.begin(MetricCatalogue.candidates)
+        for (index, source) in RetrievalSource.allCases.enumerated() {
+            writer.sample([source.rawValue], small(Layout.candidates + index))
+        }
+    }
+
+    private func write(
+        histogramAt place: (ShardMetrics) -> Int, _ labels: [String], to writer: inout ExpositionWriter
+    ) {
+        let counts = (0..<DurationBuckets.count).map { bucket in sum { place($0) + bucket } }
+        let nanoseconds = sum { place($0) + DurationBuckets.count }
+        writer.histogram(labels, counts: counts, bounds: Self.bounds, sum: Double(nanoseconds) / 1e9)
+    }
+
+    /// The same text in both formats, so that a scraper that changes its mind keeps its series.
+    private static let bounds = DurationBuckets.boundsNanoseconds.map { "\(Double($0) / 1e9)" }
+
+    private func writeCacheAndShards(to writer: inout ExpositionWriter) {
+        writer.begin(MetricCatalogue.cacheRequests)
+        for result in CacheResult.allCases {
+            writer.sample([CacheLevel.l1.label, result.label], small(Layout.cache + Int(result.rawValue)))
+        }
+        writer.begin(MetricCatalogue.cacheBytes)
+        writer.sample([CacheLevel.l1.label], small(Layout.cacheBytes))
+        writer.begin(MetricCatalogue.cacheEntries)
+        writer.sample([CacheLevel.l1.label], small(Layout.cacheEntries))
+        writer.begin(MetricCatalogue.cacheEvictions)
+        writer.sample([CacheLevel.l1.label], small(Layout.evictions))
+        for (metric, cell) in [
+            (MetricCatalogue.shardQueueDepth, Layout.queueDepth), (MetricCatalogue.shardUsers, Layout.users),
+            (MetricCatalogue.shardAllocated, Layout.allocated),
+        ] {
+            writer.begin(metric)
+            for shard in shards { writer.sample([String(shard.shard)], shard.cells.read(shard.smallAt + cell)) }
+        }
+    }
+
+    private func writeConnections(to writer: inout ExpositionWriter, _ reading: Reading) {
+        // Closed is read first: a connection that comes and goes between the two reads must not show as a negative.
+        let closed = small(Layout.closed)
+        let opened = small(Layout.opened)
+        writer.begin(MetricCatalogue.connections)
+        writer.sample([], opened >= closed ? opened - closed : 0)
+        writer.begin(MetricCatalogue.connectionsTotal)
+        writer.sample([], opened)
+        writer.begin(MetricCatalogue.connectionsRefused)
+        for reason in ConnectionRefusal.allCases {
+            let atAccept = reason == .connectionLimit ? reading.refusedAtAccept : 0
+            writer.sample([reason.label], small(Layout.refused + Int(reason.rawValue)) + atAccept)
+        }
+        writer.begin(MetricCatalogue.framesBad)
+        for fault in FrameFault.allCases {
+            writer.sample([fault.label], small(Layout.frames + Int(fault.rawValue)))
+        }
+    }
+
+    private func writeGeneration(to writer: inout ExpositionWriter, _ reading: Reading) {
+        writer.begin(MetricCatalogue.ready)
+        writer.sample([], reading.ready ? 1 as UInt64 : 0)
+        writer.begin(MetricCatalogue.generation)
+        writer.sample([], reading.generation)
+        writer.begin(MetricCatalogue.modelInfo)
+        if let model = reading.model { writer.sample([model], 1 as UInt64) }
+        writer.begin(MetricCatalogue.generationSwaps)
+        for result in SwapResult.allCases { writer.sample([result.label], reading.swaps[Int(result.rawValue)]) }
+        writer.begin(MetricCatalogue.generationLoad)
+        writer.sample([], reading.generationLoadSeconds)
+    }
+
+    private func writeMemory(to writer: inout ExpositionWriter, _ reading: Reading) {
+        writer.begin(MetricCatalogue.memory)
+        for part in MemoryPart.allCases { writer.sample([part.label], reading.memory[Int(part.rawValue)]) }
+        let allocator = Allocator.statistics() ?? AllocatorStatistics()
+        for (metric, value) in [
+            (MetricCatalogue.allocatorAllocated, allocator.allocatedBytes),
+            (MetricCatalogue.allocatorActive, allocator.activeBytes),
+            (MetricCatalogue.allocatorResident, allocator.residentBytes),
+            (MetricCatalogue.allocatorMapped, allocator.mappedBytes),
+            (MetricCatalogue.allocatorRetained, allocator.retainedBytes),
+            (MetricCatalogue.allocatorMetadata, allocator.metadataBytes),
+            (MetricCatalogue.allocatorAllocations, allocator.allocations),
+        ] {
+            writer.begin(metric)
+            writer.sample([], value)
+        }
+    }
+
+    private func writeProcess(to writer: inout ExpositionWriter) {
+        let process = ProcessStatistics.read()
+        writer.begin(MetricCatalogue.processCPU)
+        writer.sample([], process.cpuSeconds)
+        writer.begin(MetricCatalogue.processStart)
+        writer.sample([], process.startSeconds)
+        for (metric, value) in [
+            (MetricCatalogue.processResident, process.residentBytes),
+            (MetricCatalogue.processVirtual, process.virtualBytes),
+            (MetricCatalogue.processDescriptors, process.openDescriptors),
+            (MetricCatalogue.processDescriptorsMax, process.openDescriptorsMax),
+            (MetricCatalogue.processThreads, process.threads),
+            (MetricCatalogue.processMajorFaults, process.majorFaults),
+        ] {
+            writer.begin(metric)
+            writer.sample([], value)
+        }
+    }
+}
