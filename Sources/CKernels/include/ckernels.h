@@ -1,3 +1,78 @@
 #ifndef CKERNELS_H
 #define CKERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The SIMD kernels of the node. One file per instruction set, chosen once at load.
+ *
+ * Every kernel takes a batch of rows: a call costs more than one dot product. Rows are row-major Float32 (or IEEE
+ * half) with a stride in elements. Higher is better everywhere: `l2` kernels return the NEGATED squared distance.
+ * Equal rows get equal scores, bit for bit, wherever they stand in a batch (one accumulator order per instruction
+ * set), so that ties can be broken by row.
+ */
+
+enum { CK_SCALAR = 0, CK_AVX2 = 1, CK_AVX512 = 2, CK_NEON = 3 };
+
+/// The instruction set in use: 0 scalar, 1 AVX2 + FMA + F16C, 2 AVX-512 (F, BW, DQ, VL, VNNI), 3 NEON.
+/// The environment variable MARTLET_ISA (scalar, avx2, avx512, neon) lowers it, for tests and comparisons.
+int ck_isa(void);
+/// "scalar", "avx2", "avx512" or "neon".
+const char *ck_isa_name(int isa);
+
+/// The distance kernels of one instruction set.
+typedef struct ck_distance {
+    /// out[i] = dot(query, row i), for n contiguous rows.
+    void (*dot_rows)(const float *query, const float *rows, size_t stride, size_t n, size_t d, float *out);
+    /// out[i] = -|query - row i|^2, for n contiguous rows.
+    void (*l2_rows)(const float *query, const float *rows, size_t stride, size_t n, size_t d, float *out);
+    /// out[i] = dot(query, row ids[i]); rows ahead are prefetched.
+    void (*dot_gather)(const float *query, const float *base, size_t stride, const uint32_t *ids, size_t n, size_t d,
+                       float *out);
+    /// out[i] = -|query - row ids[i]|^2; rows ahead are prefetched.
+    void (*l2_gather)(const float *query, const float *base, size_t stride, const uint32_t *ids, size_t n, size_t d,
+                      float *out);
+    /// Writes row numbers (first + i) and scores of those contiguous rows whose score is not below `threshold` (so
+    /// a NaN passes), in ascending order, and returns how many. `row_scale`, if given, multiplies the score of row i.
+    /// hit_rows and hit_scores need room for n + 16.
+    size_t (*dot_scan)(const float *query, const float *rows, size_t stride, size_t n, size_t d, const float *row_scale,
+                       float threshold, uint32_t first, uint32_t *hit_rows, float *hit_scores);
+    /// The same for the negated squared distance (never scaled).
+    size_t (*l2_scan)(const float *query, const float *rows, size_t stride, size_t n, size_t d, float threshold,
+                      uint32_t first, uint32_t *hit_rows, float *hit_scores);
+    /// dot_rows against IEEE half rows.
+    void (*dot_rows_f16)(const float *query, const uint16_t *rows, size_t stride, size_t n, size_t d, float *out);
+    /// dot_gather against IEEE half rows.
+    void (*dot_gather_f16)(const float *query, const uint16_t *base, size_t stride, const uint32_t *ids, size_t n,
+                           size_t d, float *out);
+    /// IEEE half to float.
+    void (*f16_to_f32)(const uint16_t *source, size_t n, float *out);
+    /// Float to IEEE half, round to nearest even, overflow to infinity.
+    void (*f32_to_f16)(const float *source, size_t n, uint16_t *out);
+    /// y += a * x.
+    void (*axpy)(float a, const float *x, size_t n, float *y);
+    /// 1 when none of the values is infinite or NaN.
+    int (*all_finite)(const float *x, size_t n);
+} ck_distance;
+
+/// The kernels of `isa`, or NULL where this machine or build cannot run them.
+const ck_distance *ck_distance_of(int isa);
+/// Set once before main.
+extern const ck_distance *ck_active_distance;
+/// The kernels in use, never NULL.
+static inline const ck_distance *ck_active(void) { return ck_active_distance; }
+
+/// Asks for the cache line at `address`.
+static inline void ck_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
+/// A one-byte spin lock; the byte starts as 0. For critical sections of nanoseconds only.
+static inline void ck_spin_lock(uint8_t *lock) {
+    while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
+        while (__atomic_load_n(lock, __ATOMIC_RELAXED)) {
+#if defined(__x86_64__)
+            __builtin_ia32_pause();
+#endif
+        }
+}
+static inline void ck_spin_unlock(uint8_t *lock) { __atomic_store_n(lock, 0, __ATOMIC_RELEASE); }
+
 #endif

@@ -1,0 +1,109 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// A sealed row-major Float32 matrix, one row per user or item.
+///
+/// ```
+///  row 0   | c0 c1 ... c(n-1) | 0 0 |   stride floats; owned rows start on 64-byte lines, the padding is zero
+///  row 1   | c0 c1 ... c(n-1) | 0 0 |
+/// ```
+/// Owned memory of 4 MiB and more asks for huge pages, which is what makes random rows cheap to reach. A borrowed matrix
+/// reads memory of `owner` (a mapped file) as it lies there, padding or not.
+///
+/// `@unchecked Sendable`: nothing is written after `init`.
+package final class FactorMatrix: @unchecked Sendable {
+    /// Rows.
+    package let rowCount: Int
+    /// Floats of a row that count.
+    package let columnCount: Int
+    /// Floats from one row to the next, at least `columnCount`.
+    package let stride: Int
+    /// The first row; never nil, readable for `rowCount * stride` floats (the last row of a borrowed one: `columnCount`).
+    package let base: UnsafePointer<Float>
+
+    private let owner: (any AnyObject & Sendable)?
+    private let owned: UnsafeMutableRawPointer?
+
+    /// Rows are padded to a multiple of this many floats (64 bytes).
+    package static let rowAlignment = 16
+
+    /// Makes an owned matrix; `fill` writes each row's `columnCount` floats (handed over as zeros), in row order.
+    package init(
+        rowCount: Int, columnCount: Int, fill: (_ row: Int, UnsafeMutableBufferPointer<Float>) -> Void
+    ) {
+        precondition(rowCount >= 0 && columnCount >= 1, "a matrix of \(rowCount) x \(columnCount)")
+        let stride = (columnCount + Self.rowAlignment - 1) / Self.rowAlignment * Self.rowAlignment
+        let memory = AlignedMemory.allocate(byteCount: max(rowCount, 1) * stride * 4)
+        let floats = memory.bindMemory(to: Float.self, capacity: max(rowCount, 1) * stride)
+        floats.update(repeating: 0, count: max(rowCount, 1) * stride)
+        for row in 0..<rowCount {
+            fill(row, UnsafeMutableBufferPointer(start: floats + row * stride, count: columnCount))
+        }
+        self.rowCount = rowCount
+        self.columnCount = columnCount
+        self.stride = stride
+        self.base = UnsafePointer(floats)
+        self.owned = memory
+        self.owner = nil
+    }
+
+    /// Reads rows that lie in memory kept alive by `owner`.
+    package init(
+        borrowing base: UnsafePointer<Float>, rowCount: Int, columnCount: Int, stride: Int,
+        owner: any AnyObject & Sendable
+    ) {
+        precondition(
+            rowCount >= 0 && columnCount >= 1 && stride >= columnCount,
+            "a matrix of \(rowCount) x \(columnCount) with stride \(stride)")
+        self.rowCount = rowCount
+        self.columnCount = columnCount
+        self.stride = stride
+        self.base = base
+        self.owned = nil
+        self.owner = owner
+    }
+
+    deinit {
+        owned?.deallocate()
+    }
+
+    /// The floats of row `r`; valid while the matrix lives.
+    @inlinable
+    package func row(_ r: Int) -> UnsafeBufferPointer<Float> {
+        precondition(r >= 0 && r < rowCount, "row \(r) is not in 0..<\(rowCount)")
+        return UnsafeBufferPointer(start: base + r * stride, count: columnCount)
+    }
+
+    /// The same values in owned, padded, huge-page memory; itself when it is owned already.
+    package func copiedToOwnMemory() -> FactorMatrix {
+        if owned != nil { return self }
+        return FactorMatrix(rowCount: rowCount, columnCount: columnCount) { row, target in
+            target.baseAddress?.update(from: base + row * stride, count: columnCount)
+        }
+    }
+
+    /// Whether no value is NaN or infinite.
+    package var isFinite: Bool {
+        (0..<rowCount).allSatisfy { Kernels.allFinite(row($0)) }
+    }
+}
+
+/// Large blocks for sealed storage: on cache lines, and on huge pages when big.
+package enum AlignedMemory {
+    /// Blocks of at least this size ask for huge pages.
+    package static let hugePageBytesMin = 4 << 20
+
+    /// Uninitialised memory; free it with `deallocate()`.
+    package static func allocate(byteCount: Int) -> UnsafeMutableRawPointer {
+        guard byteCount >= hugePageBytesMin else {
+            return .allocate(byteCount: max(byteCount, 64), alignment: 64)
+        }
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 2 << 20)
+        #if canImport(Glibc)
+            // Advice only: a kernel without huge pages serves small ones.
+            _ = madvise(memory, byteCount, MADV_HUGEPAGE)
+        #endif
+        return memory
+    }
+}

@@ -1,0 +1,97 @@
+import CKernels
+
+/// The one door to the SIMD kernels: batches of rows, scored by the best instruction set of the machine.
+///
+/// Nothing is checked here: callers hold a `FactorMatrix` and have checked rows and dimensions at their own door. Equal
+/// rows get equal scores, bit for bit. `l2` scores are negated squared distances, so that higher is better everywhere.
+package enum Kernels {
+    /// The instruction set in use: "scalar", "avx2", "avx512" or "neon".
+    package static var isa: String { String(cString: ck_isa_name(ck_isa())) }
+
+    /// Inner products of `query` with `count` contiguous rows.
+    @inlinable
+    package static func dot(
+        _ query: UnsafePointer<Float>, rows: UnsafePointer<Float>, stride: Int, count: Int, dimension: Int,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        ck_active().pointee.dot_rows(query, rows, stride, count, dimension, out)
+    }
+
+    /// Negated squared distances of `query` to `count` contiguous rows.
+    @inlinable
+    package static func l2(
+        _ query: UnsafePointer<Float>, rows: UnsafePointer<Float>, stride: Int, count: Int, dimension: Int,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        ck_active().pointee.l2_rows(query, rows, stride, count, dimension, out)
+    }
+
+    /// Inner products of `query` with the rows `ids` of the matrix at `base`; rows ahead are prefetched.
+    @inlinable
+    package static func dotMany(
+        _ query: UnsafePointer<Float>, base: UnsafePointer<Float>, stride: Int, ids: UnsafePointer<UInt32>, count: Int,
+        dimension: Int, into out: UnsafeMutablePointer<Float>
+    ) {
+        ck_active().pointee.dot_gather(query, base, stride, ids, count, dimension, out)
+    }
+
+    /// Negated squared distances of `query` to the rows `ids` of the matrix at `base`; rows ahead are prefetched.
+    @inlinable
+    package static func l2Many(
+        _ query: UnsafePointer<Float>, base: UnsafePointer<Float>, stride: Int, ids: UnsafePointer<UInt32>, count: Int,
+        dimension: Int, into out: UnsafeMutablePointer<Float>
+    ) {
+        ck_active().pointee.l2_gather(query, base, stride, ids, count, dimension, out)
+    }
+
+    /// Inner products of `query` with `count` contiguous IEEE half rows.
+    @inlinable
+    package static func dot(
+        _ query: UnsafePointer<Float>, halfRows: UnsafePointer<UInt16>, stride: Int, count: Int, dimension: Int,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        ck_active().pointee.dot_rows_f16(query, halfRows, stride, count, dimension, out)
+    }
+
+    /// Inner products of `query` with the IEEE half rows `ids` of the matrix at `base`.
+    @inlinable
+    package static func dotMany(
+        _ query: UnsafePointer<Float>, halfBase: UnsafePointer<UInt16>, stride: Int, ids: UnsafePointer<UInt32>,
+        count: Int, dimension: Int, into out: UnsafeMutablePointer<Float>
+    ) {
+        ck_active().pointee.dot_gather_f16(query, halfBase, stride, ids, count, dimension, out)
+    }
+
+    /// Inner product of two vectors. For a single pair only: a batch call costs little more.
+    @inlinable
+    package static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, dimension: Int) -> Float {
+        var score: Float = 0
+        ck_active().pointee.dot_rows(a, b, dimension, 1, dimension, &score)
+        return score
+    }
+
+    /// Widens `count` IEEE halves.
+    @inlinable
+    package static func widen(_ halves: UnsafePointer<UInt16>, count: Int, into out: UnsafeMutablePointer<Float>) {
+        ck_active().pointee.f16_to_f32(halves, count, out)
+    }
+
+    /// Narrows `count` floats to IEEE half: nearest even, overflow to infinity.
+    @inlinable
+    package static func narrow(_ values: UnsafePointer<Float>, count: Int, into out: UnsafeMutablePointer<UInt16>) {
+        ck_active().pointee.f32_to_f16(values, count, out)
+    }
+
+    /// `y += a * x`.
+    @inlinable
+    package static func axpy(_ a: Float, _ x: UnsafePointer<Float>, count: Int, onto y: UnsafeMutablePointer<Float>) {
+        ck_active().pointee.axpy(a, x, count, y)
+    }
+
+    /// Whether no value is NaN or infinite.
+    @inlinable
+    package static func allFinite(_ values: UnsafeBufferPointer<Float>) -> Bool {
+        guard let base = values.baseAddress else { return true }
+        return ck_active().pointee.all_finite(base, values.count) != 0
+    }
+}
