@@ -1,1 +1,0 @@
-// Artifacts: first file arrives shortly.
