@@ -118,6 +118,7 @@ let package = Package(
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
+        tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests("ArtifactsTests", ["Artifacts"]),
         tests("VectorMathTests", ["VectorMath", "CKernels"]),
         tests("TrainingTests", ["Training", "Vocabulary", "CZlib"]),

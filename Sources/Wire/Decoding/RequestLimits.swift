@@ -1,0 +1,30 @@
+/// The largest requests that a node takes. Protos/README.md states them; a request beyond one is INVALID_ARGUMENT.
+public enum RequestLimits {
+    /// Bytes of a user, item, tenant, scenario, source, tag or context key.
+    public static let idBytesMax = 255
+    /// Items asked for in one answer.
+    public static let kMax = 1000
+    /// Users in one RecommendMany.
+    public static let usersMax = 1024
+    /// Items in an exclude list.
+    public static let excludeItemsMax = 10_000
+    /// Tags in each list of a filter.
+    public static let tagsMax = 64
+    /// Entries of a context.
+    public static let contextEntriesMax = 64
+    /// Bytes of a context value.
+    public static let contextValueBytesMax = 1024
+    /// Bytes of a cursor.
+    public static let cursorBytesMax = 255
+    /// Bytes of a path to a bundle.
+    public static let pathBytesMax = 1024
+}
+
+/// What is wrong with a request. The caller's fault: INVALID_ARGUMENT, and sending it again does not help.
+package struct RequestFault: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Names the field, says what is wrong with it and what is allowed.
+    package let message: String
+
+    package init(_ message: String) { self.message = message }
+    package var description: String { message }
+}

@@ -1,0 +1,167 @@
+import CWireMessages
+
+/// Asks for one user's slate.
+public struct RecommendRequest: Sendable, Hashable {
+    /// "" is the default tenant.
+    public var tenant = ""
+    /// 1 to 255 bytes of UTF-8.
+    public var user: String
+    /// 0: the scenario's default.
+    public var k = 0
+    /// "" is the default scenario.
+    public var scenario = ""
+    /// Never shown in this answer; unknown IDs are ignored.
+    public var excludeItems: [String] = []
+    public var filter = AttributeFilter()
+    public var context: [ContextEntry] = []
+    /// Asks for reasons and stage timings; such answers are not cached.
+    public var explain = false
+    /// `nextCursor` of the page before.
+    public var cursor: [UInt8] = []
+    /// Asks for titles.
+    public var includeDetails = false
+
+    public init(user: String, k: Int = 0, scenario: String = "") {
+        self.user = user
+        self.k = k
+        self.scenario = scenario
+    }
+}
+
+extension RecommendRequest: MessageBody {
+    package func write<Sink: ProtoSink>(to sink: inout Sink) {
+        sink.field(1, tenant)
+        sink.field(2, user)
+        sink.field(3, UInt32(clamping: k))
+        sink.field(4, scenario)
+        sink.field(5, excludeItems)
+        sink.field(6, filter)
+        for entry in context { sink.message(7, entry) }
+        sink.field(8, explain)
+        sink.field(9, cursor)
+        sink.field(10, includeDetails)
+    }
+
+    package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
+        let view: RecommendRequestView
+        do throws(RequestFault) {
+            view = try RecommendRequestView(body, arena: arena)
+        } catch {
+            throw MessageFault(error.message)
+        }
+        self.init(user: String(decoding: view.user, as: UTF8.self), k: Int(view.k))
+        tenant = String(decoding: view.tenant, as: UTF8.self)
+        scenario = String(decoding: view.scenario, as: UTF8.self)
+        excludeItems = view.excludeItems.strings
+        filter = AttributeFilter(view.filter)
+        context = view.context.entries
+        explain = view.explain
+        cursor = Array(view.cursor)
+        includeDetails = view.includeDetails
+    }
+}
+
+extension AttributeFilter {
+    init(_ view: AttributeFilterView?) {
+        self.init()
+        guard let view else { return }
+        anyTag = view.anyTag.strings
+        allTags = view.allTags.strings
+        noTag = view.noTag.strings
+    }
+}
+
+extension ContextView {
+    /// Copies.
+    package var entries: [ContextEntry] {
+        map {
+            ContextEntry(key: String(decoding: $0.key, as: UTF8.self), value: String(decoding: $0.value, as: UTF8.self))
+        }
+    }
+}
+
+/// One user's slate.
+public struct RecommendReply: Sendable, Hashable {
+    /// Best first.
+    public var items: [String] = []
+    /// One for each item.
+    public var scores: [Float] = []
+    /// The node's number of the generation that answered.
+    public var generation: UInt64 = 0
+    /// "name@version" of its bundle.
+    public var model = ""
+    public var fallback = Fallback.none
+    public var degraded: Degradations = []
+    /// Asks for the next page; empty: there is none.
+    public var nextCursor: [UInt8] = []
+    /// One for each item, or none at all.
+    public var titles: [String] = []
+    /// One for each item, or none at all.
+    public var reasons: [String] = []
+    public var shares: [SourceShare] = []
+    public var timings: [StageTiming] = []
+    /// The experiment's arm.
+    public var arm = ""
+
+    public init() {}
+}
+
+extension RecommendReply: MessageBody {
+    package func write<Sink: ProtoSink>(to sink: inout Sink) {
+        sink.field(1, items)
+        scores.withUnsafeBufferPointer { sink.packed(2, $0) }
+        sink.field(3, generation)
+        sink.field(4, model)
+        sink.field(5, fallback.rawValue)
+        sink.field(6, degraded)
+        sink.field(7, nextCursor)
+        sink.field(8, titles)
+        sink.field(9, reasons)
+        for share in shares { sink.message(10, share) }
+        for timing in timings { sink.message(11, timing) }
+        sink.field(12, arm)
+    }
+
+    package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
+        guard let decoded = arena.unpack(martlet__v1__recommend_reply__unpack, body) else {
+            throw MessageFault("the body is not a RecommendReply")
+        }
+        let message = decoded.pointee
+        items = StringsView(message.items, message.n_items).strings
+        scores = Array(UnsafeBufferPointer(start: message.scores, count: message.n_scores))
+        try Columns.check("scores", scores.count, items.count)
+        generation = message.generation
+        model = message.model.text
+        fallback = Fallback(message.fallback)
+        degraded = Degradations(message.degraded, message.n_degraded)
+        nextCursor = Array(message.next_cursor.bytes)
+        titles = StringsView(message.titles, message.n_titles).strings
+        try Columns.check("titles", titles.count, titles.isEmpty ? 0 : items.count)
+        reasons = StringsView(message.reasons, message.n_reasons).strings
+        try Columns.check("reasons", reasons.count, reasons.isEmpty ? 0 : items.count)
+        shares = UnsafeBufferPointer(start: message.shares, count: message.n_shares).compactMap { share in
+            share.map { SourceShare($0.pointee) }
+        }
+        timings = UnsafeBufferPointer(start: message.timings, count: message.n_timings).compactMap { timing in
+            timing.map { StageTiming(stage: $0.pointee.stage.text, microseconds: $0.pointee.microseconds) }
+        }
+        arm = message.arm.text
+    }
+}
+
+extension SourceShare {
+    init(_ share: Martlet__V1__SourceShare) {
+        self.init(
+            item: Int(share.item), source: share.source.text, rank: Int(share.rank), score: share.score,
+            contribution: share.contribution)
+    }
+}
+
+/// Columns of one answer have one length.
+enum Columns {
+    static func check(_ name: StaticString, _ count: Int, _ expected: Int) throws(MessageFault) {
+        guard count == expected else {
+            throw MessageFault("the answer has \(count) \(name) where \(expected) belong")
+        }
+    }
+}

@@ -1,1 +1,0 @@
-// Wire: first file arrives shortly.

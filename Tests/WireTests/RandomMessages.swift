@@ -1,0 +1,177 @@
+import Vocabulary
+
+@testable import Wire
+
+/// A random message of each kind; `n` bounds its lists.
+extension SeededGenerator {
+    mutating func filter() -> AttributeFilter {
+        AttributeFilter(
+            anyTag: texts(Int.random(in: 0...3, using: &self), least: 1),
+            allTags: texts(Int.random(in: 0...3, using: &self), least: 1),
+            noTag: texts(Int.random(in: 0...3, using: &self), least: 1))
+    }
+
+    mutating func context() -> [ContextEntry] {
+        (0..<Int.random(in: 0...3, using: &self)).map { _ in ContextEntry(key: text(least: 1), value: text()) }
+    }
+
+    mutating func recommendRequest() -> RecommendRequest {
+        var request = RecommendRequest(user: text(least: 1), k: Int.random(in: 0...1000, using: &self))
+        request.tenant = text()
+        request.scenario = text()
+        request.excludeItems = texts(Int.random(in: 0...40, using: &self), least: 1)
+        request.filter = filter()
+        request.context = context()
+        request.explain = chance(2)
+        request.cursor = bytes(Int.random(in: 0...40, using: &self))
+        request.includeDetails = chance(2)
+        return request
+    }
+
+    mutating func recommendReply() -> RecommendReply {
+        var reply = RecommendReply()
+        let count = Int.random(in: 0...40, using: &self)
+        reply.items = texts(count)
+        reply.scores = floats(count)
+        reply.generation = integer(UInt64.self)
+        reply.model = text()
+        reply.fallback = Fallback.allCases.randomElement(using: &self) ?? .none
+        reply.degraded = Degradations(rawValue: integer(UInt32.self) & ~1)
+        reply.nextCursor = bytes(Int.random(in: 0...40, using: &self))
+        if chance(2) { reply.titles = texts(count) }
+        if chance(2) { reply.reasons = texts(count) }
+        reply.shares = (0..<Int.random(in: 0...5, using: &self)).map { _ in
+            SourceShare(
+                item: Int(integer(UInt32.self)), source: text(), rank: Int(integer(UInt32.self)),
+                score: Float.random(in: -1...1, using: &self), contribution: 0)
+        }
+        reply.timings = (0..<Int.random(in: 0...5, using: &self)).map { _ in
+            StageTiming(stage: text(), microseconds: integer(UInt32.self))
+        }
+        reply.arm = text()
+        return reply
+    }
+
+    mutating func recommendManyRequest() -> RecommendManyRequest {
+        var request = RecommendManyRequest(
+            users: texts(Int.random(in: 1...30, using: &self), least: 1), k: Int.random(in: 0...1000, using: &self))
+        request.tenant = text()
+        request.scenario = text()
+        request.excludeItems = texts(Int.random(in: 0...5, using: &self), least: 1)
+        request.filter = filter()
+        request.context = context()
+        return request
+    }
+
+    mutating func recommendManyReply() -> RecommendManyReply {
+        var reply = RecommendManyReply()
+        let users = Int.random(in: 0...20, using: &self)
+        reply.itemCounts = (0..<users).map { _ in UInt32.random(in: 0...9, using: &self) }
+        let count = reply.itemCounts.reduce(0) { $0 + Int($1) }
+        reply.items = texts(count)
+        reply.scores = floats(count)
+        reply.fallbacks = (0..<users).map { _ in Fallback.allCases.randomElement(using: &self) ?? .none }
+        reply.statuses = (0..<users).map { _ in StatusCode.allCases.randomElement(using: &self) ?? .ok }
+        reply.generation = integer(UInt64.self)
+        reply.model = text()
+        return reply
+    }
+
+    mutating func similarItemsRequest() -> SimilarItemsRequest {
+        var request = SimilarItemsRequest(
+            item: text(least: 1), k: Int.random(in: 0...1000, using: &self), source: text())
+        request.tenant = text()
+        request.excludeItems = texts(Int.random(in: 0...5, using: &self), least: 1)
+        request.filter = filter()
+        request.includeDetails = chance(2)
+        return request
+    }
+
+    mutating func similarItemsReply() -> SimilarItemsReply {
+        var reply = SimilarItemsReply()
+        let count = Int.random(in: 0...40, using: &self)
+        reply.items = texts(count)
+        reply.scores = floats(count)
+        reply.generation = integer(UInt64.self)
+        reply.model = text()
+        reply.source = text()
+        if chance(2) { reply.titles = texts(count) }
+        return reply
+    }
+
+    mutating func getItemRequest() -> GetItemRequest {
+        var request = GetItemRequest(item: text(least: 1))
+        request.tenant = text()
+        return request
+    }
+
+    mutating func getItemReply() -> GetItemReply {
+        var reply = GetItemReply()
+        reply.item = text()
+        reply.title = text()
+        reply.tags = texts(Int.random(in: 0...5, using: &self))
+        reply.interactions = integer(UInt64.self)
+        reply.popularityRank = integer(UInt32.self)
+        reply.generation = integer(UInt64.self)
+        reply.model = text()
+        return reply
+    }
+
+    mutating func healthReply() -> HealthReply {
+        var reply = HealthReply()
+        reply.state = HealthReply.State.allCases.randomElement(using: &self) ?? .unknown
+        reply.generation = integer(UInt64.self)
+        reply.model = text()
+        reply.shardCount = integer(UInt32.self)
+        reply.uptimeMilliseconds = integer(UInt64.self)
+        reply.softwareVersion = text()
+        reply.nodeName = text()
+        return reply
+    }
+
+    mutating func listModelsReply() -> ListModelsReply {
+        var reply = ListModelsReply()
+        reply.models = (0..<Int.random(in: 0...5, using: &self)).map { _ in
+            var model = ModelInfo()
+            model.path = text()
+            model.name = text()
+            model.version = text()
+            model.created = text()
+            model.users = integer(UInt64.self)
+            model.items = integer(UInt64.self)
+            model.interactions = integer(UInt64.self)
+            model.bytes = integer(UInt64.self)
+            model.serving = chance(2)
+            model.generation = integer(UInt64.self)
+            model.fault = text()
+            return model
+        }
+        return reply
+    }
+
+    mutating func loadModelReply() -> LoadModelReply {
+        var reply = LoadModelReply()
+        reply.generation = integer(UInt64.self)
+        reply.model = text()
+        reply.loadMilliseconds = integer(UInt64.self)
+        return reply
+    }
+
+    mutating func hello() -> Hello {
+        Hello(
+            protocolVersion: integer(UInt32.self), partitionMapVersion: integer(UInt32.self),
+            shard: chance(2) ? nil : Int.random(in: 0...100, using: &self), clientName: text(), token: text())
+    }
+
+    mutating func welcome() -> Welcome {
+        Welcome(
+            protocolVersion: integer(UInt32.self), partitionMapVersion: integer(UInt32.self),
+            shardCount: Int(integer(UInt32.self)), shard: Int(integer(UInt32.self)),
+            frameBytesMax: Int(integer(UInt32.self)), callsInFlightMax: Int(integer(UInt32.self)), nodeName: text(),
+            softwareVersion: text())
+    }
+
+    mutating func errorBody() -> ErrorBody {
+        ErrorBody(message: text(), retryIsSafe: chance(2), retryAfterMilliseconds: integer(UInt32.self))
+    }
+}
