@@ -8,9 +8,10 @@ import CWireMessages
 ///  |used......|free.........|      |used...............|  |used....|free......|
 /// ```
 ///
-/// A message may take at most 16 times its encoded size plus 4 KiB, and never more than `bytesMax`; a message that
-/// wants more does not decode. (The 4 KiB are for the fixed part: a request with twenty two-letter IDs in its
-/// exclude list needs 17 times its 90 bytes.)
+/// A message may take at most 32 times its encoded size plus 4 KiB, and never more than `bytesMax`; a message that
+/// wants more does not decode. protobuf-c notes every element in 32 bytes of a doubling table before it copies it, so
+/// a long list of one-letter IDs costs up to 29 times its bytes; what costs more is empty or unknown elements. The
+/// 4 KiB are for the fixed part of short messages.
 ///
 /// Belongs to one thread, an event loop's as a rule. Everything decoded with it is valid until the next decode.
 package final class DecodeArena {
@@ -18,7 +19,7 @@ package final class DecodeArena {
     package static let replyBytesMax = 16 << 20
     private static let firstBlockBytes = 64 << 10
     private static let fixedBytes = 4 << 10
-    private static let expansionMax = 16
+    private static let expansionMax = 32
 
     private struct State {
         var block: UnsafeMutableRawPointer
@@ -26,6 +27,8 @@ package final class DecodeArena {
         var blockBytes: Int
         /// What the current message may still take.
         var budget: Int
+        /// What the current message was given.
+        var budgetGiven: Int
         /// Newest overflow block; its first word points to the one before.
         var overflow: UnsafeMutableRawPointer?
     }
@@ -42,7 +45,8 @@ package final class DecodeArena {
         state = .allocate(capacity: 1)
         state.initialize(
             to: State(
-                block: firstBlock, offset: 0, blockBytes: DecodeArena.firstBlockBytes, budget: 0, overflow: nil))
+                block: firstBlock, offset: 0, blockBytes: DecodeArena.firstBlockBytes, budget: 0, budgetGiven: 0,
+                overflow: nil))
         allocator = .allocate(capacity: 1)
         allocator.initialize(
             to: ProtobufCAllocator(
@@ -64,8 +68,13 @@ package final class DecodeArena {
         state.pointee.block = firstBlock
         state.pointee.blockBytes = DecodeArena.firstBlockBytes
         state.pointee.offset = 0
-        state.pointee.budget = min(bytesMax, DecodeArena.expansionMax * count + DecodeArena.fixedBytes)
+        let budget = min(bytesMax, DecodeArena.expansionMax * count + DecodeArena.fixedBytes)
+        state.pointee.budget = budget
+        state.pointee.budgetGiven = budget
     }
+
+    /// What the current message has taken.
+    var bytesTaken: Int { state.pointee.budgetGiven - state.pointee.budget }
 
     /// protobuf-c's generated function that decodes a message.
     typealias Unpack<Message> = (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?) ->
