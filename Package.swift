@@ -95,9 +95,8 @@ let package = Package(
         room(
             "MartletServer",
             [
-                "Vocabulary", "Wire", "Serving", "Telemetry", nioCore, nioPosix, nioHTTP1, logging, lifecycle,
-                unixSignals,
-                yams,
+                "Vocabulary", "Wire", "Retrieval", "Serving", "Telemetry", nioCore, nioPosix, nioHTTP1, logging, lifecycle,
+                unixSignals, yams,
             ]),
 
         // L6: the commands. Argument parsing only.
@@ -121,7 +120,7 @@ let package = Package(
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests("ArtifactsTests", ["Artifacts"]),
         tests("VectorMathTests", ["VectorMath", "CKernels"]),
-        tests("TrainingTests", ["Training", "Vocabulary", "CZlib"]),
+        tests("TrainingTests", ["Training", "Vocabulary", "CZlib", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
