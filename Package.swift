@@ -119,6 +119,7 @@ let package = Package(
         tests("VocabularyTests", ["Vocabulary"]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests("ArtifactsTests", ["Artifacts"]),
+        tests("CatalogTests", ["Catalog", "Artifacts", "Vocabulary"]),
         tests("VectorMathTests", ["VectorMath", "CKernels"]),
         tests("TrainingTests", ["Training", "Vocabulary", "CZlib", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),

@@ -2,9 +2,9 @@ import Glibc
 
 /// A model on disk: a folder with a checked manifest and the tensor files it lists.
 ///
-/// Everything is checked while opening, in parallel: the manifest against its own checksum, each file against the size
-/// (and, with `.full`, the SHA-256) that the manifest gives, each tensor file's header. Files that the manifest does not
-/// list are never opened. A bundle that was replaced or removed while open stays readable until it is released.
+/// Everything is checked while opening, in parallel: the manifest against its own checksum, each file against the
+/// size (and, with `.full`, the SHA-256) that the manifest gives, each tensor file's header. Files that the manifest
+/// does not list are never opened. A bundle that was replaced or removed while open stays readable until released.
 ///
 /// A file that also imports Foundation says `import class Artifacts.Bundle` to mean this one.
 package final class Bundle: Sendable {
@@ -27,7 +27,7 @@ package final class Bundle: Sendable {
     /// Opens and checks a bundle.
     ///
     /// - Throws: `ArtifactError` naming the file and the fault.
-    /// - Complexity: With `.full` reads every byte once: about 2 GB/s and core where the processor has SHA instructions.
+    /// - Complexity: With `.full` reads every byte once: 1 to 2 GB/s and core where the processor has SHA instructions.
     package init(opening path: String, verify verification: Verification = .full) throws(ArtifactError) {
         let folder = try OpenFile.folder(path)
         let manifest = try Self.readManifest(in: folder, path: path)
@@ -84,7 +84,7 @@ package final class Bundle: Sendable {
         guard Array(sum.prefix(64)) == Array(Checksum.sha256(of: bytes).utf8) else {
             throw ArtifactError(
                 .checksumMismatch, path: manifestPath,
-                "changed since it was published (\(Manifest.sumFileName) does not fit); publish or copy the bundle again"
+                "changed since it was published (\(Manifest.sumFileName) differs); publish or copy the bundle again"
             )
         }
         return manifest

@@ -71,6 +71,7 @@ package final class TensorFileWriter {
     /// Appends raw little-endian bytes to the tensor `name`, which must be the next unfilled one.
     package func append(_ bytes: UnsafeRawBufferPointer, to name: String) throws(ArtifactError) {
         try begin()
+        if bytes.isEmpty { return }  // An empty tensor is filled by nothing.
         try skipFilled()
         precondition(
             current < entries.count && entries[current].name == name,

@@ -1,1 +1,0 @@
-// Catalog: first file arrives shortly.

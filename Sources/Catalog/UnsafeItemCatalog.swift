@@ -1,0 +1,118 @@
+import Artifacts
+
+/// The items of a generation: IDs, titles, tags, and how popular they are.
+///
+/// Items stand by falling number of interactions, then by the bytes of their ID; `popularOrder` holds for any order.
+/// `Sendable`: nothing changes after `init`.
+package final class ItemCatalog: Sendable {
+    package let ids: IDDictionary
+    let titles: TextColumn
+    let tagNames: IDDictionary
+    /// The tags of row `i` are `tagRows[tagOffsets[i]..<tagOffsets[i + 1]]`, ascending.
+    let tagOffsets: Column<UInt32>
+    let tagRows: Column<UInt32>
+    let counts: Column<UInt64>
+    let recent: Column<Float>
+    private let popular: Column<UInt32>
+    private let lately: Column<UInt32>
+
+    package var count: Int { ids.count }
+    package var tagCount: Int { tagNames.count }
+    /// Tags of all items together.
+    package var tagAssignmentCount: Int { tagRows.count }
+    /// Bytes that the catalogue takes, mapped or not.
+    package var byteCount: Int {
+        ids.byteCount + titles.bytes.count + titles.offsets.count * 4 + tagNames.byteCount + tagOffsets.count * 4
+            + tagRows.count * 4 + counts.count * 8 + recent.count * 4 + popular.count * 4 + lately.count * 4
+    }
+
+    /// Adopts columns, checking them against each other.
+    init(
+        ids: IDDictionary, titles: TextColumn, tagNames: IDDictionary, tagOffsets: Column<UInt32>,
+        tagRows: Column<UInt32>,
+        counts: Column<UInt64>, recent: Column<Float>, path: String
+    ) throws(ArtifactError) {
+        func invalid(_ fault: String) -> ArtifactError { ArtifactError(.invalidContent, path: path, fault) }
+        for (name, count) in [
+            ("titles", titles.count), ("interactions", counts.count), ("recent_scores", recent.count),
+        ]
+        where count != ids.count {
+            throw invalid("\(name) has \(count) entries for \(ids.count) items")
+        }
+        let steps = 0...UInt32.max
+        guard tagOffsets.count == ids.count + 1,
+            RangeChecks.areOffsets(tagOffsets.values, end: tagRows.count, steps: steps)
+        else {
+            throw invalid(
+                "item_tags.offsets is damaged: \(ids.count + 1) ascending numbers from 0 to \(tagRows.count) are needed"
+            )
+        }
+        guard RangeChecks.areBelow(tagNames.count, tagRows.values) else {
+            throw invalid("item_tags.tags names a tag past the \(tagNames.count) tags of the bundle")
+        }
+        for row in 0..<ids.count {
+            let tags = tagRows.values[Int(tagOffsets[row])..<Int(tagOffsets[row + 1])]
+            guard zip(tags, tags.dropFirst()).allSatisfy({ $0 < $1 }) else {
+                throw invalid("the tags of item row \(row) are not ascending; each stands once, in order")
+            }
+        }
+        guard recent.values.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
+            throw invalid("recent_scores holds a number that is negative or not finite")
+        }
+        self.ids = ids
+        self.titles = titles
+        self.tagNames = tagNames
+        self.tagOffsets = tagOffsets
+        self.tagRows = tagRows
+        self.counts = counts
+        self.recent = recent
+        popular = Column(Self.order(counts.values, where: { _ in true }))
+        lately = Column(Self.order(recent.values, where: { $0 > 0 }))
+    }
+
+    package func row(of item: String) -> UInt32? { ids.row(of: item) }
+    package func row(of item: UnsafeRawBufferPointer) -> UInt32? { ids.row(of: item) }
+    /// The item's ID. - Precondition: `row < count`.
+    package func name(_ row: UInt32) -> String { ids.string(row) }
+    /// The UTF-8 bytes of the item's ID; valid while the catalogue lives.
+    package func nameBytes(_ row: UInt32) -> UnsafeRawBufferPointer { ids.bytes(row) }
+
+    /// The item's title; empty when it has none.
+    package func title(_ row: UInt32) -> String { titles.string(Int(row)) }
+    /// The UTF-8 bytes of the title; valid while the catalogue lives.
+    package func titleBytes(_ row: UInt32) -> UnsafeRawBufferPointer { titles[Int(row)] }
+
+    package func tags(_ row: UInt32) -> [String] { tagIDs(row).map(tagNames.string) }
+    /// Numbers of the item's tags, ascending; valid while the catalogue lives.
+    package func tagIDs(_ row: UInt32) -> UnsafeBufferPointer<UInt32> {
+        UnsafeBufferPointer(rebasing: tagRows.values[Int(tagOffsets[Int(row)])..<Int(tagOffsets[Int(row) + 1])])
+    }
+    package func tagID(of tag: String) -> UInt32? { tagNames.row(of: tag) }
+    /// The name of a tag. - Precondition: `tag < tagCount`.
+    package func tagName(_ tag: UInt32) -> String { tagNames.string(tag) }
+
+    /// Whether the item has a tag.
+    ///
+    /// - Complexity: O(tags of the item); they are few and in one cache line. To test many items use lists by tag.
+    package func hasTag(_ tag: UInt32, row: UInt32) -> Bool { tagIDs(row).contains(tag) }
+
+    /// Interactions of the item in the training data.
+    package func interactions(_ row: UInt32) -> UInt64 { counts[Int(row)] }
+
+    /// All rows by falling interactions, ties by ascending row; valid while the catalogue lives.
+    package var popularOrder: UnsafeBufferPointer<UInt32> { popular.values }
+    /// The rows that were had lately, by falling recent score, ties by ascending row.
+    package var recentOrder: UnsafeBufferPointer<UInt32> { lately.values }
+    /// For each item row how popular it was lately; 0: not at all.
+    package var recentScores: UnsafeBufferPointer<Float> { recent.values }
+
+    /// The rows whose value is wanted, by falling value, ties by ascending row.
+    private static func order<Value: Comparable>(
+        _ values: UnsafeBufferPointer<Value>, where isWanted: (Value) -> Bool
+    ) -> [UInt32] {
+        let rows = (0..<UInt32(values.count)).filter { isWanted(values[Int($0)]) }
+        let isSorted = zip(rows, rows.dropFirst()).allSatisfy { values[Int($0)] >= values[Int($1)] }
+        if isSorted { return rows }
+        return rows.sorted { (values[Int($1)], $0) < (values[Int($0)], $1) }
+    }
+}

@@ -1,0 +1,104 @@
+import Foundation
+import Testing
+import Vocabulary
+
+@testable import Artifacts
+@testable import Catalog
+
+/// SplitMix64: the same numbers on every machine for a seed.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+/// A folder that is removed with the object.
+final class TemporaryFolder {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-test-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func file(_ name: String) -> String { "\(path)/\(name)" }
+}
+
+/// Made-up users and items whose plain description is kept, to compare with.
+struct CatalogSample {
+    var users: [String]
+    var histories: [[UInt32]]
+    var times: [[Int64]]
+    var items: [String]
+    var titles: [String]
+    var tags: [[String]]
+    var interactions: [UInt64]
+    var recentScores: [Float]
+
+    init(userCount: Int, itemCount: Int, seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        let pieces = ["a", "Z", "7", "é", "漢", "🦅", "-", "_", " ", "\u{301}", "\"", "\n"]
+        func text(_ lengths: ClosedRange<Int>, _ number: Int) -> String {
+            let tail = (0..<Int.random(in: lengths, using: &random)).map { _ in
+                pieces.randomElement(using: &random) ?? ""
+            }
+            return "\(number)\(tail.joined())"
+        }
+        users = (0..<userCount).map { text(0...12, $0) }.sorted { a, b in
+            let slots = (Slot(user: a), Slot(user: b))
+            return slots.0 == slots.1 ? a.utf8.lexicographicallyPrecedes(b.utf8) : slots.0 < slots.1
+        }
+        items = (0..<itemCount).map { text(0...5, $0) }
+        let vocabulary = (0..<30).map { text(1...3, $0) }
+        var histories: [[UInt32]] = []
+        var times: [[Int64]] = []
+        for _ in 0..<userCount {
+            let wanted = Int.random(in: 0...min(9, itemCount), using: &random)
+            let history = Array((0..<UInt32(itemCount)).shuffled(using: &random).prefix(wanted))
+            histories.append(history)
+            times.append(history.map { _ in Int64.random(in: -5...4_000_000_000_000, using: &random) })
+        }
+        self.histories = histories
+        self.times = times
+        titles = (0..<itemCount).map { Bool.random(using: &random) ? text(0...9, $0) : "" }
+        tags = (0..<itemCount).map { _ in
+            Array(vocabulary.shuffled(using: &random).prefix(Int.random(in: 0...5, using: &random)))
+        }
+        interactions = (0..<itemCount).map { _ in UInt64.random(in: 0...20, using: &random) }
+        recentScores = (0..<itemCount).map { _ in Float(Int.random(in: 0...4, using: &random)) }
+    }
+
+    func directory(withTimes: Bool = true) throws -> UserDirectory {
+        var offsets: [UInt64] = [0]
+        for history in histories { offsets.append((offsets.last ?? 0) + UInt64(history.count)) }
+        return try UserDirectory(
+            ids: IDDictionary(users, what: "user ID"), offsets: offsets, items: Array(histories.joined()),
+            times: withTimes ? Array(times.joined()) : nil, itemCount: items.count)
+    }
+
+    func catalog() throws -> ItemCatalog {
+        try ItemCatalog(
+            ids: IDDictionary(items, what: "item ID"), title: { titles[Int($0)] }, tags: { tags[Int($0)] },
+            interactions: interactions, recentScores: recentScores)
+    }
+
+    func publish(at path: String, withTimes: Bool = true) throws {
+        let writer = try BundleWriter(destination: path)
+        try directory(withTimes: withTimes).write(to: writer)
+        try catalog().write(to: writer)
+        try writer.publish(
+            ManifestContent(
+                name: "sample", version: "1",
+                counts: .init(users: users.count, items: items.count, interactions: histories.joined().count)))
+    }
+}
