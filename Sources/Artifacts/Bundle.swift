@@ -105,7 +105,7 @@ package final class Bundle: Sendable {
     }
 
     /// Checks one listed file; maps it when it is a tensor file.
-    private static func open(
+    static func open(
         _ file: Manifest.File, in folder: Int32, of path: String, _ verification: Verification
     ) throws(ArtifactError) -> TensorFile? {
         let filePath = "\(path)/\(file.path)"

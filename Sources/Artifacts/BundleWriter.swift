@@ -5,8 +5,8 @@ import Synchronization
 /// Puts a bundle together beside its destination and publishes it in one step.
 ///
 /// Files go to a staging folder; `publish` flushes everything to disk and renames the folder, so a reader sees the
-/// whole bundle or nothing. Until then `abandon`, or letting go of the writer, leaves no trace; what a killed process leaves
-/// behind is removed by the next writer to the same destination.
+/// whole bundle or nothing. Until then `abandon`, or letting go of the writer, leaves no trace; what a killed process
+/// leaves behind is removed by the next writer to the same destination.
 ///
 /// ```
 /// staging --publish--> published          staging --abandon / deinit--> abandoned

@@ -38,7 +38,7 @@ extension Manifest {
             guard version <= known else {
                 throw ArtifactError(
                     .newerFormat, path: path,
-                    "\"\(key)\" is \(version) and this martlet reads up to \(known); upgrade martlet or publish with an older one"
+                    "\"\(key)\" is \(version) and this martlet reads up to \(known); upgrade martlet"
                 )
             }
         }

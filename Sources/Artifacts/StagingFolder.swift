@@ -52,8 +52,8 @@ struct StagingFolder: ~Copyable {
 
     private static let asideSuffix = "-old"
 
-    /// Removes the staging folders of `base` that no living process holds. An old bundle that was put aside by a process
-    /// that died before the new one stood is put back.
+    /// Removes the staging folders of `base` that no living process holds. An old bundle that was put aside by a
+    /// process that died before the new one stood is put back.
     static func removeLeftovers(of base: String, in parent: borrowing OpenFile) {
         for name in entries(of: parent) where name.hasPrefix(prefix(base)) {
             let descriptor = openat(parent.descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)

@@ -75,8 +75,7 @@ package final class TensorFileWriter {
         try skipFilled()
         precondition(
             current < entries.count && entries[current].name == name,
-            "\(path): bytes for \(name), but \(current < entries.count ? entries[current].name : "no tensor") comes next"
-        )
+            "\(path): bytes for \(name), which is full or not the next tensor")
         currentBytes += bytes.count
         precondition(
             currentBytes <= entries[current].range.count,

@@ -1,0 +1,50 @@
+import ArgumentParser
+import Artifacts
+import Catalog
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Looks after models on disk.
+struct ModelCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "model",
+        abstract: "Look at models on disk.",
+        subcommands: [ModelInspectCommand.self])
+}
+
+/// Shows what a bundle holds and whether it is sound.
+struct ModelInspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect",
+        abstract: "Show what a bundle holds and whether it is sound.",
+        discussion: """
+            Every file is compared with the size and SHA-256 that the manifest gives, and the contents are checked as when \
+            serving. The exit code is 1 when something is wrong.
+            """)
+
+    @Argument(help: "The bundle's folder.", completion: .directory)
+    var bundle: String
+    @Flag(help: "Print JSON.")
+    var json = false
+    @Flag(name: .customLong("no-verify"), help: "Compare sizes only, not checksums.")
+    var skipsChecksums = false
+    @Flag(help: "List the tensors of each file.")
+    var tensors = false
+
+    func run() throws {
+        let summary: ModelSummary
+        do throws(ArtifactError) {
+            summary = try ModelSummary(of: bundle, verify: skipsChecksums ? .sizes : .full)
+        } catch {
+            fputs("Error: \(error)\n", stderr)
+            throw ExitCode(1)
+        }
+        print(json ? JSONText.print(summary.json, indented: true) : summary.table(showsTensors: tensors))
+        for fault in summary.faults { fputs("Error: \(fault)\n", stderr) }
+        if !summary.faults.isEmpty { throw ExitCode(1) }
+    }
+}
