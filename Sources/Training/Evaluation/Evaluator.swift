@@ -1,0 +1,260 @@
+import Dispatch
+import NearestNeighbors
+import Retrieval
+import Synchronization
+import VectorMath
+import Vocabulary
+
+/// Asks a bundle for every user of a test file, as the node would, and compares the answers with what they did.
+///
+/// All items are ranked, those in the user's history removed. Each source is measured alone, by exact search, and what the
+/// node answers with (`served`) with its own mix and its own index.
+package struct Evaluator {
+    private let served: RetrievalModel
+    private let exact: RetrievalModel
+    private let k: Int
+    private let threads: Int
+
+    /// How many users are asked for to compare a graph with exact search.
+    static let indexQueriesMax = 1000
+
+    /// - Parameters:
+    ///   - served: Loaded with the node's options.
+    ///   - exact: The same bundle loaded so that every factor search is a scan.
+    package init(served: RetrievalModel, exact: RetrievalModel, k: Int, threads: Int) {
+        precondition(k >= 1 && k <= RetrievalMix.limitMax, "k is \(k)")
+        self.served = served
+        self.exact = exact
+        self.k = k
+        self.threads = max(1, threads)
+    }
+
+    /// Evaluates against `test`, whose users and items are found by ID.
+    ///
+    /// - Throws: `DatasetError` when no user is left to ask for; `CancellationError`.
+    package func evaluate(
+        _ test: Interactions, name: String, cancellation: Cancellation = Cancellation(),
+        onProgress: @escaping @Sendable (Double) -> Void = { _ in }
+    ) throws -> EvaluationReport {
+        var report = EvaluationReport(k: k)
+        report.test = name
+        let cases = prepare(test, &report)
+        guard !cases.isEmpty else { throw DatasetError(.empty, nothingToEvaluate(report)) }
+        report.users = cases.count
+        report.rows = try rank(cases, cancellation, onProgress)
+        report.index = try [("als", served.als), ("spectral", served.spectral)].compactMap { kind, factors in
+            try factors.map { try indexRecall(kind, $0, cases) }
+        }
+        return report
+    }
+
+    /// One user to ask for.
+    private struct Case {
+        let user: UInt32
+        /// Ascending.
+        let relevant: [UInt32]
+    }
+
+    /// Finds users and items of the test by ID; what cannot be recommended is counted and left out.
+    private func prepare(_ test: Interactions, _ report: inout EvaluationReport) -> [Case] {
+        let itemRows = (0..<UInt32(test.itemCount)).map { row in
+            test.items.withBytes(of: row) { served.items.row(of: UnsafeRawBufferPointer($0)) }
+        }
+        var cases: [Case] = []
+        for testUser in 0..<test.userCount {
+            let range = test.range(of: testUser)
+            if range.isEmpty { continue }
+            let found = test.users.withBytes(of: UInt32(testUser)) { served.users.row(of: UnsafeRawBufferPointer($0)) }
+            guard let user = found else {
+                report.unknownUsers += 1
+                continue
+            }
+            report.testInteractions += range.count
+            let history = Set(served.users.history(of: user))
+            var relevant: [UInt32] = []
+            for place in range {
+                guard let item = itemRows[Int(test.itemRows[place])] else {
+                    report.unknownItems += 1
+                    continue
+                }
+                if history.contains(item) { report.seenItems += 1 } else { relevant.append(item) }
+            }
+            if relevant.isEmpty {
+                report.emptyUsers += 1
+            } else {
+                cases.append(Case(user: user, relevant: relevant.sorted()))
+            }
+        }
+        // In the order of rows, so that users whose data lie together are asked for together.
+        return cases.sorted { $0.user < $1.user }
+    }
+
+    private func nothingToEvaluate(_ report: EvaluationReport) -> String {
+        if report.testInteractions == 0 {
+            return
+                "\(report.test): none of its \(report.unknownUsers) users is in the bundle; is it of the same data set?"
+        }
+        if report.seenItems == report.testInteractions {
+            return "\(report.test): every item is in its user's history already; "
+                + "what is tested with must not have been trained on"
+        }
+        return
+            "\(report.test): of \(report.testInteractions) interactions \(report.unknownItems) are with items the bundle "
+            + "does not know and \(report.seenItems) are in the history already; nothing is left to evaluate"
+    }
+
+    // MARK: Rankings
+
+    /// The sources that the bundle has, and what each alone would bring.
+    private var soloMixes: [(source: RetrievalSource, mix: RetrievalMix)] {
+        RetrievalSource.allCases.filter(exact.has).map { source in
+            (source, RetrievalMix(sources: [.init(source: source, limit: k)], normalisation: .none))
+        }
+    }
+
+    /// The accumulators of one thread.
+    private struct Tally {
+        var sources: [RankingMetrics]
+        var served: RankingMetrics
+    }
+
+    private func rank(
+        _ cases: [Case], _ cancellation: Cancellation, _ onProgress: @escaping @Sendable (Double) -> Void
+    ) throws -> [EvaluationReport.Row] {
+        let counts = (0..<UInt32(served.items.count)).map { UInt32(clamping: served.items.interactions($0)) }
+        let empty = RankingMetrics(k: k, itemCounts: counts, trainingUsers: served.users.count)
+        let solos = soloMixes
+        let tally = Tally(sources: solos.map { _ in empty }, served: empty)
+        let workers = min(threads, cases.count)
+        let results = Mutex<[Int: Result<Tally, any Error>]>([:])
+        let done = Atomic<Int>(0)
+        DispatchQueue.concurrentPerform(iterations: workers) { worker in
+            // Each worker has a fixed run of users, so that sums do not depend on which thread was faster.
+            let part = cases.count * worker / workers..<cases.count * (worker + 1) / workers
+            let result = Result {
+                var tally = tally
+                var asker = Asker(served: served, exact: exact, k: k)
+                for (n, place) in part.enumerated() {
+                    try asker.ask(cases[place].user)
+                    let relevant = cases[place].relevant
+                    func isRelevant(_ row: UInt32) -> Bool { relevant.hasSorted(row) }
+                    for (i, solo) in solos.enumerated() {
+                        let ranking = try asker.ranking(of: solo.source, solo.mix)
+                        tally.sources[i].add(ranking: ranking, relevantCount: relevant.count, isRelevant: isRelevant)
+                    }
+                    tally.served.add(ranking: asker.served, relevantCount: relevant.count, isRelevant: isRelevant)
+                    if n % 16 == 15 {
+                        try cancellation.check()
+                        let total = done.add(16, ordering: .relaxed).newValue
+                        if worker == 0 { onProgress(Double(total) / Double(cases.count)) }
+                    }
+                }
+                return tally
+            }
+            results.withLock { $0[worker] = result }
+        }
+        var whole = tally
+        for worker in 0..<workers {
+            guard let part = try results.withLock({ $0[worker] })?.get() else { continue }
+            for i in whole.sources.indices { whole.sources[i].merge(part.sources[i]) }
+            whole.served.merge(part.served)
+        }
+        return zip(solos, whole.sources).map { .init(source: $0.source.rawValue, result: $1.result()) }
+            + [.init(source: EvaluationReport.servedName, result: whole.served.result())]
+    }
+
+    /// Recall of the graph against exact search, without a filter, for users spread over all rows.
+    private func indexRecall(
+        _ kind: String, _ factors: RetrievalModel.Factors, _ cases: [Case]
+    ) throws -> EvaluationReport.IndexRecall {
+        let efSearch = served.options.efSearch
+        guard let graph = factors.graph else {
+            return .init(kind: kind, k: k, efSearch: efSearch, recall: nil, queries: 0, isServed: false)
+        }
+        let wanted = min(cases.count, Evaluator.indexQueriesMax)
+        let scratch = SearchScratch()
+        var query = [Float](repeating: 0, count: factors.model.rank)
+        var (approximate, truth): ([ScoredRow], [ScoredRow]) = ([], [])
+        var found = 0
+        var total = 0
+        for n in 0..<wanted {
+            let user = cases[cases.count * n / wanted].user
+            query.withUnsafeMutableBufferPointer { factors.model.userFactor(user, into: $0) }
+            try query.withUnsafeBufferPointer { query in
+                try graph.search(
+                    query, k: k, efSearch: max(efSearch, k), where: nil, scratch: scratch, into: &approximate)
+                try factors.exact.search(
+                    query, k: k, efSearch: 0, where: nil, scratch: scratch, into: &truth)
+            }
+            let rows = Set(truth.map(\.row))
+            found += approximate.count { rows.contains($0.row) }
+            total += truth.count
+        }
+        return .init(
+            kind: kind, k: k, efSearch: max(efSearch, k), recall: Double(found) / Double(max(total, 1)),
+            queries: wanted,
+            isServed: factors.usesGraph)
+    }
+}
+
+/// Asks for one user after the other, on one thread.
+private struct Asker {
+    private let generator: CandidateGenerator
+    private let solo: CandidateGenerator
+    private let k: Int
+    private var user: UInt32 = 0
+    private var rows: [ScoredRow] = []
+    private var ranking: [UInt32] = []
+    /// What the node would answer.
+    private(set) var served: [UInt32] = []
+
+    init(served: RetrievalModel, exact: RetrievalModel, k: Int) {
+        generator = CandidateGenerator(model: served)
+        solo = CandidateGenerator(model: exact)
+        self.k = k
+    }
+
+    mutating func ask(_ user: UInt32) throws {
+        self.user = user
+        try run(generator, generator.model.mix)
+        generator.select(k, into: &rows)
+        served.removeAll(keepingCapacity: true)
+        for row in rows { served.append(row.row) }
+    }
+
+    /// The first `k` of `source` alone for the user asked for last.
+    mutating func ranking(of source: RetrievalSource, _ mix: RetrievalMix) throws -> [UInt32] {
+        // What it brought to the mix will do, if it is long enough and comes from an exact search.
+        let isExact = generator.model.factors(of: source).map { !$0.usesGraph } ?? true
+        let list: SourceList?
+        if isExact, let brought = generator.lists.first(where: { $0.entry.source == source && $0.entry.limit >= k }) {
+            list = brought
+        } else {
+            try run(solo, mix)
+            list = solo.lists.first
+        }
+        ranking.removeAll(keepingCapacity: true)
+        for row in list?.rows.prefix(k) ?? [] { ranking.append(row.row) }
+        return ranking
+    }
+
+    private func run(_ generator: CandidateGenerator, _ mix: RetrievalMix) throws {
+        let history = generator.model.users.history(of: user)
+        generator.mask.begin()
+        for item in history { generator.mask.block(item) }
+        generator.begin(user: user, history: history, mix: mix)
+        while try !generator.step() {}
+    }
+}
+
+extension Array where Element == UInt32 {
+    /// Whether a sorted array holds `value`.
+    fileprivate func hasSorted(_ value: UInt32) -> Bool {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle] < value { low = middle + 1 } else { high = middle }
+        }
+        return low < count && self[low] == value
+    }
+}
