@@ -95,8 +95,8 @@ let package = Package(
         room(
             "MartletServer",
             [
-                "Vocabulary", "Wire", "Retrieval", "Serving", "Telemetry", nioCore, nioPosix, nioHTTP1, logging, lifecycle,
-                unixSignals, yams,
+                "Vocabulary", "Wire", "Artifacts", "Retrieval", "Serving", "Telemetry", nioCore, nioPosix, nioHTTP1,
+                logging, lifecycle, unixSignals, yams,
             ]),
 
         // L6: the commands. Argument parsing only.
@@ -107,9 +107,11 @@ let package = Package(
                 logging, arguments,
             ]
         ),
-        command(
-            "martlet-bench", path: "Bench/LoadGenerator",
-            ["Wire", "MartletClient", "Vocabulary", nioCore, nioPosix, histogram, arguments, logging]),
+        .systemLibrary(name: "CEpoll", path: "Bench/CEpoll"),
+        room(
+            "LoadGenerator", path: "Bench/LoadGenerator",
+            ["CEpoll", "Wire", "MartletClient", "Vocabulary", histogram]),
+        command("martlet-bench", path: "Bench/martlet-bench", ["LoadGenerator", arguments]),
         command(
             "index-bench", path: "Bench/IndexBench",
             ["NearestNeighbors", "VectorMath", "Artifacts", arguments]),
@@ -117,12 +119,19 @@ let package = Package(
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
+        tests("BenchTests", ["LoadGenerator", "Wire", "Vocabulary"]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests("ArtifactsTests", ["Artifacts"]),
         tests("CatalogTests", ["Catalog", "Artifacts", "Vocabulary"]),
         tests("VectorMathTests", ["VectorMath", "CKernels"]),
         tests("TrainingTests", ["Training", "Vocabulary", "CZlib", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
+        tests(
+            "MartletServerTests",
+            [
+                "MartletServer", "Retrieval", "Telemetry", "Vocabulary", "TestSupport", logging, nioCore, nioPosix,
+                nioHTTP1,
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,73 @@
+import Retrieval
+
+extension LoadedConfiguration {
+    /// The effective configuration as YAML that can be read back, with a comment on each line: where it came from.
+    package func yaml() -> String {
+        var lines: [(text: String, comment: String)] = []
+        var section = ""
+        for setting in Setting.all {
+            let parts = setting.key.split(separator: ".", maxSplits: 1).map(String.init)
+            var indentation = ""
+            if parts.count == 2 {
+                if section != parts[0] { lines.append(("\(parts[0]):", "")) }
+                section = parts[0]
+                indentation = "  "
+            } else {
+                section = ""
+            }
+            let origin = "\(origins[setting.key] ?? .defaults)"
+            if let text = setting.text(in: configuration) {
+                lines.append(("\(indentation)\(parts[parts.count - 1]): \(Self.scalar(text))", origin))
+            } else {
+                lines.append(("# \(indentation)\(parts[parts.count - 1]):", "not set"))
+            }
+        }
+        lines.append(("scenarios:", ""))
+        for (name, scenario) in configuration.orderedScenarios {
+            lines.append(("  \(Self.scalar(name)):", "\(origins["scenarios.\(name)"] ?? .defaults)"))
+            lines.append(("    k: \(scenario.k)", ""))
+            if let ttl = scenario.cacheTTL { lines.append(("    cache_ttl: \(SettingValue.text(duration: ttl))", "")) }
+            guard let retrieval = scenario.retrieval else {
+                lines.append(("    # retrieval:", "as the bundle says"))
+                continue
+            }
+            lines.append(("    retrieval:", ""))
+            lines.append(("      normalisation: \(retrieval.normalisation.rawValue)", ""))
+            lines.append(("      sources:", ""))
+            for source in retrieval.sources {
+                let fields = "source: \(source.source.rawValue), limit: \(source.limit), weight: \(source.weight)"
+                lines.append(("        - {\(fields)}", ""))
+            }
+        }
+        let width = min(60, lines.map(\.text.count).max() ?? 0)
+        return lines.map { text, comment in
+            guard !comment.isEmpty else { return text + "\n" }
+            return text + String(repeating: " ", count: max(0, width - text.count)) + "  # \(comment)\n"
+        }.joined()
+    }
+
+    /// Quotes what YAML would read as something else than this text.
+    private static func scalar(_ text: String) -> String {
+        let isPlain = text.utf8.allSatisfy { byte in
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "._-/:".utf8.contains(byte)
+        }
+        if isPlain, let first = text.utf8.first, !"-:".utf8.contains(first), text.utf8.last != UInt8(ascii: ":") {
+            return text
+        }
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": quoted += "\\\""
+            case "\\": quoted += "\\\\"
+            case "\n": quoted += "\\n"
+            case "\t": quoted += "\\t"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+                let hex = String(scalar.value, radix: 16)
+                quoted += "\\x" + (hex.count == 1 ? "0" : "") + hex
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+}

@@ -1,0 +1,103 @@
+import Logging
+import Retrieval
+
+/// Everything a node can be told, with its defaults.
+///
+/// It comes from four places, later ones winning: the defaults below, a YAML file, `MARTLET_...` variables of the
+/// environment, flags of the command. `load(file:environment:flags:)` puts them together.
+package struct ServerConfiguration: Sendable, Equatable {
+    /// Names the node in logs and in its welcome.
+    package var nodeName = "martlet"
+    /// Where calls are answered.
+    package var listen = SocketEndpoint(host: "127.0.0.1", port: 7400)
+    /// Where metrics, health and status are answered; nil: nowhere.
+    package var http: SocketEndpoint? = SocketEndpoint(host: "127.0.0.1", port: 7480)
+    /// Event loops, each with one shard; 0: one for each core.
+    package var shards = 0
+    /// The bundle that is served at start.
+    package var bundle: String?
+    /// The only folder from which LoadModel takes bundles; nil: the folder that holds `bundle`.
+    package var modelsRoot: String?
+    package var cache = CacheConfiguration()
+    package var limits = LimitsConfiguration()
+    /// Time that a call has when it names none itself; zero: as long as it takes.
+    package var defaultDeadline: Duration = .seconds(1)
+    /// How long calls in flight may take to finish after the node was asked to stop.
+    package var drainTimeout: Duration = .seconds(10)
+    /// By name; `default` is always there and serves calls that name no scenario.
+    package var scenarios: [String: ScenarioConfiguration] = ["default": ScenarioConfiguration()]
+    package var log = LogConfiguration()
+
+    package init() {}
+
+    /// The scenarios, `default` first, then by name: the order of their numbers in metrics.
+    package var orderedScenarios: [(name: String, scenario: ScenarioConfiguration)] {
+        scenarios.sorted { a, b in
+            if (a.key == "default") != (b.key == "default") { return a.key == "default" }
+            return a.key < b.key
+        }.map { ($0.key, $0.value) }
+    }
+}
+
+/// The result cache of all shards together.
+package struct CacheConfiguration: Sendable, Equatable {
+    /// Bytes in all; each shard has an equal share. Zero turns the cache off.
+    package var bytes = 128 << 20
+    /// How long an answer may be served again, where the scenario does not say.
+    package var ttl: Duration = .seconds(60)
+    /// Larger answers are not kept.
+    package var entryBytesMax = 64 << 10
+}
+
+/// The maximum of everything that could grow. What happens when one is reached stands beside it.
+package struct LimitsConfiguration: Sendable, Equatable {
+    /// A larger frame closes its connection.
+    package var frameBytesMax = 1 << 20
+    /// Further connections are closed at once.
+    package var connectionsMax = 20_000
+    /// For each connection; further calls are answered RESOURCE_EXHAUSTED.
+    package var callsInFlightMax = 1024
+    /// For each shard; further calls are answered RESOURCE_EXHAUSTED.
+    package var queuedRequestsMax = 4096
+    /// A call that asks for more items is answered INVALID_ARGUMENT.
+    package var kMax = 1000
+    /// For each connection; a client that reads its answers slower than that is disconnected.
+    package var writeBufferBytesMax = 4 << 20
+    /// A connection that has not said hello by then is closed.
+    package var handshakeTimeout: Duration = .seconds(10)
+    /// A connection without a frame for that long is closed; zero: never.
+    package var idleTimeout: Duration = .zero
+}
+
+/// A named place where recommendations are shown.
+package struct ScenarioConfiguration: Sendable, Equatable {
+    /// Items of a slate when the call does not say.
+    package var k = 20
+    /// nil: `cache.ttl`. Zero: answers of this scenario are not kept.
+    package var cacheTTL: Duration?
+    /// nil: the mix that the bundle brings.
+    package var retrieval: RetrievalMix?
+
+    package init() {}
+}
+
+package struct LogConfiguration: Sendable, Equatable {
+    package enum Format: String, CaseIterable, Sendable { case text, json }
+
+    package var level: Logger.Level = .info
+    package var format: Format = .text
+}
+
+/// A host and a port to listen at.
+package struct SocketEndpoint: Sendable, Equatable, CustomStringConvertible {
+    package var host: String
+    /// Zero: a free one, chosen by the system.
+    package var port: Int
+
+    package init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}

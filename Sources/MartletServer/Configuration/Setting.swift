@@ -1,0 +1,135 @@
+import Logging
+
+/// One key of the configuration: its name everywhere, its meaning, its way in and out.
+package struct Setting: Sendable {
+    /// In the YAML file: nested by its dots.
+    package let key: String
+    package let help: String
+    let read: @Sendable (ServerConfiguration) -> String?
+    let assign: @Sendable (inout ServerConfiguration, String) throws(SettingFault) -> Void
+
+    /// In the environment.
+    package var variable: String { Self.variablePrefix + key.uppercased().replacing(".", with: "_") }
+
+    package static let variablePrefix = "MARTLET_"
+
+    /// The value's text in `configuration`; nil where nothing is set.
+    package func text(in configuration: ServerConfiguration) -> String? { read(configuration) }
+
+    private init(
+        _ key: String, _ help: String, read: @escaping @Sendable (ServerConfiguration) -> String?,
+        assign: @escaping @Sendable (inout ServerConfiguration, String) throws(SettingFault) -> Void
+    ) {
+        self.key = key
+        self.help = help
+        self.read = read
+        self.assign = assign
+    }
+
+    private static func integer(
+        _ key: String, _ path: WritableKeyPath<ServerConfiguration, Int> & Sendable, in range: ClosedRange<Int>,
+        _ help: String
+    ) -> Setting {
+        Setting(key, help) {
+            String($0[keyPath: path])
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration[keyPath: path] = try SettingValue.integer(text, in: range)
+        }
+    }
+
+    private static func size(
+        _ key: String, _ path: WritableKeyPath<ServerConfiguration, Int> & Sendable, in range: ClosedRange<Int>,
+        _ help: String
+    ) -> Setting {
+        Setting(key, help) {
+            SettingValue.text(size: $0[keyPath: path])
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration[keyPath: path] = try SettingValue.size(text, in: range)
+        }
+    }
+
+    private static func duration(
+        _ key: String, _ path: WritableKeyPath<ServerConfiguration, Duration> & Sendable, from lower: Duration = .zero,
+        _ help: String
+    ) -> Setting {
+        Setting(key, help) {
+            SettingValue.text(duration: $0[keyPath: path])
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration[keyPath: path] = try SettingValue.duration(text, from: lower)
+        }
+    }
+
+    /// Every key with a single value, in the order in which `--print-config` and the documentation show them.
+    package static let all: [Setting] = [
+        Setting("node_name", "Names the node in logs and in its welcome.") {
+            $0.nodeName
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.nodeName = try SettingValue.name(text)
+        },
+        Setting("listen", "Where calls are answered, HOST:PORT; port 0 takes a free one.") {
+            $0.listen.description
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.listen = try SettingValue.endpoint(text)
+        },
+        Setting("http", "Where /metrics, /healthz, /readyz and /status are answered; `off`: nowhere.") {
+            $0.http?.description ?? "off"
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.http = text == "off" ? nil : try SettingValue.endpoint(text)
+        },
+        integer("shards", \.shards, in: 0...1024, "Event loops, each with one shard; 0: one for each core."),
+        Setting("bundle", "The bundle that is served at start.") {
+            $0.bundle
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.bundle = try SettingValue.path(text)
+        },
+        Setting(
+            "models_root", "The only folder from which LoadModel takes bundles; default: the one that holds `bundle`."
+        ) {
+            $0.modelsRoot
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.modelsRoot = try SettingValue.path(text)
+        },
+        size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
+        duration("cache.ttl", \.cache.ttl, "How long an answer may be served again."),
+        size(
+            "cache.entry_bytes_max", \.cache.entryBytesMax, in: (1 << 10)...(16 << 20), "Larger answers are not kept."),
+        size(
+            "limits.frame_bytes_max", \.limits.frameBytesMax, in: (4 << 10)...(64 << 20),
+            "A larger frame closes its connection."),
+        integer(
+            "limits.connections_max", \.limits.connectionsMax, in: 1...1_000_000,
+            "Further connections are closed at once."),
+        integer(
+            "limits.calls_in_flight_max", \.limits.callsInFlightMax, in: 1...65_536,
+            "Calls in flight on a connection; further ones are answered RESOURCE_EXHAUSTED."),
+        integer(
+            "limits.queued_requests_max", \.limits.queuedRequestsMax, in: 1...1_000_000,
+            "Calls that wait for a shard; further ones are answered RESOURCE_EXHAUSTED."),
+        integer("limits.k_max", \.limits.kMax, in: 1...10_000, "A call for more items is answered INVALID_ARGUMENT."),
+        size(
+            "limits.write_buffer_bytes_max", \.limits.writeBufferBytesMax, in: (64 << 10)...(1 << 30),
+            "A client that leaves more than this unread is disconnected."),
+        duration(
+            "limits.handshake_timeout", \.limits.handshakeTimeout, from: .milliseconds(10),
+            "A connection that has not said hello by then is closed."),
+        duration(
+            "limits.idle_timeout", \.limits.idleTimeout,
+            "A connection without a frame for that long is closed; 0s: never."),
+        duration(
+            "default_deadline", \.defaultDeadline, "Time of a call that names none itself; 0s: as long as it takes."),
+        duration("drain_timeout", \.drainTimeout, "How long calls in flight may take to finish when the node stops."),
+        Setting("log.level", "trace, debug, info, notice, warning, error or critical.") {
+            $0.log.level.rawValue
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.log.level = try SettingValue.choice(text, of: Logger.Level.self)
+        },
+        Setting("log.format", "text, or json with one object a line.") {
+            $0.log.format.rawValue
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.log.format = try SettingValue.choice(text, of: LogConfiguration.Format.self)
+        },
+    ]
+
+    package static let byKey: [String: Setting] = Dictionary(uniqueKeysWithValues: all.map { ($0.key, $0) })
+    package static let byVariable: [String: Setting] = Dictionary(uniqueKeysWithValues: all.map { ($0.variable, $0) })
+}
