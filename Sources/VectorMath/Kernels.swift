@@ -70,6 +70,29 @@ package enum Kernels {
         return score
     }
 
+    /// Reports those of `count` contiguous rows whose inner product (times `rowScale`, if given) is not below `threshold`.
+    ///
+    /// Row numbers count from `first` and ascend; `hitRows` and `hitScores` need room for `count + 16`. Returns how many.
+    @inlinable
+    package static func scanDot(
+        _ query: UnsafePointer<Float>, rows: UnsafePointer<Float>, stride: Int, count: Int, dimension: Int,
+        rowScale: UnsafePointer<Float>?, threshold: Float, first: UInt32, hitRows: UnsafeMutablePointer<UInt32>,
+        hitScores: UnsafeMutablePointer<Float>
+    ) -> Int {
+        ck_active().pointee.dot_scan(
+            query, rows, stride, count, dimension, rowScale, threshold, first, hitRows, hitScores)
+    }
+
+    /// The same with negated squared distances.
+    @inlinable
+    package static func scanL2(
+        _ query: UnsafePointer<Float>, rows: UnsafePointer<Float>, stride: Int, count: Int, dimension: Int,
+        threshold: Float, first: UInt32, hitRows: UnsafeMutablePointer<UInt32>,
+        hitScores: UnsafeMutablePointer<Float>
+    ) -> Int {
+        ck_active().pointee.l2_scan(query, rows, stride, count, dimension, threshold, first, hitRows, hitScores)
+    }
+
     /// Widens `count` IEEE halves.
     @inlinable
     package static func widen(_ halves: UnsafePointer<UInt16>, count: Int, into out: UnsafeMutablePointer<Float>) {

@@ -1,6 +1,7 @@
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,13 +65,16 @@ static inline const ck_distance *ck_active(void) { return ck_active_distance; }
 
 /// Asks for the cache line at `address`.
 static inline void ck_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
-/// A one-byte spin lock; the byte starts as 0. For critical sections of nanoseconds only.
+/// A one-byte spin lock; the byte starts as 0. For critical sections of a microsecond or less; a holder that lost its
+/// core is waited for by yielding.
 static inline void ck_spin_lock(uint8_t *lock) {
+    int turns = 0;
     while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
         while (__atomic_load_n(lock, __ATOMIC_RELAXED)) {
 #if defined(__x86_64__)
             __builtin_ia32_pause();
 #endif
+            if (++turns > 200) sched_yield();
         }
 }
 static inline void ck_spin_unlock(uint8_t *lock) { __atomic_store_n(lock, 0, __ATOMIC_RELEASE); }

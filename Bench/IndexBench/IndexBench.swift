@@ -1,0 +1,154 @@
+import ArgumentParser
+import Foundation
+import NearestNeighbors
+import VectorMath
+
+/// Question: how many queries per second does the index answer at which recall, on one thread, beside an exact scan?
+@main
+struct IndexBench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "index-bench",
+        abstract: "Queries per second and recall of the nearest-neighbour index over a sweep of efSearch, on one thread.",
+        discussion: """
+            Reads rows from --rows FILE.fbin and queries from --queries FILE.fbin (u32 rows, u32 columns, Float32 values,
+            little-endian), or makes a named shape. True neighbours come from --truth FILE.ibin or an exact search.
+            Pin it (taskset -c 0) for steady figures.
+            """)
+
+    @Option(help: "Rows to index (.fbin).") var rows: String?
+    @Option(help: "Queries (.fbin).") var queries: String?
+    @Option(help: "True nearest rows of each query (.ibin); computed when missing.") var truth: String?
+    @Option(help: "Made data: hubs, unit or noise.") var shape = SyntheticShape.hubs
+    @Option(help: "Rows of made data; of a file, at most.") var rowCount: Int?
+    @Option(help: "Columns of made data.") var dimension = 64
+    @Option(help: "Queries to ask at most.") var queryCount = 10_000
+    @Option(help: "inner_product, cosine or l2.") var metric = SimilarityMetric.innerProduct
+    @Option(help: "Neighbours wanted, one or more: 10,100.") var k = "10,100"
+    @Option(help: "efSearch values.") var ef = "10,16,24,32,48,64,96,128,192,256,384,512"
+    @Option(help: "Links per node (twice on layer 0).") var m = 16
+    @Option(help: "Breadth of the search for a new node's neighbours.") var efConstruction = 200
+    @Option(help: "Seed of the layers.") var seed: UInt64 = 1
+    @Option(help: "Threads that build.") var threads = 2
+    @Option(help: "Repeats; the median is printed.") var repeats = 3
+    @Flag(help: "Print one JSON document.") var json = false
+    @Flag(
+        help: "Build, then answer lines `hnsw K EF` and `exact K` on standard input with a line of JSON each (for a comparison that takes turns)."
+    ) var turns = false
+
+    func run() throws {
+        let (matrix, asked) = try data()
+        let ks = try Self.numbers(k, "--k")
+        let before = residentBytes()
+        let start = DispatchTime.now().uptimeNanoseconds
+        let index = try HNSWIndex.build(
+            matrix, metric: metric, HNSWParameters(m: m, efConstruction: efConstruction, seed: seed), threads: threads)
+        let built = Build(
+            rows: matrix.rowCount, dimension: matrix.columnCount, metric: metric.rawValue, isa: Kernels.isa, m: m,
+            efConstruction: efConstruction, threads: threads,
+            buildSeconds: Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9,
+            graphBytes: index.graphByteCount, residentGrowthBytes: residentBytes() - before, layers: index.layerCount)
+        let exact = try ExactIndex(matrix, metric: metric)
+        let runner = Runner(queries: asked, truth: try trueRows(exact, asked, max(ks.max() ?? 1, turns ? 100 : 1)))
+
+        if turns { return try takeTurns(built, index, exact, runner) }
+        if !json { built.printTable() }
+        var sweep: [Measurement] = []
+        for k in ks {
+            let scan = try runner.measure(
+                exact, named: "exact", k: k, efSearch: 0, repeats: repeats, queriesMax: 1000)
+            sweep.append(scan)
+            if !json { Self.printRow(scan) }
+            for ef in try Self.numbers(ef, "--ef") where ef >= k {
+                let point = try runner.measure(index, named: "hnsw", k: k, efSearch: ef, repeats: repeats)
+                sweep.append(point)
+                if !json { Self.printRow(point) }
+            }
+        }
+        if json { print(try Self.encode(Report(build: built, sweep: sweep))) }
+    }
+
+    private func data() throws -> (FactorMatrix, FactorMatrix) {
+        guard let rows else { return shape.make(rows: rowCount ?? 100_000, dimension: dimension, queries: queryCount) }
+        guard let queries else { throw ValidationError("--rows needs --queries") }
+        let matrix = try VectorFile.matrix(rows, rowsMax: rowCount)
+        let asked = try VectorFile.matrix(queries, rowsMax: queryCount)
+        guard matrix.columnCount == asked.columnCount else {
+            throw ValidationError("rows have \(matrix.columnCount) columns, queries \(asked.columnCount)")
+        }
+        return (matrix, asked)
+    }
+
+    private func trueRows(_ exact: ExactIndex, _ asked: FactorMatrix, _ k: Int) throws -> [[UInt32]] {
+        if let truth { return try VectorFile.neighbours(truth) }
+        var results: [[ScoredRow]] = []
+        try exact.searchBatch(asked, k: k, scratch: SearchScratch(), into: &results)
+        return results.map { $0.map(\.row) }
+    }
+
+    private func takeTurns(_ built: Build, _ index: HNSWIndex, _ exact: ExactIndex, _ runner: Runner) throws {
+        print(try Self.encode(built, pretty: false))
+        fflush(nil)
+        while let line = readLine() {
+            let words = line.split(separator: " ").map(String.init)
+            guard words.count >= 2, let k = Int(words[1]) else { throw ValidationError("not a turn: \(line)") }
+            let ef = words.count > 2 ? Int(words[2]) ?? k : k
+            let point =
+                words[0] == "exact"
+                ? try runner.measure(exact, named: "exact", k: k, efSearch: 0, repeats: 1, queriesMax: 1000)
+                : try runner.measure(index, named: "hnsw", k: k, efSearch: ef, repeats: 1)
+            print(try Self.encode(point, pretty: false))
+            fflush(nil)
+        }
+    }
+
+    private static func numbers(_ text: String, _ option: String) throws -> [Int] {
+        try text.split(separator: ",").map {
+            guard let value = Int($0), value > 0 else { throw ValidationError("\(option): '\($0)' is not a count") }
+            return value
+        }
+    }
+
+    private static func printRow(_ point: Measurement) {
+        print(
+            String(
+                format: "%@ k=%-4d ef=%-5d recall %.4f  %9.0f queries/s   p50 %7.1f us  p99 %7.1f us",
+                point.index.padding(toLength: 6, withPad: " ", startingAt: 0), point.k, point.efSearch, point.recall,
+                point.qps, point.p50, point.p99))
+    }
+
+    private static func encode(_ value: some Encodable, pretty: Bool = true) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = pretty ? [.prettyPrinted, .sortedKeys] : [.sortedKeys]
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+}
+
+/// What was built, and at what cost.
+struct Build: Codable {
+    var rows: Int
+    var dimension: Int
+    var metric: String
+    var isa: String
+    var m: Int
+    var efConstruction: Int
+    var threads: Int
+    var buildSeconds: Double
+    var graphBytes: Int
+    var residentGrowthBytes: Int
+    var layers: Int
+
+    func printTable() {
+        print("\(rows) rows x \(dimension), \(metric), kernels \(isa), m \(m), efConstruction \(efConstruction)")
+        print(
+            String(
+                format: "built in %.2f s on %d threads: graph %.1f MB in %d layers, resident memory grew by %.1f MB",
+                buildSeconds, threads, Double(graphBytes) / 1e6, layers, Double(residentGrowthBytes) / 1e6))
+    }
+}
+
+struct Report: Codable {
+    var build: Build
+    var sweep: [Measurement]
+}
+
+extension SimilarityMetric: ExpressibleByArgument {}

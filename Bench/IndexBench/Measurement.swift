@@ -1,0 +1,76 @@
+import Foundation
+import NearestNeighbors
+import VectorMath
+
+/// One point of a sweep.
+struct Measurement: Codable {
+    var index: String
+    var k: Int
+    /// 0 for the exact scan.
+    var efSearch: Int
+    var recall: Double
+    /// Queries per second on one thread; the median of the repeats.
+    var qps: Double
+    /// Microseconds per query.
+    var p50: Double
+    var p99: Double
+}
+
+/// Runs all queries, one after the other, on the calling thread.
+struct Runner {
+    let queries: FactorMatrix
+    /// For each query, the true nearest rows, best first.
+    let truth: [[UInt32]]
+    let scratch = SearchScratch()
+
+    /// - Parameter queriesMax: Queries to ask; the exact scan needs fewer for a steady figure.
+    func measure(
+        _ index: any NeighborIndex, named name: String, k: Int, efSearch: Int, repeats: Int, queriesMax: Int? = nil
+    ) throws -> Measurement {
+        let count = min(queries.rowCount, queriesMax ?? queries.rowCount)
+        var answers = [[ScoredRow]](repeating: [], count: count)
+        var rates: [Double] = []
+        var nanoseconds = [UInt64](repeating: 0, count: count)
+        // Warm: scratch, result arrays, caches.
+        for i in 0..<count {
+            try index.search(
+                queries.row(i), k: k, efSearch: efSearch, where: nil, scratch: scratch, into: &answers[i])
+        }
+        for _ in 0..<max(1, repeats) {
+            let start = DispatchTime.now().uptimeNanoseconds
+            var last = start
+            for i in 0..<count {
+                try index.search(
+                    queries.row(i), k: k, efSearch: efSearch, where: nil, scratch: scratch, into: &answers[i])
+                let now = DispatchTime.now().uptimeNanoseconds
+                nanoseconds[i] = now - last
+                last = now
+            }
+            rates.append(Double(count) / Double(last - start) * 1e9)
+        }
+        nanoseconds.sort()
+        return Measurement(
+            index: name, k: k, efSearch: efSearch, recall: recall(answers, k), qps: rates.sorted()[rates.count / 2],
+            p50: Double(nanoseconds[count / 2]) / 1000, p99: Double(nanoseconds[count * 99 / 100]) / 1000)
+    }
+
+    /// The share of the true `k` nearest that were found.
+    func recall(_ answers: [[ScoredRow]], _ k: Int) -> Double {
+        var found = 0
+        var wanted = 0
+        for (answer, truth) in zip(answers, truth) {
+            let expected = Set(truth.prefix(k))
+            wanted += expected.count
+            found += answer.prefix(k).count { expected.contains($0.row) }
+        }
+        return wanted == 0 ? 1 : Double(found) / Double(wanted)
+    }
+}
+
+/// Bytes of this process that are in memory.
+func residentBytes() -> Int {
+    guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8),
+        let pages = text.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
+    else { return 0 }
+    return pages * 4096
+}

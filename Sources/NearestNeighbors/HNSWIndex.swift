@@ -1,0 +1,100 @@
+import VectorMath
+
+/// A hierarchical navigable small world graph over the rows of a matrix.
+///
+/// It keeps links only; vectors stay where they are. Searching is lock-free and safe from any number of threads, each
+/// with its own scratch. Where a scan of all eligible rows costs less than a walk (small sets, wide searches, predicates
+/// that reject most rows), it scans: the answer is then exact.
+///
+/// Not for inner product over factors with very uneven norms when the tail matters: rows of low norm have few links to
+/// them and are missed by a walk of any breadth. Measure the recall against `ExactIndex` on the data.
+///
+/// - Note: Malkov & Yashunin 2018, arXiv:1603.09320.
+package final class HNSWIndex: NeighborIndex {
+    package var metric: SimilarityMetric { scorer.metric }
+    package var rowCount: Int { scorer.vectors.rowCount }
+    package var dimension: Int { scorer.vectors.columnCount }
+    package let parameters: HNSWParameters
+
+    let scorer: RowScorer
+    let graph: HNSWGraph
+    let exact: ExactIndex
+    /// Rows that a scan reads in the time in which a walk comes one candidate further. 0 never scans by choice.
+    let scanRowsPerCandidate: Int
+
+    /// Measured at 64 dimensions with the set in cache; memory-bound sets shift both sides alike.
+    static let scanRowsPerCandidate = 96
+
+    init(
+        scorer: RowScorer, graph: HNSWGraph, parameters: HNSWParameters,
+        scanRowsPerCandidate: Int = HNSWIndex.scanRowsPerCandidate
+    ) {
+        self.scorer = scorer
+        self.graph = graph
+        self.parameters = parameters
+        self.exact = ExactIndex(scorer: scorer)
+        self.scanRowsPerCandidate = scanRowsPerCandidate
+    }
+
+    /// Bytes of the graph, without the vectors.
+    package var graphByteCount: Int { graph.byteCount }
+
+    /// Layers of the graph.
+    package var layerCount: Int { graph.layers.count }
+
+    /// Returns the rows whose vectors are nearest to `query`.
+    ///
+    /// - Parameters:
+    ///   - query: `dimension` finite floats, not normalised.
+    ///   - k: Neighbours wanted.
+    ///   - efSearch: Candidates kept on the walk; `k` if that is more. Recall and cost grow with it.
+    ///   - predicate: Rows that may be returned; rows it rejects may still be walked through.
+    /// - Complexity: O(efSearch * m0 * dimension) expected; allocates nothing once `scratch` and `results` are warm.
+    package func search(
+        _ query: UnsafeBufferPointer<Float>, k: Int, efSearch: Int, where predicate: RowPredicate? = nil,
+        scratch: SearchScratch, into results: inout [ScoredRow]
+    ) throws(SearchError) {
+        let base = try validate(query, k: k, efSearch: efSearch, predicate)
+        let eligible = predicate?.eligibleCount ?? rowCount
+        let wanted = min(k, eligible)
+        results.removeAll(keepingCapacity: true)
+        if wanted == 0 { return }
+        let ef = max(efSearch, wanted)
+        // A walk must see about rowCount / eligible candidates for each eligible one.
+        let candidates = ef.multipliedReportingOverflow(by: max(1, rowCount / eligible))
+        if !candidates.overflow && eligible / max(1, scanRowsPerCandidate) >= candidates.partialValue
+            || scanRowsPerCandidate == 0
+        {
+            let query = scorer.prepared(base, scratch)
+            walk(query, wanted, ef, predicate, scratch, &results)
+            if results.count == wanted { return }
+            // The walk ended in a part of the graph with too few eligible rows.
+            results.removeAll(keepingCapacity: true)
+        }
+        try exact.search(query, k: k, where: predicate, scratch: scratch, into: &results)
+    }
+
+    private func walk(
+        _ query: UnsafePointer<Float>, _ wanted: Int, _ ef: Int, _ predicate: RowPredicate?, _ scratch: SearchScratch,
+        _ results: inout [ScoredRow]
+    ) {
+        let walk = HNSWWalk(scorer: scorer, scratch: scratch)
+        let entry = walk.descend(
+            query, layers: graph.layers, entry: graph.entry, from: graph.layers.count - 1, to: 0)
+        var found: Int
+        if let predicate, predicate.eligibleCount < rowCount {
+            let poolMax = min(rowCount, max(4096, 4 * ef))
+            found = walk.search(
+                query, layer: graph.layers[0], entry: entry, ef: ef, poolMax: poolMax, eligible: predicate.words)
+        } else {
+            found = walk.search(query, layer: graph.layers[0], entry: entry, ef: ef)
+        }
+        results.reserveCapacity(wanted)
+        for i in 0..<found where results.count < wanted {
+            let key = scratch.pool[i]
+            let row = PoolKey.node(key)
+            if let predicate, !HNSWWalk.isSet(predicate.words, row) { continue }
+            results.append(ScoredRow(row: row, score: PoolKey.score(key)))
+        }
+    }
+}

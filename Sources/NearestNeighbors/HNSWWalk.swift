@@ -1,0 +1,238 @@
+import CKernels
+import VectorMath
+
+/// A node of some layer as a pool entry: the score above, then the node (lower is better), then "expanded".
+///
+/// ```
+///  63            32 31                1  0
+///  | ordered score | ~node (31 bits) | expanded |
+/// ```
+enum PoolKey {
+    @inline(__always)
+    static func make(node: UInt32, score: Float) -> UInt64 {
+        UInt64(RankKey.ordered(score)) << 32 | UInt64((~node & 0x7FFF_FFFF) << 1)
+    }
+
+    @inline(__always)
+    static func node(_ key: UInt64) -> UInt32 { ~(UInt32(truncatingIfNeeded: key) >> 1) & 0x7FFF_FFFF }
+
+    @inline(__always)
+    static func score(_ key: UInt64) -> Float { RankKey.score(key) }
+}
+
+/// Walks a graph: greedy descent through the upper layers, best-first search on one layer.
+///
+/// The best-first search keeps one sorted pool of the best `ef` nodes seen, expanded or not: the candidate queue and the
+/// result queue of the paper in one array, which is the same walk (a candidate worse than the worst of a full result
+/// queue is never expanded). Malkov & Yashunin 2018, arXiv:1603.09320, algorithms 2 and 5.
+struct HNSWWalk {
+    let scorer: RowScorer
+    let scratch: SearchScratch
+
+    /// The best node reachable by always moving to the best neighbour, from `entry` on layer `from` down to layer `to`.
+    ///
+    /// - Returns: A node of layer `to`.
+    func descend(
+        _ query: UnsafePointer<Float>, layers: [HNSWLayer], entry: UInt32, from: Int, to: Int,
+        locks: UnsafeMutablePointer<UInt8>? = nil
+    ) -> UInt32 {
+        let nodes = scratch.positions
+        let rows = scratch.rows
+        let scores = scratch.scores
+        var node = entry
+        var level = from
+        guard level > to else { return node }
+        rows[0] = layers[level].row(node)
+        scorer.score(query, ids: rows, count: 1, into: scores)
+        var best = scores[0]
+        while level > to {
+            let layer = layers[level]
+            var moved = true
+            while moved {
+                moved = false
+                let count = copyLinks(layer, node, locks, into: nodes)
+                for i in 0..<count { rows[i] = layer.row(nodes[i]) }
+                scorer.score(query, ids: rows, count: count, into: scores)
+                for i in 0..<count where scores[i] > best {
+                    best = scores[i]
+                    node = nodes[i]
+                    moved = true
+                }
+            }
+            if let down = layer.down { node = down[Int(node)] }
+            level -= 1
+        }
+        return node
+    }
+
+    /// Leaves the best `ef` nodes of `layer` that a walk from `entry` finds in `scratch.pool`, best first.
+    ///
+    /// - Returns: How many.
+    func search(_ query: UnsafePointer<Float>, layer: HNSWLayer, entry: UInt32, ef: Int) -> Int {
+        scratch.reserveWalk(rowCount: layer.nodeCount, candidates: ef + 1)
+        return walk(query, layer, entry, ef, poolMax: ef, eligible: nil, locks: nil)
+    }
+
+    /// The same while other threads add links.
+    func search(
+        _ query: UnsafePointer<Float>, layer: HNSWLayer, entry: UInt32, ef: Int, locks: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        scratch.reserveWalk(rowCount: layer.nodeCount, candidates: ef + 1)
+        return walk(query, layer, entry, ef, poolMax: ef, eligible: nil, locks: locks)
+    }
+
+    /// The same, where the pool is as long as it must be to hold the best `ef` eligible nodes, up to `poolMax`.
+    ///
+    /// The pool then holds nodes that are not eligible, too.
+    func search(
+        _ query: UnsafePointer<Float>, layer: HNSWLayer, entry: UInt32, ef: Int, poolMax: Int,
+        eligible: UnsafePointer<UInt64>
+    ) -> Int {
+        scratch.reserveWalk(rowCount: layer.nodeCount, candidates: poolMax + 1)
+        return walk(query, layer, entry, ef, poolMax: poolMax, eligible: eligible, locks: nil)
+    }
+
+    @inline(__always)
+    private func walk(
+        _ query: UnsafePointer<Float>, _ layer: HNSWLayer, _ entry: UInt32, _ ef: Int, poolMax: Int,
+        eligible: UnsafePointer<UInt64>?, locks: UnsafeMutablePointer<UInt8>?
+    ) -> Int {
+        let pool = scratch.pool
+        let visited = scratch.visited
+        let touched = scratch.touched
+        let nodes = scratch.positions
+        let rows = scratch.rows
+        let scores = scratch.scores
+        let linkStride = layer.linkStride
+
+        rows[0] = layer.row(entry)
+        scorer.score(query, ids: rows, count: 1, into: scores)
+        pool[0] = PoolKey.make(node: entry, score: scores[0])
+        visited[Int(entry >> 6)] |= 1 << UInt64(entry & 63)
+        touched[0] = entry
+        var touchedCount = 1
+        var poolCount = 1
+        var eligibleCount = eligible.map { Self.isSet($0, entry) ? 1 : 0 } ?? 0
+        // The worst score that may still enter.
+        var bar = -Float.infinity
+        if poolCount >= poolMax || (eligible != nil && eligibleCount >= ef) { bar = scores[0] }
+
+        var cursor = 0
+        while cursor < poolCount {
+            let key = pool[cursor]
+            if key & 1 != 0 {
+                cursor &+= 1
+                continue
+            }
+            pool[cursor] = key | 1
+            let node = PoolKey.node(key)
+
+            // Neighbours not seen yet.
+            var fresh = 0
+            if locks != nil {
+                let count = copyLinks(layer, node, locks, into: nodes)
+                for i in 0..<count {
+                    let next = nodes[i]
+                    nodes[fresh] = next
+                    fresh &+= Self.visit(visited, next)
+                }
+            } else {
+                let links = layer.linksOf(node)
+                var i = 0
+                while i < linkStride {
+                    let next = links[i]
+                    if next == HNSWLayer.none { break }
+                    nodes[fresh] = next
+                    fresh &+= Self.visit(visited, next)
+                    i &+= 1
+                }
+            }
+            if fresh == 0 { continue }
+            (touched + touchedCount).update(from: nodes, count: fresh)
+            touchedCount &+= fresh
+            if let map = layer.rows {
+                for i in 0..<fresh { rows[i] = map[Int(nodes[i])] }
+                scorer.score(query, ids: rows, count: fresh, into: scores)
+            } else {
+                scorer.score(query, ids: nodes, count: fresh, into: scores)
+            }
+
+            for i in 0..<fresh {
+                let score = scores[i]
+                if score < bar { continue }
+                let next = nodes[i]
+                let position = Self.insert(PoolKey.make(node: next, score: score), pool, &poolCount)
+                if position <= cursor {
+                    cursor = position
+                    ck_prefetch(layer.linksOf(next))
+                }
+                if let eligible {
+                    if Self.isSet(eligible, next) { eligibleCount &+= 1 }
+                    while eligibleCount > ef || poolCount > poolMax
+                        || (eligibleCount == ef && !Self.isSet(eligible, PoolKey.node(pool[poolCount &- 1])))
+                    {
+                        poolCount &-= 1
+                        if Self.isSet(eligible, PoolKey.node(pool[poolCount])) { eligibleCount &-= 1 }
+                    }
+                    if eligibleCount == ef || poolCount == poolMax { bar = PoolKey.score(pool[poolCount &- 1]) }
+                } else {
+                    if poolCount > poolMax { poolCount = poolMax }
+                    if poolCount == poolMax { bar = PoolKey.score(pool[poolCount &- 1]) }
+                }
+            }
+        }
+
+        for i in 0..<touchedCount { visited[Int(touched[i] >> 6)] = 0 }
+        return poolCount
+    }
+
+    /// Marks `node` and returns 1 if it was not marked.
+    @inline(__always)
+    private static func visit(_ visited: UnsafeMutablePointer<UInt64>, _ node: UInt32) -> Int {
+        let word = visited + Int(node >> 6)
+        let bit: UInt64 = 1 << UInt64(node & 63)
+        let old = word.pointee
+        word.pointee = old | bit
+        return old & bit == 0 ? 1 : 0
+    }
+
+    @inline(__always)
+    static func isSet(_ words: UnsafePointer<UInt64>, _ row: UInt32) -> Bool {
+        words[Int(row >> 6)] >> UInt64(row & 63) & 1 != 0
+    }
+
+    /// Inserts into the descending pool (room for one more is the caller's duty); returns the place.
+    @inline(__always)
+    private static func insert(_ key: UInt64, _ pool: UnsafeMutablePointer<UInt64>, _ count: inout Int) -> Int {
+        var low = 0
+        var length = count
+        while length > 0 {
+            let half = length / 2
+            let right = pool[low &+ half] > key
+            low = right ? low &+ half &+ 1 : low
+            length = right ? length &- half &- 1 : half
+        }
+        (pool + low + 1).update(from: pool + low, count: count &- low)
+        pool[low] = key
+        count &+= 1
+        return low
+    }
+
+    /// Copies the links of `node`, under its lock if there are locks; returns how many.
+    @inline(__always)
+    func copyLinks(
+        _ layer: HNSWLayer, _ node: UInt32, _ locks: UnsafeMutablePointer<UInt8>?,
+        into nodes: UnsafeMutablePointer<UInt32>
+    ) -> Int {
+        let links = layer.linksOf(node)
+        let lock = locks.map { $0 + Int(layer.row(node)) }
+        if let lock { ck_spin_lock(lock) }
+        var count = 0
+        while count < layer.linkStride && links[count] != HNSWLayer.none {
+            nodes[count] = links[count]
+            count &+= 1
+        }
+        if let lock { ck_spin_unlock(lock) }
+        return count
+    }
+}

@@ -1,1 +1,0 @@
-// NearestNeighbors: first file arrives shortly.

@@ -1,0 +1,95 @@
+import VectorMath
+
+/// Scores rows of a matrix under a metric: the one place where a metric becomes a kernel call.
+///
+/// For cosine the query comes normalised and each row's score is multiplied by the inverse of its norm (0 for a zero
+/// row), so that the factors need no normalised copy.
+final class RowScorer: Sendable {
+    let vectors: FactorMatrix
+    let metric: SimilarityMetric
+    /// Inverse norms, for cosine only.
+    nonisolated(unsafe) let rowScale: UnsafePointer<Float>?
+
+    /// - Throws: `vectorNotFinite` for the first such row.
+    init(_ vectors: FactorMatrix, _ metric: SimilarityMetric) throws(IndexBuildError) {
+        guard vectors.rowCount < Int(Int32.max) else { throw .tooManyRows(vectors.rowCount) }
+        for row in 0..<vectors.rowCount where !Kernels.allFinite(vectors.row(row)) {
+            throw .vectorNotFinite(row: row)
+        }
+        self.vectors = vectors
+        self.metric = metric
+        guard metric == .cosine else {
+            rowScale = nil
+            return
+        }
+        let scale = UnsafeMutablePointer<Float>.allocate(capacity: max(vectors.rowCount, 1))
+        for row in 0..<vectors.rowCount {
+            scale[row] = Self.inverseNorm(vectors.base + row * vectors.stride, vectors.columnCount)
+        }
+        rowScale = UnsafePointer(scale)
+    }
+
+    deinit { rowScale?.deallocate() }
+
+    /// 1 / |x|, or 0 for a zero vector.
+    static func inverseNorm(_ x: UnsafePointer<Float>, _ dimension: Int) -> Float {
+        let square = Kernels.dot(x, x, dimension: dimension)
+        if square.isFinite && square >= 1e-30 { return 1 / square.squareRoot() }
+        // Too small or too large to square as Float.
+        var wide = 0.0
+        for i in 0..<dimension { wide += Double(x[i]) * Double(x[i]) }
+        return wide == 0 ? 0 : Float(min(1 / wide.squareRoot(), Double(Float.greatestFiniteMagnitude)))
+    }
+
+    /// The query as the kernels take it: itself, or normalised in `scratch`.
+    func prepared(_ query: UnsafePointer<Float>, _ scratch: SearchScratch) -> UnsafePointer<Float> {
+        guard metric == .cosine else { return query }
+        let dimension = vectors.columnCount
+        scratch.reserveQuery(dimension)
+        let scale = Self.inverseNorm(query, dimension)
+        for i in 0..<dimension { scratch.query[i] = query[i] * scale }
+        return UnsafePointer(scratch.query)
+    }
+
+    /// Scores of the rows `ids` for a prepared query.
+    @inline(__always)
+    func score(
+        _ query: UnsafePointer<Float>, ids: UnsafePointer<UInt32>, count: Int, into scores: UnsafeMutablePointer<Float>
+    ) {
+        switch metric {
+        case .innerProduct:
+            Kernels.dotMany(
+                query, base: vectors.base, stride: vectors.stride, ids: ids, count: count,
+                dimension: vectors.columnCount, into: scores)
+        case .l2:
+            Kernels.l2Many(
+                query, base: vectors.base, stride: vectors.stride, ids: ids, count: count,
+                dimension: vectors.columnCount, into: scores)
+        case .cosine:
+            Kernels.dotMany(
+                query, base: vectors.base, stride: vectors.stride, ids: ids, count: count,
+                dimension: vectors.columnCount, into: scores)
+            if let rowScale {
+                for i in 0..<count { scores[i] *= rowScale[Int(ids[i])] }
+            }
+        }
+    }
+
+    /// Those of the rows `range` (at most a block) whose score is not below `threshold`; returns how many.
+    @inline(__always)
+    func scan(
+        _ query: UnsafePointer<Float>, _ range: Range<Int>, threshold: Float, rows: UnsafeMutablePointer<UInt32>,
+        scores: UnsafeMutablePointer<Float>
+    ) -> Int {
+        let start = vectors.base + range.lowerBound * vectors.stride
+        if metric == .l2 {
+            return Kernels.scanL2(
+                query, rows: start, stride: vectors.stride, count: range.count, dimension: vectors.columnCount,
+                threshold: threshold, first: UInt32(range.lowerBound), hitRows: rows, hitScores: scores)
+        }
+        return Kernels.scanDot(
+            query, rows: start, stride: vectors.stride, count: range.count, dimension: vectors.columnCount,
+            rowScale: rowScale.map { $0 + range.lowerBound }, threshold: threshold, first: UInt32(range.lowerBound),
+            hitRows: rows, hitScores: scores)
+    }
+}

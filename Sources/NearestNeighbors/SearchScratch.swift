@@ -1,0 +1,89 @@
+import VectorMath
+
+/// Memory that searches of one thread reuse, so that a warm search allocates nothing.
+///
+/// It grows to the largest search it has seen: a bit per row, eight bytes per candidate in the pool.
+package final class SearchScratch {
+    /// Rows per kernel call of a scan.
+    static let blockRows = 256
+
+    /// The best rows of an exact scan.
+    var top = TopK(k: 0)
+    /// The best rows of each query of a batched scan.
+    var tops: [TopK] = []
+    /// Rows and scores that a kernel reports; room for a block and the kernels' overhang.
+    let rows: UnsafeMutablePointer<UInt32>
+    let positions: UnsafeMutablePointer<UInt32>
+    let scores: UnsafeMutablePointer<Float>
+
+    /// The query as the kernels take it (normalised for cosine).
+    private(set) var query: UnsafeMutablePointer<Float>
+    private var queryCapacity: Int
+    /// One bit per row: seen by the running walk. All zero between walks.
+    private(set) var visited: UnsafeMutablePointer<UInt64>
+    private var visitedWords: Int
+    /// The rows whose bits are set.
+    private(set) var touched: UnsafeMutablePointer<UInt32>
+    private var touchedCapacity: Int
+    /// The walk's candidates, best first.
+    private(set) var pool: UnsafeMutablePointer<UInt64>
+    private(set) var poolCapacity: Int
+
+    package init() {
+        let room = Self.blockRows + 16
+        rows = .allocate(capacity: room)
+        positions = .allocate(capacity: room)
+        scores = .allocate(capacity: room)
+        queryCapacity = 0
+        query = .allocate(capacity: 1)
+        visitedWords = 0
+        visited = .allocate(capacity: 1)
+        touchedCapacity = 0
+        touched = .allocate(capacity: 1)
+        poolCapacity = 0
+        pool = .allocate(capacity: 1)
+    }
+
+    deinit {
+        rows.deallocate()
+        positions.deallocate()
+        scores.deallocate()
+        query.deallocate()
+        visited.deallocate()
+        touched.deallocate()
+        pool.deallocate()
+    }
+
+    /// Bytes held.
+    package var byteCount: Int {
+        (Self.blockRows + 16) * 12 + queryCapacity * 4 + visitedWords * 8 + touchedCapacity * 4 + poolCapacity * 8
+    }
+
+    func reserveQuery(_ count: Int) {
+        if count <= queryCapacity { return }
+        query.deallocate()
+        query = .allocate(capacity: count)
+        queryCapacity = count
+    }
+
+    /// Makes room for a walk over `rowCount` rows with a pool of `candidates`.
+    func reserveWalk(rowCount: Int, candidates: Int) {
+        let words = (rowCount + 63) / 64
+        if words > visitedWords {
+            visited.deallocate()
+            visited = .allocate(capacity: words)
+            visited.initialize(repeating: 0, count: words)
+            visitedWords = words
+        }
+        if rowCount > touchedCapacity {
+            touched.deallocate()
+            touched = .allocate(capacity: rowCount)
+            touchedCapacity = rowCount
+        }
+        if candidates > poolCapacity {
+            pool.deallocate()
+            pool = .allocate(capacity: candidates)
+            poolCapacity = candidates
+        }
+    }
+}
