@@ -13,7 +13,7 @@ struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "model",
         abstract: "Look at models on disk.",
-        subcommands: [ModelInspectCommand.self])
+        subcommands: [ModelInspectCommand.self, ModelUsersCommand.self])
 }
 
 /// Shows what a bundle holds and whether it is sound.

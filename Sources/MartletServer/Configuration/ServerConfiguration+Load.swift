@@ -49,7 +49,9 @@ package struct FlagValue: Sendable {
 
 extension ServerConfiguration {
     /// Variables with the prefix that belong to other parts of the project.
-    private static let otherVariables: Set<String> = ["MARTLET_CONFIG", "MARTLET_NODE", "MARTLET_STRICT", "MARTLET_CI"]
+    private static let otherVariables: Set<String> = [
+        "MARTLET_CONFIG", "MARTLET_NODE", "MARTLET_DATA", "MARTLET_STRICT", "MARTLET_CI",
+    ]
 
     /// Puts the configuration together: defaults, then `file`, then `environment`, then `flags`.
     ///

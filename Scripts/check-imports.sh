@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# One C library, one Swift door: fails when a C module is imported outside the one room that may.
+# The tests of that room may look behind the door as well.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# module:room
+doors="CKernels:Sources/VectorMath CProtobufC:Sources/Wire CWireMessages:Sources/Wire CJemalloc:Sources/Telemetry
+CZlib:Sources/Training CEpoll:Bench/LoadGenerator"
+
+status=0
+# Every C module of the manifest must be in the table.
+# shellcheck disable=SC2013 # names hold no spaces
+for module in $(grep -oE '(name: |systemLibrary\(name: )"C[A-Z][A-Za-z]+"' Package.swift | grep -oE 'C[A-Z][A-Za-z]+' | sort -u); do
+    case " $doors " in
+        *[[:space:]]"$module":*) ;;
+        *) [ "$module" = Catalog ] || { echo "imports: $module has no room in Scripts/check-imports.sh" >&2; status=1; } ;;
+    esac
+done
+for door in $doors; do
+    module=${door%%:*}
+    room=${door#*:}
+    files=$(grep -rlE --include='*.swift' "^ *(@[A-Za-z_]+(\([A-Za-z]+\))? )*((public|package|internal|private|fileprivate) )?import $module\$" \
+        Sources Bench Tests || true)
+    for file in $files; do
+        case "$file" in
+            "$room"/* | "Tests/$(basename "$room")Tests"/*) ;;
+            *) echo "imports: $file imports $module; only $room may" >&2; status=1 ;;
+        esac
+    done
+done
+[ "$status" = 0 ] && echo "imports: each C module is imported by one room"
+exit "$status"

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Uses the release commands as a person would, on a small sample: import, train, evaluate, serve, ask, load, scrape, reload, stop.
+# Needs .build/release/martlet and martlet-bench, curl and promtool.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. Scripts/lib.sh
+
+martlet=.build/release/martlet
+bench=.build/release/martlet-bench
+folder=$(mktemp -d)
+node_pid=''
+trap 'stop_node >/dev/null 2>&1 || true; rm -rf "$folder"' EXIT
+
+fail() { echo "smoke: $*" >&2; [ -f "$folder/node.log" ] && tail -n 20 "$folder/node.log" >&2; exit 1; }
+# expect WHAT TEXT FILE: the file holds the text.
+expect() { grep -qF -- "$2" "$3" || { cat "$3" >&2; fail "$1: expected '$2'"; }; }
+
+heading "smoke: train and evaluate"
+"$martlet" sample --output "$folder/sample" --users 300 --items 120 --interactions 6000
+"$martlet" train --input "$folder/sample/ratings.csv" --output "$folder/bundle" --rank 16 --spectral-rank 16 --iterations 4
+"$martlet" model inspect "$folder/bundle"
+"$martlet" evaluate --input "$folder/sample/ratings.csv" --rank 16 --spectral-rank 16 --iterations 4 --json >"$folder/report.json"
+expect "evaluate --json" '"recall@20"' "$folder/report.json"
+if "$martlet" train --input "$folder/sample/ratings.csv" --output "$folder/bundle" --rank 16 2>"$folder/refusal"; then
+    fail "a bundle that stands there was overwritten without --replace"
+fi
+
+heading "smoke: serve"
+start_node "$folder/node.log" --bundle "$folder/bundle" --listen 127.0.0.1:0 --http 127.0.0.1:0 --shards 2 --log-level info
+user=$("$martlet" model users "$folder/bundle" -n 1 | cut -f1)
+"$martlet" health --node "$node"
+"$martlet" recommend --node "$node" --user "$user" -k 5 --explain
+"$martlet" recommend --node "$node" --user "$user" -k 5 --json >"$folder/slate.json"
+"$martlet" recommend --node "$node" --user nobody-knows-me -k 5 --json >"$folder/unknown.json"
+python3 - "$folder/slate.json" "$folder/unknown.json" <<'P'
+import json, sys
+slate, unknown = (json.load(open(name)) for name in sys.argv[1:])
+assert len(slate["items"]) == 5 and len(unknown["items"]) == 5, (slate, unknown)
+P
+item=$("$martlet" model users "$folder/bundle" --user "$user" -n 1 | cut -f1)
+"$martlet" similar --node "$node" --item "$item" -k 5
+
+heading "smoke: load"
+"$bench" load --node "$node" --closed 4 --duration 2 --json "$folder/load.json"
+
+heading "smoke: scrape"
+[ "$(curl -fsS "http://$node_http/healthz")" = ok ] || fail "/healthz"
+[ "$(curl -fsS "http://$node_http/readyz")" = ready ] || fail "/readyz"
+curl -fsS "http://$node_http/status" | python3 -m json.tool >/dev/null || fail "/status is not JSON"
+curl -fsS "http://$node_http/metrics" >"$folder/metrics"
+promtool check metrics <"$folder/metrics" >"$folder/promtool" 2>&1 || { cat "$folder/promtool" >&2; fail "promtool check metrics"; }
+[ ! -s "$folder/promtool" ] || { cat "$folder/promtool" >&2; fail "promtool has warnings"; }
+grep -E '^martlet_requests_total\{method="Recommend",code="OK"\} [1-9]' "$folder/metrics" >/dev/null || fail "no request was counted"
+grep -E '^martlet_allocator_allocated_bytes [1-9]' "$folder/metrics" >/dev/null || fail "the allocator says nothing; is jemalloc linked?"
+curl -fsS -H 'Accept: application/openmetrics-text;version=1.0.0' "http://$node_http/metrics" | tail -n 1 | grep -qx '# EOF' || fail "OpenMetrics"
+
+heading "smoke: reload and stop"
+kill -HUP "$node_pid"
+for _ in $(seq 1 100); do
+    curl -fsS "http://$node_http/metrics" | grep -qx 'martlet_generation 2' && break
+    sleep 0.1
+done
+curl -fsS "http://$node_http/metrics" | grep -qx 'martlet_generation 2' || fail "SIGHUP did not load the bundle anew"
+"$martlet" recommend --node "$node" --user "$user" -k 5 >/dev/null
+stop_node || fail "the node did not stop cleanly"
+echo "smoke: all is well"
