@@ -40,11 +40,11 @@ struct ModelInspectCommand: ParsableCommand {
         do throws(ArtifactError) {
             summary = try ModelSummary(of: bundle, verify: skipsChecksums ? .sizes : .full)
         } catch {
-            fputs("Error: \(error)\n", stderr)
+            StandardError.write("Error: \(error)\n")
             throw ExitCode(1)
         }
         print(json ? JSONText.print(summary.json, indented: true) : summary.table(showsTensors: tensors))
-        for fault in summary.faults { fputs("Error: \(fault)\n", stderr) }
+        for fault in summary.faults { StandardError.write("Error: \(fault)\n") }
         if !summary.faults.isEmpty { throw ExitCode(1) }
     }
 }

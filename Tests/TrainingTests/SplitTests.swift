@@ -58,6 +58,15 @@ import Testing
         for user in 0..<plain.userCount { #expect(!cut.training.range(of: user).isEmpty) }
     }
 
+    @Test func `Pairs that stand in another file can be taken out`() throws {
+        let all = sample(6)
+        let cut = try all.split(.random, share: 0.3, seed: 1).test.withoutEmptyRows()
+        let (kept, removed) = all.removing(cut)
+        #expect(removed == cut.count)
+        #expect((kept.named + cut.named).sorted() == all.named.sorted())
+        #expect(kept.removing(cut).removed == 0)
+    }
+
     @Test func `Rows can be renumbered and empty ones dropped`() throws {
         let all = sample(5)
         let half = try all.split(.temporal, share: 0.9).training.withoutEmptyRows()

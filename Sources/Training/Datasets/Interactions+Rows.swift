@@ -36,6 +36,25 @@ extension Interactions {
     }
 }
 
+extension Interactions {
+    /// The interactions whose pair of user and item does not stand in `other`, under the same rows; and how many did.
+    package func removing(_ other: Interactions) -> (kept: Interactions, removed: Int) {
+        let userRows = (0..<UInt32(other.userCount)).map { row in other.users.withBytes(of: row) { users.row(of: $0) } }
+        let itemRows = (0..<UInt32(other.itemCount)).map { row in other.items.withBytes(of: row) { items.row(of: $0) } }
+        var isKept = [Bool](repeating: true, count: count)
+        var removed = 0
+        for otherUser in 0..<other.userCount {
+            guard let user = userRows[otherUser] else { continue }
+            let wanted = Set(other.range(of: otherUser).compactMap { itemRows[Int(other.itemRows[$0])] })
+            for place in range(of: Int(user)) where wanted.contains(self.itemRows[place]) {
+                isKept[place] = false
+                removed += 1
+            }
+        }
+        return (removed == 0 ? self : subset(isKept), removed)
+    }
+}
+
 extension IDTable {
     /// The IDs of `rows`, in that order.
     package func reordered(_ rows: [UInt32]) -> IDTable {

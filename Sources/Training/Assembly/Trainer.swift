@@ -1,0 +1,157 @@
+import Artifacts
+import Catalog
+import FactorModels
+import NearestNeighbors
+import Retrieval
+import VectorMath
+import Vocabulary
+
+/// From interactions to a bundle: fits the models, builds their graphs, writes it all and publishes in one step.
+///
+/// A failure or a cancellation on the way leaves nothing behind.
+package struct Trainer {
+    private let plan: TrainingPlan
+    private let cancellation: Cancellation
+    private let onEvent: @Sendable (TrainingEvent) -> Void
+
+    package init(
+        _ plan: TrainingPlan, cancellation: Cancellation = Cancellation(),
+        onEvent: @escaping @Sendable (TrainingEvent) -> Void = { _ in }
+    ) {
+        self.plan = plan
+        self.cancellation = cancellation
+        self.onEvent = onEvent
+    }
+
+    /// What goes into the manifest beside what was fitted.
+    package struct Notes: Sendable {
+        /// How good the models were found to be; `.null` when nobody looked.
+        package var evaluation: JSONValue = .null
+        /// Where the interactions came from.
+        package var input: String = ""
+        package var tuning: JSONValue = .null
+
+        package init() {}
+    }
+
+    /// Trains on `interactions` and publishes the bundle in `writer`.
+    ///
+    /// - Throws: `CancellationError`, `ArtifactError`, and what the fits throw.
+    @discardableResult
+    package func train(
+        _ interactions: Interactions, attributes: ItemAttributes, notes: Notes = Notes(), into writer: BundleWriter
+    ) throws -> Manifest {
+        do {
+            let data = interactions.inBundleOrder()
+            try cancellation.check()
+            let recent = RecentPopularity(data)
+            try CatalogAssembly(data, attributes, recent).write(to: writer)
+            let matrix = data.matrix(plan.confidence)
+            try fitNeighbors(matrix, writer)
+            if let configuration = plan.als { try fitALS(matrix, configuration, writer) }
+            if let configuration = plan.spectral { try fitSpectral(matrix, configuration, writer) }
+            try cancellation.check()
+            return try writer.publish(try content(data, recent, notes))
+        } catch {
+            writer.abandon()
+            throw cancellation.isCancelled ? CancellationError() : error
+        }
+    }
+
+    // MARK: Models
+
+    private var isCancelled: @Sendable () -> Bool {
+        { [cancellation] in cancellation.isCancelled }
+    }
+
+    private func fitALS(_ matrix: SparseMatrix, _ configuration: ALSConfiguration, _ writer: BundleWriter) throws {
+        let onEvent = onEvent
+        let model = try ALS.fit(
+            matrix, configuration, threads: plan.threads,
+            progress: { progress in
+                let objective = progress.objective.map { ", objective \($0.text(digits: 0))" } ?? ""
+                onEvent(
+                    .progress(
+                        step: "als", fraction: progress.fraction,
+                        detail: "iteration \(progress.iteration) of \(progress.iterations)\(objective)"))
+            }, isCancelled: isCancelled)
+        try model.write(to: writer)
+        onEvent(.finished(step: "als", summary: "rank \(model.rank), \(configuration.iterations) iterations"))
+        try buildGraph(model, "als", writer)
+    }
+
+    private func fitSpectral(
+        _ matrix: SparseMatrix, _ configuration: SpectralConfiguration, _ writer: BundleWriter
+    ) throws {
+        let onEvent = onEvent
+        let model = try Spectral.fit(
+            matrix, configuration, threads: plan.threads,
+            progress: { onEvent(.progress(step: "spectral", fraction: $0, detail: "")) }, isCancelled: isCancelled)
+        try model.write(to: writer)
+        onEvent(.finished(step: "spectral", summary: "rank \(model.rank)"))
+        try buildGraph(model, "spectral", writer)
+    }
+
+    private func fitNeighbors(_ matrix: SparseMatrix, _ writer: BundleWriter) throws {
+        let onEvent = onEvent
+        let neighbors = try ItemNeighbors.fit(
+            matrix, plan.neighbors, threads: plan.threads,
+            progress: { onEvent(.progress(step: "item_to_item", fraction: $0, detail: "")) }, isCancelled: isCancelled)
+        try neighbors.write(to: writer)
+        onEvent(.finished(step: "item_to_item", summary: "neighbours of \(neighbors.itemCount) items"))
+    }
+
+    private func buildGraph(_ model: FactorModel, _ kind: String, _ writer: BundleWriter) throws {
+        let onEvent = onEvent
+        let step = "\(kind) graph"
+        var parameters = plan.graph
+        parameters.seed = plan.seed
+        let rows = Double(max(model.itemCount, 1))
+        let index = try HNSWIndex.build(
+            model.itemFactors, metric: .innerProduct, parameters, threads: plan.threads,
+            progress: { done in
+                onEvent(.progress(step: step, fraction: Double(done) / rows, detail: ""))
+            }, isCancelled: isCancelled)
+        try index.write(to: writer, name: "\(kind).hnsw")
+        onEvent(.finished(step: step, summary: "\(index.rowCount) items, m \(parameters.m)"))
+    }
+
+    // MARK: Manifest
+
+    private func content(_ data: Interactions, _ recent: RecentPopularity, _ notes: Notes) throws -> ManifestContent {
+        let mix = plan.mix ?? plan.defaultMix
+        if let fault = mix.fault() { throw DatasetError(.unreadable, "retrieval mix: \(fault)") }
+        var content = ManifestContent(
+            name: plan.name, version: plan.version ?? "",
+            counts: .init(users: data.userCount, items: data.itemCount, interactions: data.count))
+        if plan.version == nil { content.version = content.created }
+        content.training = try training(recent, notes)
+        content.evaluation = notes.evaluation
+        content.retrieval = try JSONValue(encoding: mix)
+        return content
+    }
+
+    private func training(_ recent: RecentPopularity, _ notes: Notes) throws -> JSONValue {
+        var values: [String: JSONValue] = [
+            "input": .string(notes.input), "seed": .string(String(plan.seed)),
+            "confidence": .string(plan.confidence.rawValue),
+            "item_to_item": try JSONValue(encoding: plan.neighbors),
+            "graph": ["m": .int(Int64(plan.graph.m)), "ef_construction": .int(Int64(plan.graph.efConstruction))],
+            "recent_window_seconds": recent.window.map { .int($0 / 1000) } ?? .null,
+        ]
+        if let als = plan.als { values["als"] = try JSONValue(encoding: als) }
+        if let spectral = plan.spectral { values["spectral"] = try JSONValue(encoding: spectral) }
+        if notes.tuning != .null { values["tuning"] = notes.tuning }
+        return .object(values)
+    }
+}
+
+extension TrainingPlan {
+    /// The mix for the sources that this plan makes, when nothing was tuned.
+    package var defaultMix: RetrievalMix {
+        var sources: [RetrievalMix.Entry] = [.init(source: .itemToItem, limit: 400, weight: 1)]
+        if als != nil { sources.append(.init(source: .als, limit: 400, weight: 0.5)) }
+        if spectral != nil { sources.append(.init(source: .spectral, limit: 400, weight: 1)) }
+        return RetrievalMix(sources: sources, normalisation: .zscore)
+    }
+}

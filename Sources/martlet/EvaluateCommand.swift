@@ -1,0 +1,65 @@
+import ArgumentParser
+import Artifacts
+import Training
+
+/// `martlet evaluate`: how good a bundle, or a way to train, is.
+struct EvaluateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate",
+        abstract: "Measure how good recommendations are against interactions that were held out.",
+        discussion: """
+            With --bundle and --test a bundle is asked for every user of the test file. With --input the file is split \
+            (--split), a model is trained on one part and asked for the other.
+            Every item is ranked, those of the user's training history removed. Each source is measured alone, by exact \
+            search, and `served` is what the node answers with: the bundle's mix through its own index. The recall of the \
+            index against exact search stands below.
+            """)
+
+    @Option(help: "The bundle to evaluate.")
+    var bundle: String?
+    @Option(help: "File of held-out interactions.")
+    var test: String?
+    @Option(help: "File of interactions to split, train on and evaluate with.")
+    var input: String?
+    @Option(help: "How --input is split: \(SplitMethod.names).")
+    var split = SplitMethod.leaveLastOut
+    @Option(help: "Part of the interactions that random and temporal splits hold out.")
+    var share = 0.2
+    @Option(name: [.customShort("k"), .customLong("at")], help: "Length of the lists.")
+    var k = 20
+    @Flag(help: "Print one JSON object instead of the table.")
+    var json = false
+    @OptionGroup(title: "Reading") var data: DataArguments
+    @OptionGroup(title: "Fitting (with --input)") var training: TrainingArguments
+
+    func validate() throws {
+        switch (bundle, test, input) {
+        case (.some, .some, nil), (nil, nil, .some): break
+        default: throw ValidationError("give either --bundle and --test, or --input")
+        }
+        guard (1...1000).contains(k) else { throw ValidationError("-k is \(k); 1 to 1000 make sense") }
+        guard share > 0, share < 1 else { throw ValidationError("--share is \(share); it lies between 0 and 1") }
+    }
+
+    func run() throws {
+        try LongCommand.run { cancellation in
+            let report = try evaluated(cancellation)
+            print(json ? JSONText.print(report.json, indented: true) : report.table)
+        }
+    }
+
+    private func evaluated(_ cancellation: Cancellation) throws -> EvaluationReport {
+        if let bundle, let test {
+            let interactions = try data.read(test, label: "test", cancellation)
+            return try Rehearsal.evaluate(
+                bundle: bundle, test: interactions, name: test, k: k, threads: training.threadCount(),
+                cancellation: cancellation)
+        }
+        let path = input ?? ""
+        let plan = try training.plan()
+        let interactions = try data.read(path, cancellation)
+        let parts = try interactions.split(split, share: share, seed: training.seed)
+        return try Rehearsal(plan: plan, k: k, cancellation: cancellation)
+            .run(training: parts.training, test: parts.test, name: "\(split.rawValue) split of \(path)")
+    }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import Dispatch
+import Synchronization
+import Training
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Runs work that may take long: Ctrl-C (or SIGTERM) asks it to stop, and every failure becomes one sentence.
+enum LongCommand {
+    /// - Throws: `ExitCode`: 130 after Ctrl-C, 143 after SIGTERM, 1 after an error, which is printed.
+    static func run(_ work: (Cancellation) throws -> Void) throws {
+        let cancellation = Cancellation()
+        let signals = [SIGINT, SIGTERM].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler {
+                // Asked twice: whoever asks does not want to wait for the clean end.
+                if cancellation.isCancelled { _exit(128 + number) }
+                received.store(number)
+                cancellation.cancel()
+                StandardError.write("\nstopping; nothing half-made will be left (once more to stop at once)\n")
+            }
+            source.resume()
+            return source
+        }
+        defer { for source in signals { source.cancel() } }
+        do {
+            try work(cancellation)
+        } catch let code as ExitCode {
+            throw code
+        } catch {
+            if cancellation.isCancelled {
+                StandardError.write("stopped before the end; no bundle was written\n")
+                throw ExitCode(128 + received.load())
+            }
+            StandardError.write("Error: \(error)\n")
+            throw ExitCode(1)
+        }
+    }
+
+    private static let received = LastSignal()
+}
+
+/// The signal that asked for the end.
+private final class LastSignal: Sendable {
+    private let number = Atomic<Int32>(SIGINT)
+    func store(_ value: Int32) { number.store(value, ordering: .relaxed) }
+    func load() -> Int32 { number.load(ordering: .relaxed) }
+}

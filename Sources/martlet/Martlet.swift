@@ -1,0 +1,15 @@
+import ArgumentParser
+
+/// One binary: trains, evaluates, serves and asks.
+@main
+struct Martlet: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "martlet",
+        abstract: "Recommendations: from a file of interactions to answers over the wire.",
+        subcommands: [
+            TrainCommand.self,
+            EvaluateCommand.self,
+            SampleCommand.self,
+            ModelCommand.self,
+        ])
+}

@@ -1,0 +1,47 @@
+import Artifacts
+import Foundation
+import Retrieval
+import Training
+
+/// Trains on a part, writes a bundle that nobody sees, and evaluates what it would serve.
+struct Rehearsal {
+    let plan: TrainingPlan
+    let k: Int
+    let cancellation: Cancellation
+
+    func run(training: Interactions, test: Interactions, name: String) throws -> EvaluationReport {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appendingPathComponent("bundle").path
+        let progress = TrainingProgress()
+        defer { progress.clear() }
+        let trainer = Trainer(plan, cancellation: cancellation) { progress.show($0) }
+        try trainer.train(training, attributes: ItemAttributes(), into: BundleWriter(destination: path))
+        return try Rehearsal.evaluate(
+            bundle: path, test: test, name: name, k: k, threads: plan.threads, cancellation: cancellation)
+    }
+
+    /// Evaluates the bundle at `path`.
+    static func evaluate(
+        bundle path: String, test: Interactions, name: String, k: Int, threads: Int, cancellation: Cancellation
+    ) throws -> EvaluationReport {
+        let bundle = try Bundle(opening: path)
+        let served = try RetrievalModel(bundle: bundle)
+        var options = RetrievalModel.Options()
+        options.exactRowsMax = .max
+        let exact = try RetrievalModel(bundle: bundle, options: options)
+        let progress = TrainingProgress()
+        let evaluator = Evaluator(served: served, exact: exact, k: k, threads: threads)
+        do {
+            let report = try evaluator.evaluate(test, name: name, cancellation: cancellation) { fraction in
+                progress.show(.progress(step: "evaluate", fraction: fraction, detail: ""))
+            }
+            progress.show(.finished(step: "evaluate", summary: "\(report.users) users"))
+            return report
+        } catch {
+            progress.clear()
+            throw error
+        }
+    }
+}

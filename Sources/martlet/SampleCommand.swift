@@ -1,0 +1,58 @@
+import ArgumentParser
+import Training
+
+/// Makes data to try the others with.
+struct SampleCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sample",
+        abstract: "Make invented data: films with titles and genres, people with tastes, ratings with times.",
+        discussion: """
+            Writes ratings.csv and movies.csv into the directory. With --bundle it writes a bundle of made-up factors of a \
+            given size instead (default 1000000 users, 100000 items, rank 64), for load and memory tests.
+            The same numbers and seed give the same data.
+            """)
+
+    @Option(help: "Directory for the two files (made if missing), or the bundle to write.")
+    var output: String
+    @Flag(help: "Write a bundle of made-up factors instead of ratings.")
+    var bundle = false
+    @Option(help: "Number of users.")
+    var users: Int?
+    @Option(help: "Number of items.")
+    var items: Int?
+    @Option(help: "About how many ratings (with --bundle: entries of all histories).")
+    var interactions: Int?
+    @Option(help: "Dimensions of the factors; only with --bundle.")
+    var rank = 64
+    @Option(help: "Number that decides all chance.")
+    var seed: UInt64 = 1
+    @Flag(help: "Replace a bundle that stands there; only with --bundle.")
+    var replace = false
+
+    func run() throws {
+        try LongCommand.run { cancellation in
+            if bundle { try writeBundle(cancellation) } else { try writeRatings(cancellation) }
+        }
+    }
+
+    private func writeRatings(_ cancellation: Cancellation) throws {
+        var configuration = SampleConfiguration(seed: seed)
+        configuration.users = users ?? configuration.users
+        configuration.items = items ?? configuration.items
+        configuration.interactions = interactions ?? configuration.users * 40
+        if let fault = configuration.fault() { throw ValidationError(fault) }
+        try FileSystem.makeDirectory(output)
+        let line = ProgressLine("sample")
+        let count = try SampleData(configuration).write(to: output) { fraction in
+            try cancellation.check()
+            line.update(fraction)
+        }
+        line.finish(
+            "\(count) ratings by \(configuration.users) users of \(configuration.items) films in "
+                + "\(output)/ratings.csv, titles in \(output)/movies.csv")
+    }
+
+    private func writeBundle(_ cancellation: Cancellation) throws {
+        throw ValidationError("--bundle is not built yet")
+    }
+}

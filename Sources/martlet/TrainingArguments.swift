@@ -1,0 +1,99 @@
+import ArgumentParser
+import FactorModels
+import Foundation
+import Training
+
+/// What to fit: the flags that `train` and `evaluate --input` share.
+struct TrainingArguments: ParsableArguments {
+    @Option(help: "Dimensions of the ALS factors, 16 to 512.")
+    var rank: Int?
+    @Option(help: "Passes of ALS over the data.")
+    var iterations: Int?
+    @Option(help: "Strength of the ALS regularisation.")
+    var regularization: Float?
+    @Option(help: "Weight of the pairs without an interaction in ALS.")
+    var unobservedWeight: Float?
+    @Option(help: "Dimensions of the spectral factors.")
+    var spectralRank: Int?
+    @Option(help: "Factor models to fit: als, spectral, or both with a comma between.")
+    var factors = "als,spectral"
+    @Option(help: "What makes an interaction weigh more in the fit: equal (nothing), value, or count.")
+    var confidence = TrainingPlan.Confidence.equal
+    @Option(help: "Number that decides all chance.")
+    var seed: UInt64 = 1
+    @Option(help: "Threads to use (default: one for each core).")
+    var threads: Int?
+
+    /// The plan that the flags describe.
+    func plan() throws -> TrainingPlan {
+        var plan = TrainingPlan()
+        plan.seed = seed
+        plan.threads = try threadCount()
+        plan.confidence = confidence
+        let kinds = factors.split(separator: ",").map { String($0.filter { $0 != " " }) }
+        for kind in kinds where FactorKind(rawValue: kind) == nil {
+            throw ValidationError("--factors names '\(kind)'; there are als and spectral")
+        }
+        plan.als = kinds.contains("als") ? try alsConfiguration() : nil
+        plan.spectral = kinds.contains("spectral") ? try spectralConfiguration() : nil
+        return plan
+    }
+
+    func threadCount() throws -> Int {
+        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); 1 to 1024 make sense") }
+        return threads
+    }
+
+    private func alsConfiguration() throws -> ALSConfiguration {
+        var configuration = ALSConfiguration()
+        if let rank { configuration.rank = rank }
+        if let iterations { configuration.iterations = iterations }
+        if let regularization { configuration.regularization = regularization }
+        if let unobservedWeight { configuration.unobservedWeight = unobservedWeight }
+        configuration.seed = seed
+        try configuration.validate()
+        return configuration
+    }
+
+    private func spectralConfiguration() throws -> SpectralConfiguration {
+        var configuration = SpectralConfiguration()
+        if let spectralRank { configuration.rank = spectralRank }
+        configuration.seed = seed
+        try configuration.validate()
+        return configuration
+    }
+}
+
+extension TrainingPlan.Confidence: ExpressibleByArgument {}
+
+/// Shows the events of a training: a bar for the step under way, a line for each that is over.
+final class TrainingProgress: @unchecked Sendable {
+    // Sendable: events come from the threads of a fit, one after the other under the lock.
+    private let lock = NSLock()
+    private var line: ProgressLine?
+    private var step = ""
+
+    func show(_ event: TrainingEvent) {
+        lock.withLock {
+            switch event {
+            case .progress(let step, let fraction, let detail):
+                line(for: step).update(fraction, detail)
+            case .finished(let step, let summary):
+                line(for: step).finish(summary)
+                line = nil
+            }
+        }
+    }
+
+    /// Takes the bar away after a failure.
+    func clear() { lock.withLock { line?.clear() } }
+
+    private func line(for step: String) -> ProgressLine {
+        if let line, self.step == step { return line }
+        let new = ProgressLine(step)
+        line = new
+        self.step = step
+        return new
+    }
+}
