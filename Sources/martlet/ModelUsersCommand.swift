@@ -2,12 +2,6 @@ import ArgumentParser
 import Artifacts
 import Catalog
 
-#if canImport(Glibc)
-    import Glibc
-#else
-    import Darwin
-#endif
-
 /// Shows which users a bundle knows: whom one can ask for, and what they had.
 struct ModelUsersCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -42,7 +36,7 @@ struct ModelUsersCommand: ParsableCommand {
                 list(users)
             }
         } catch {
-            fputs("Error: \(error)\n", stderr)
+            StandardError.write("Error: \(error)\n")
             throw ExitCode(1)
         }
     }
@@ -61,6 +55,8 @@ struct ModelUsersCommand: ParsableCommand {
             print("The bundle does not know the user \(name).")
             return
         }
-        for item in users.history(of: row).reversed().prefix(count) { print("\(items.name(item))\t\(items.title(item))") }
+        for item in users.history(of: row).reversed().prefix(count) {
+            print("\(items.name(item))\t\(items.title(item))")
+        }
     }
 }

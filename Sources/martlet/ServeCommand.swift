@@ -121,6 +121,6 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private static func complain(_ text: String) {
-        FileHandle.standardError.write(Data("martlet serve: \(text)\n".utf8))
+        StandardError.write("martlet serve: \(text)\n")
     }
 }
