@@ -31,6 +31,7 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
@@ -48,6 +49,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
@@ -82,7 +84,7 @@ let package = Package(
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
-        room("Serving", ["Vocabulary", "Retrieval", "Catalog", "Artifacts", "Telemetry", logging]),
+        room("Serving", ["Vocabulary", "VectorMath", "Retrieval", "Catalog", "Telemetry", deque]),
         room(
             "Training",
             [
@@ -95,7 +97,7 @@ let package = Package(
         room(
             "MartletServer",
             [
-                "Vocabulary", "Wire", "Artifacts", "Retrieval", "Serving", "Telemetry", nioCore, nioPosix, nioHTTP1,
+                "Vocabulary", "VectorMath", "Wire", "Artifacts", "Retrieval", "Serving", "Telemetry", nioCore, nioPosix, nioHTTP1,
                 logging, lifecycle, unixSignals, yams,
             ]),
 
@@ -119,10 +121,12 @@ let package = Package(
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
-        tests("BenchTests", ["LoadGenerator", "Wire", "Vocabulary"]),
+        tests("BenchTests", ["LoadGenerator"]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
-        tests("ArtifactsTests", ["Artifacts"]),
-        tests("CatalogTests", ["Catalog", "Artifacts", "Vocabulary"]),
+        tests(
+            "MartletClientTests", ["MartletClient", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),
+        tests("ArtifactsTests", ["Artifacts", "TestSupport"]),
+        tests("CatalogTests", ["Catalog", "Artifacts", "Vocabulary", "TestSupport"]),
         tests("VectorMathTests", ["VectorMath", "CKernels"]),
         tests("TrainingTests", ["Training", "Vocabulary", "CZlib", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),

@@ -1,0 +1,246 @@
+import ArgumentParser
+import Foundation
+import LoadGenerator
+
+/// `martlet-bench load`
+struct LoadCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "load", abstract: "Calls a node at a constant rate, or as fast as it answers.")
+
+    @Option(help: "The node's RPC address.")
+    var node = "127.0.0.1:7400"
+
+    @Option(help: "Open loop: so many calls a second, whatever the answers do.")
+    var rate: Double?
+
+    @Option(help: "Closed loop: so many calls in flight on each connection. The default, with 1.")
+    var closed: Int?
+
+    @Option(help: "Connections to open (with --client: clients). Default: 64; with --client 1.")
+    var connections: Int?
+
+    @Option(help: "Threads that send; each has its share of the connections.")
+    var threads = 1
+
+    @Option(help: "Seconds to measure.")
+    var duration = 10.0
+
+    @Option(help: "Seconds to run before measuring. Default: 1; with --requests 0.")
+    var warmup: Double?
+
+    @Option(help: "Stop after so many calls, if the duration has not ended before.")
+    var requests: Int?
+
+    @Option(help: "How many users to ask for, named by --user-pattern.")
+    var users = 10_000
+
+    @Option(help: "Names of users: the # are replaced by 1 to --users, padded with zeros.")
+    var userPattern = "u#######"
+
+    @Option(help: "File with one user ID a line, the most frequent first, instead of --users.")
+    var usersFile: String?
+
+    @Option(help: "How many items the methods 'similar' and 'item' ask for.")
+    var items = 10_000
+
+    @Option(help: "Names of items.")
+    var itemPattern = "i######"
+
+    @Option(help: "File with one item ID a line, the most frequent first, instead of --items.")
+    var itemsFile: String?
+
+    @Option(help: "Exponent of Zipf's law for users and items; 0: all alike.")
+    var zipf = 1.0
+
+    @Option(help: "zipf, or sequential: one user after the other.")
+    var order = "zipf"
+
+    @Option(name: .customLong("k"), help: "Items to ask for in each call.")
+    var k = 20
+
+    @Option(help: "The scenario to name in each call.")
+    var scenario = ""
+
+    @Option(help: "The tenant to name in each call.")
+    var tenant = ""
+
+    @Option(help: "Weights of the methods recommend, many, similar, item, health; as in recommend=90,item=10.")
+    var mix = "recommend=100"
+
+    @Option(help: "Users in each call of the method 'many'.")
+    var manyUsers = 32
+
+    @Flag(help: "Ask the node not to answer from its result cache.")
+    var bypassCache = false
+
+    @Option(help: "How long a call may take, as in 250ms; 0s: no limit.")
+    var timeout = "1s"
+
+    @Option(help: "Open loop: calls in flight on a connection at most.")
+    var window = 256
+
+    @Flag(inversion: .prefixedNo, help: "Burn the core of an idle sender rather than wake up late.")
+    var spin = true
+
+    @Flag(help: "Go through the client library instead of the raw driver.")
+    var client = false
+
+    @Option(help: "Seed of every random choice.")
+    var seed: UInt64 = 1
+
+    @Option(help: "Write the report as JSON to this file; - is the standard output, without the table.")
+    var json: String?
+
+    @Option(help: "Write a drawing of the run to this SVG file.")
+    var plot: String?
+
+    @Option(help: "What must hold, as in p99=5ms,errors=0; decides the exit code.")
+    var slo: String?
+
+    @Flag(help: "Search the highest rate that holds --slo (default p99=5ms,errors=0).")
+    var findMax = false
+
+    @Option(help: "Rates that the search tries at most; each takes --duration.")
+    var findSteps = 14
+
+    @Flag(help: "No progress lines.")
+    var quiet = false
+
+    func run() async throws {
+        do {
+            try await perform()
+        } catch let error as LoadError {
+            Terminal.complain("martlet-bench: \(error)")
+            throw ExitCode(1)
+        }
+    }
+
+    private func perform() async throws {
+        let settings = try settings()
+        let objective = try slo.map { try ServiceObjective(parsing: $0) }
+        let stop = StopSignal()
+        let interrupts = Interrupts(stop)
+        defer { interrupts.end() }
+        Terminal.raiseDescriptorLimit(wanted: settings.connections + 64)
+        let driver: any LoadDriver
+        var library: ClientDriver?
+        if client {
+            let opened = try await ClientDriver(settings)
+            (driver, library) = (opened, opened)
+        } else {
+            driver = try RawDriver(settings)
+        }
+        if !quiet { Terminal.complain("\(driver.description)") }
+        let report: LoadReport
+        if findMax {
+            let standard = try ServiceObjective(parsing: "p99=5ms,errors=0")
+            report = try await search(driver, settings, objective ?? standard, stop)
+        } else {
+            report = try await measure(driver, settings, settings.mode, stop)
+        }
+        await library?.close()
+        let verdicts = objective?.verdicts(on: report) ?? []
+        try publish(report, verdicts)
+        if !verdicts.allSatisfy(\.held) { throw ExitCode(2) }
+    }
+
+    private func measure(_ driver: any LoadDriver, _ settings: LoadConfiguration, _ mode: LoadMode, _ stop: StopSignal)
+        async throws -> LoadReport
+    {
+        let progress = ProgressPrinter(total: settings.warmup + settings.duration, isQuiet: quiet)
+        defer { progress.end() }
+        return try await driver.run(mode, warmup: settings.warmup, duration: settings.duration, stop: stop) {
+            progress.show($0)
+        }
+    }
+
+    /// Runs at one rate after the other; returns the report of the highest that held.
+    private func search(
+        _ driver: any LoadDriver, _ settings: LoadConfiguration, _ objective: ServiceObjective, _ stop: StopSignal
+    ) async throws -> LoadReport {
+        var search = RateSearch(start: rate ?? 1000, stepsMax: findSteps)
+        var best: LoadReport?
+        var table = TextTable(["rate", "answers/s", "p50", "p99", "p99.9", "errors", "objective"])
+        while let next = search.next, !stop.wasSet {
+            let report = try await measure(driver, settings, .open(rate: next), stop)
+            if report.wasStopped { break }
+            // A rate that was not reached was not held, whatever the latency of what was sent.
+            let verdicts = objective.verdicts(on: report)
+            let held = verdicts.allSatisfy(\.held) && report.unsent == 0 && report.throughput >= 0.98 * next
+            let misses = verdicts.filter { !$0.held }.map { "\($0.term): \($0.measured)" }
+            table.add([
+                grouped(Int(next)), grouped(Int(report.throughput)), TimeText.of(report.client.valueAt(50)),
+                TimeText.of(report.client.valueAt(99)), TimeText.of(report.client.valueAt(99.9)),
+                grouped(report.failed),
+                held ? "held" : misses.isEmpty ? "rate not reached" : misses.joined(separator: ", "),
+            ])
+            if held, next >= search.held ?? 0 { best = report }
+            search.record(held: held)
+        }
+        Terminal.complain(table.text)
+        guard let best else {
+            throw LoadError("no rate of the search held \(objective.terms.map(\.text).joined(separator: ","))")
+        }
+        if json != "-" { print("highest rate that held: \(grouped(Int(search.held ?? 0))) calls/s\n") }
+        return best
+    }
+
+    private func publish(_ report: LoadReport, _ verdicts: [ServiceObjective.Verdict]) throws {
+        if json == "-" {
+            FileHandle.standardOutput.write(try report.json(verdicts) + Data("\n".utf8))
+        } else {
+            print(report.text)
+            for verdict in verdicts {
+                print("  objective \(verdict.term): \(verdict.measured), \(verdict.held ? "held" : "MISSED")")
+            }
+            if let json { try write(try report.json(verdicts) + Data("\n".utf8), to: json) }
+        }
+        if let plot { try write(Data(report.svg.utf8), to: plot) }
+    }
+
+    private func write(_ data: Data, to path: String) throws {
+        do { try data.write(to: URL(fileURLWithPath: path)) } catch {
+            throw LoadError("\(path) cannot be written: \(error.localizedDescription)")
+        }
+    }
+
+    private func settings() throws -> LoadConfiguration {
+        var settings = LoadConfiguration()
+        (settings.host, settings.port) = try LoadCommand.address(node)
+        guard rate == nil || closed == nil else { throw ValidationError("--rate and --closed exclude each other") }
+        guard !findMax || closed == nil else { throw ValidationError("--find-max is an open loop, not --closed") }
+        settings.mode = findMax || rate != nil ? .open(rate: rate ?? 1000) : .closed(inFlight: closed ?? 1)
+        settings.connections = connections ?? (client ? 1 : 64)
+        settings.threads = threads
+        settings.duration = duration
+        settings.warmup = warmup ?? (requests == nil ? 1 : 0)
+        settings.requestsMax = requests
+        settings.users = try usersFile.map { try .reading(file: $0) } ?? .pattern(userPattern, count: users)
+        settings.items = try itemsFile.map { try .reading(file: $0) } ?? .pattern(itemPattern, count: items)
+        guard let order = RequestOrder(rawValue: order) else {
+            throw ValidationError("--order is zipf or sequential, not '\(order)'")
+        }
+        settings.order = order
+        settings.exponent = zipf
+        settings.k = k
+        settings.scenario = scenario
+        settings.tenant = tenant
+        settings.mix = try MethodMix(parsing: mix)
+        settings.usersPerManyCall = manyUsers
+        settings.bypassCache = bypassCache
+        settings.timeout = try ServiceObjective.nanoseconds(timeout) / 1e9
+        settings.openWindow = window
+        settings.spin = spin
+        settings.seed = seed
+        try settings.validate()
+        return settings
+    }
+
+    static func address(_ text: String) throws(LoadError) -> (String, Int) {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]) else {
+            throw LoadError("--node: '\(text)' should be HOST:PORT, as in 127.0.0.1:7400")
+        }
+        let host = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+        return (host.isEmpty ? "127.0.0.1" : host, port)
+    }
+}

@@ -1,0 +1,16 @@
+import ArgumentParser
+
+/// The tool's commands.
+@main
+struct MartletBench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "martlet-bench",
+        abstract: "Puts a measured load on a Martlet node.",
+        discussion: """
+            Latency in an open loop (--rate) is counted from the moment at which a call was meant to be sent, so a
+            node that stalls cannot hide it. Exit codes: 0 fine, 1 could not run, 2 the objective (--slo) was missed,
+            64 wrong options.
+            """,
+        subcommands: [LoadCommand.self, SelftestCommand.self],
+        defaultSubcommand: LoadCommand.self)
+}

@@ -1,0 +1,57 @@
+import ArgumentParser
+import Foundation
+import LoadGenerator
+
+/// `martlet-bench selftest`
+struct SelftestCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "selftest",
+        abstract: "Measures what this tool can do at most, against a fake node that answers fixed bytes.",
+        discussion: """
+            The fake node is a thread of this process; give both a core. The last column is what one core of the load
+            tool could do: the tool must be faster than the node that it measures.
+            """)
+
+    @Option(help: "Connections to open.")
+    var connections = 64
+
+    @Option(help: "Seconds for each line of the table.")
+    var duration = 3.0
+
+    @Option(help: "Bytes in the body of each answer.")
+    var replyBytes = 400
+
+    func run() async throws {
+        do {
+            try perform()
+        } catch let error as LoadError {
+            Terminal.complain("martlet-bench: \(error)")
+            throw ExitCode(1)
+        }
+    }
+
+    private func perform() throws {
+        let stop = StopSignal()
+        let interrupts = Interrupts(stop)
+        defer { interrupts.end() }
+        var table = TextTable(["in flight", "answers/s", "p50", "p99", "tool's cores", "answers/s and core"])
+        for inFlight in [1, 4, 16, 64] where !stop.wasSet {
+            var behaviour = FakeNodeBehaviour()
+            behaviour.replyBytes = replyBytes
+            let node = try FakeNode(behaviour)
+            defer { node.stop() }
+            var settings = LoadConfiguration()
+            settings.port = node.port
+            settings.connections = connections
+            settings.mode = .closed(inFlight: inFlight)
+            let driver = try RawDriver(settings)
+            let report = try driver.run(settings.mode, warmup: 0.5, duration: duration, stop: stop) { _ in }
+            table.add([
+                "\(inFlight)", grouped(Int(report.throughput)), TimeText.of(report.client.valueAt(50)),
+                TimeText.of(report.client.valueAt(99)), String(format: "%.2f", report.toolCPU),
+                grouped(Int(report.throughput / max(report.toolCPU, 0.01))),
+            ])
+        }
+        print(table.text)
+    }
+}
