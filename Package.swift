@@ -128,6 +128,7 @@ let package = Package(
         tests("ArtifactsTests", ["Artifacts", "TestSupport"]),
         tests("CatalogTests", ["Catalog", "Artifacts", "Vocabulary", "TestSupport"]),
         tests("VectorMathTests", ["VectorMath", "CKernels"]),
+        tests("NearestNeighborsTests", ["NearestNeighbors", "VectorMath", "Artifacts", "TestSupport"]),
         tests("TrainingTests", ["Training", "Vocabulary", "CZlib", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(

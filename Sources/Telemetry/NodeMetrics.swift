@@ -5,7 +5,8 @@ package final class NodeMetrics: Sendable {
     package let shards: [ShardMetrics]
     package let build: BuildInfo
 
-    private let connectionsRefused = Atomic<UInt64>(0)
+    private let refusals = Mutex([UInt64](repeating: 0, count: ConnectionRefusal.allCases.count))
+    private let badFrames = Mutex([UInt64](repeating: 0, count: FrameFault.allCases.count))
     private let ready = Atomic<Bool>(false)
     private let generation = Atomic<UInt64>(0)
     private let generationLoadNanoseconds = Atomic<UInt64>(0)
@@ -34,7 +35,12 @@ package final class NodeMetrics: Sendable {
     }
 
     /// A connection was turned away by the acceptor, before any shard saw it.
-    package func countConnectionRefusedAtAccept() { connectionsRefused.wrappingAdd(1, ordering: .relaxed) }
+    package func countConnectionRefusedAtAccept(_ reason: ConnectionRefusal) {
+        refusals.withLock { $0[Int(reason.rawValue)] += 1 }
+    }
+
+    /// A frame before the hello was not one.
+    package func countBadFrameAtAccept(_ fault: FrameFault) { badFrames.withLock { $0[Int(fault.rawValue)] += 1 } }
 
     /// What the scrape and the status page show of this type.
     struct Reading {
@@ -44,7 +50,8 @@ package final class NodeMetrics: Sendable {
         var model: String?
         var swaps: [UInt64]
         var memory: [UInt64]
-        var refusedAtAccept: UInt64
+        var refusedAtAccept: [UInt64]
+        var badFramesAtAccept: [UInt64]
     }
 
     var reading: Reading {
@@ -52,7 +59,8 @@ package final class NodeMetrics: Sendable {
             ready: ready.load(ordering: .relaxed), generation: generation.load(ordering: .relaxed),
             generationLoadSeconds: Double(generationLoadNanoseconds.load(ordering: .relaxed)) / 1e9,
             model: model.withLock { $0 }, swaps: swaps.withLock { $0 }, memory: memory.withLock { $0 },
-            refusedAtAccept: connectionsRefused.load(ordering: .relaxed))
+            refusedAtAccept: refusals.withLock { $0 },
+            badFramesAtAccept: badFrames.withLock { $0 })
     }
 
     /// Bytes of each part, for the status page.

@@ -115,12 +115,13 @@ extension NodeMetrics {
         writer.sample([], opened)
         writer.begin(MetricCatalogue.connectionsRefused)
         for reason in ConnectionRefusal.allCases {
-            let atAccept = reason == .connectionLimit ? reading.refusedAtAccept : 0
+            let atAccept = reading.refusedAtAccept[Int(reason.rawValue)]
             writer.sample([reason.label], small(Layout.refused + Int(reason.rawValue)) + atAccept)
         }
         writer.begin(MetricCatalogue.framesBad)
         for fault in FrameFault.allCases {
-            writer.sample([fault.label], small(Layout.frames + Int(fault.rawValue)))
+            let atAccept = reading.badFramesAtAccept[Int(fault.rawValue)]
+            writer.sample([fault.label], small(Layout.frames + Int(fault.rawValue)) + atAccept)
         }
     }
 

@@ -39,7 +39,7 @@ import Vocabulary
         node.setGeneration(3, model: "movies@7", loadNanoseconds: 1_500_000_000)
         for result in SwapResult.allCases { node.countSwap(result) }
         for part in MemoryPart.allCases { node.setMemory(part, bytes: 64) }
-        node.countConnectionRefusedAtAccept()
+        node.countConnectionRefusedAtAccept(.connectionLimit)
         return node
     }
 

@@ -1,0 +1,92 @@
+import Serving
+import Telemetry
+import Vocabulary
+import Wire
+
+/// The methods beside Recommend: decodes, then hands to the shards or to the node's control.
+enum CallRouter {
+    static func serve(_ frame: FrameView, _ now: UInt64, _ connection: ConnectionHandler) {
+        let header = frame.header
+        guard let method = header.method else {
+            connection.reject(
+                header.callID, Rejection(.unimplemented, "method \(header.code) is not known to this node"))
+            return
+        }
+        let worker = connection.worker
+        func ticket(gather: ManyGather? = nil) -> CallTicket {
+            CallTicket(
+                home: worker, connection: connection, callID: header.callID, method: method, arrived: now,
+                deadline: worker.node.deadline(header, now), gather: gather)
+        }
+        do throws(RequestFault) {
+            switch method {
+            case .recommend:
+                RecommendCalls.serveMiss(frame, now, isBypassed: true, connection)
+            case .recommendMany:
+                try serveMany(frame, ticket, connection)
+            case .similarItems:
+                let view = try SimilarItemsRequestView(frame.body, arena: worker.arena)
+                try worker.node.check(tenant: view.tenant)
+                let request = Serving.SimilarItemsRequest(view)
+                let ticket = ticket()
+                if connection.open(ticket) { worker.submit(.similarItems(request), ticket) }
+            case .getItem:
+                let view = try GetItemRequestView(frame.body, arena: worker.arena)
+                try worker.node.check(tenant: view.tenant)
+                let item = view.item.text
+                let ticket = ticket()
+                if connection.open(ticket) { worker.submit(.item(item), ticket) }
+            case .health, .listModels:
+                try EmptyRequestView.check(frame.body, arena: worker.arena)
+                let ticket = ticket()
+                if connection.open(ticket, evenWhenDraining: true) {
+                    worker.node.control(method == .health ? .health : .listModels, ticket)
+                }
+            case .loadModel:
+                let path = try LoadModelRequestView(frame.body, arena: worker.arena).path.text
+                let ticket = ticket()
+                if connection.open(ticket) { worker.node.control(.loadModel(path), ticket) }
+            }
+        } catch {
+            connection.reject(header.callID, method: method, Rejection(.invalidArgument, error.message))
+        }
+    }
+
+    /// Deals the users to their shards; the parts come back to this loop and are put together.
+    private static func serveMany(
+        _ frame: FrameView, _ makeTicket: (ManyGather?) -> CallTicket, _ connection: ConnectionHandler
+    ) throws(RequestFault) {
+        let worker = connection.worker
+        let view = try RecommendManyRequestView(frame.body, arena: worker.arena)
+        try worker.node.check(tenant: view.tenant)
+        let template = RecommendationRequest(
+            user: "", k: Int(view.k), scenario: view.scenario.text, excludedItems: view.excludeItems.strings,
+            filter: Serving.AttributeFilter(view.filter))
+        var parts = [[(position: Int, user: String)]](repeating: [], count: worker.node.shardCount)
+        for (position, user) in view.users.enumerated() {
+            parts[worker.node.partitions.shard(of: Slot(user: user))].append((position, user.text))
+        }
+        let gather = ManyGather(parts: parts.reduce(0) { $0 + ($1.isEmpty ? 0 : 1) })
+        let ticket = makeTicket(gather)
+        guard connection.open(ticket) else { return }
+        // All parts are made by one generation, whatever the shards hold when they get to them.
+        let generation = worker.shard.assumeIsolated { $0.generation }
+        for shard in parts.indices where !parts[shard].isEmpty {
+            let request = ShardRequest.recommendMany(
+                ManyRequest(users: parts[shard], template: template, generation: generation))
+            if shard == worker.index {
+                worker.submit(request, ticket)
+            } else {
+                worker.forward(request, ticket, to: shard)
+            }
+        }
+    }
+}
+
+extension Serving.SimilarItemsRequest {
+    init(_ view: SimilarItemsRequestView) {
+        self.init(
+            item: view.item.text, k: Int(view.k), source: view.source.text, excludedItems: view.excludeItems.strings,
+            filter: Serving.AttributeFilter(view.filter), includeDetails: view.includeDetails)
+    }
+}

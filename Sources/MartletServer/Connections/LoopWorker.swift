@@ -1,0 +1,339 @@
+import NIOCore
+import NIOPosix
+import Serving
+import Telemetry
+import Vocabulary
+import Wire
+
+/// Everything that belongs to one event loop: its shard, its connections, its buffers, and the mail to other loops.
+///
+/// Each method runs on the loop. The shard works in steps of at most `stepNanoseconds`; between two steps the loop
+/// goes through its selector (a byte to itself, through `LoopWake`), so sockets are served while calls wait.
+final class LoopWorker {
+    static let stepNanoseconds: UInt64 = 250_000
+    private static let buffersKept = 64
+    private static let bufferBytesKept = 256 << 10
+
+    let index: Int
+    let eventLoop: any EventLoop
+    let shard: Shard
+    let metrics: ShardMetrics
+    let node: NodeContext
+    let arena = DecodeArena()
+    let encoder: AnswerEncoder
+
+    private var wake: LoopWake?
+    private var stepIsScheduled = false
+    private var buffers: [ByteBuffer] = []
+    private var dirty: [ConnectionHandler] = []
+    private var outboxes: [Outbox]
+    private var mailIsScheduled = false
+    private var partialBytes = 0
+    private(set) var connections: [ObjectIdentifier: ConnectionHandler] = [:]
+
+    init(index: Int, eventLoop: any EventLoop, shard: Shard, node: NodeContext) {
+        self.index = index
+        self.eventLoop = eventLoop
+        self.shard = shard
+        self.metrics = shard.metrics
+        self.node = node
+        encoder = AnswerEncoder()
+        outboxes = Array(repeating: Outbox(), count: node.shardCount)
+    }
+
+    /// Sets up what needs the loop to run.
+    func start() throws -> EventLoopFuture<Void> {
+        let wake = try LoopWake(eventLoop: eventLoop)
+        self.wake = wake
+        eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [unowned self] _ in
+            self.sweep()
+        }
+        return wake.start { [unowned self] in self.runStep() }
+    }
+
+    func stop() { wake?.stop() }
+
+    static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
+
+    // MARK: Connections
+
+    func add(_ connection: ConnectionHandler) {
+        connections[ObjectIdentifier(connection)] = connection
+        metrics.connectionOpened()
+    }
+
+    func remove(_ connection: ConnectionHandler) {
+        if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil { metrics.connectionClosed() }
+    }
+
+    /// Once a second: closes connections that keep us waiting, and publishes gauges.
+    private func sweep() {
+        let now = Self.now
+        for connection in connections.values { connection.closeIfStuck(now) }
+        let (statistics, depth) = shard.assumeIsolated { ($0.cacheStatistics, $0.depth) }
+        metrics.setCache(bytes: statistics.bytes, entries: statistics.entryCount)
+        metrics.setEvictions(statistics.evictions)
+        metrics.setQueueDepth(depth)
+        metrics.publishThreadAllocations()
+    }
+
+    // MARK: Buffers
+
+    /// Accounts for bytes of unfinished frames; false when all connections of the loop hold too many.
+    func holdPartial(_ change: Int) -> Bool {
+        partialBytes += change
+        return change <= 0 || partialBytes <= node.limits.partialBytesMax
+    }
+
+    /// A buffer to collect replies in; give it back with `flush`.
+    func takeBuffer() -> ByteBuffer {
+        buffers.popLast() ?? node.allocator.buffer(capacity: 16 << 10)
+    }
+
+    /// Takes a buffer back after its bytes were written.
+    func giveBack(_ buffer: ByteBuffer) {
+        guard buffers.count < Self.buffersKept, buffer.capacity <= Self.bufferBytesKept else { return }
+        var buffer = buffer
+        // No allocation unless the socket could not take all bytes and the channel still holds them.
+        buffer.clear()
+        buffers.append(buffer)
+    }
+
+    /// Remembers that `connection` has replies to write.
+    func markDirty(_ connection: ConnectionHandler) { dirty.append(connection) }
+
+    /// Writes what has collected. Never called from inside the shard.
+    func flushDirty() {
+        while let connection = dirty.popLast() { connection.flush() }
+    }
+
+    // MARK: Work
+
+    /// Hands a call to the shard of this loop.
+    func submit(_ request: ShardRequest, _ ticket: CallTicket) {
+        let call = ShardCall(request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket)
+        if let rejection = shard.assumeIsolated({ $0.submit(call) }) {
+            deliver(.rejected(rejection), to: ticket)
+        } else {
+            scheduleStep()
+        }
+    }
+
+    /// The first step runs after the sockets that are ready now.
+    private func scheduleStep() {
+        guard !stepIsScheduled else { return }
+        stepIsScheduled = true
+        eventLoop.execute { [unowned self] in self.runStep() }
+    }
+
+    private func runStep() {
+        guard stepIsScheduled else { return }
+        let until = Self.now &+ Self.stepNanoseconds
+        let waiting = shard.assumeIsolated { shard in
+            shard.run(until: until, clock: { Self.now }) { shard, call, answer, times in
+                guard let ticket = call.origin as? CallTicket else { return }
+                self.count(answer, times, ticket)
+                if ticket.gather == nil { self.answer(answer, ticket, shard) } else { self.deliver(answer, to: ticket) }
+            }
+        }
+        flushDirty()
+        flushMail()
+        if waiting {
+            wake?.signal()
+        } else {
+            stepIsScheduled = false
+        }
+    }
+
+    private func count(_ answer: ShardAnswer, _ times: StageTimes, _ ticket: CallTicket) {
+        metrics.record(.queue, nanoseconds: times.queue)
+        if times.retrieve > 0 { metrics.record(.retrieve, nanoseconds: times.retrieve) }
+        if times.fuse > 0 { metrics.record(.fuse, nanoseconds: times.fuse) }
+        if case .slate(let slate) = answer { metrics.count(slate) }
+        if case .rejected(let rejection) = answer {
+            if rejection.reason == .deadlineExceeded { metrics.countDeadlineExceeded(at: .queue) }
+        }
+    }
+
+    /// Encodes an answer on the shard's loop, keeps it when it may be kept, and sends it.
+    private func answer(_ answer: ShardAnswer, _ ticket: CallTicket, _ shard: isolated Shard) {
+        let started = Self.now
+        let (status, flags) = encoder.encode(answer)
+        let done = Self.now
+        metrics.record(.encode, nanoseconds: done &- started)
+        if case .slate(let slate) = answer {
+            if slate.isCacheable, let key = ticket.cacheKey {
+                key.withUnsafeBytes { key in
+                    encoder.withBody {
+                        shard.keep(
+                            $0, for: key, scenario: ticket.scenario,
+                            tag: UInt16(node.scenarioIndex(ticket.scenario)), generation: slate.generation.number,
+                            now: done)
+                    }
+                }
+            }
+            metrics.recordRequest(
+                scenario: node.scenarioIndex(ticket.scenario),
+                slate.degraded.isEmpty && slate.fallback == .none ? .served : .degraded,
+                nanoseconds: done &- ticket.arrived)
+        } else if case .rejected = answer, ticket.method == .recommend {
+            metrics.recordRequest(
+                scenario: node.scenarioIndex(ticket.scenario), .failed, nanoseconds: done &- ticket.arrived)
+        }
+        let microseconds = UInt32(clamping: (done &- ticket.arrived) / 1000)
+        let load = loadHint(shard.depth)
+        metrics.countRequest(ticket.method.counted, status)
+        if ticket.home === self {
+            encoder.withBody {
+                ticket.connection.reply(
+                    to: ticket, status: status, flags: flags, microseconds: microseconds, load: load, body: $0)
+            }
+        } else {
+            let reply = encoder.withBody {
+                RemoteReply(
+                    ticket: ticket, status: status, flags: flags, microseconds: microseconds, load: load,
+                    body: node.allocator.buffer(bytes: $0))
+            }
+            outboxes[ticket.home.index].replies.append(reply)
+            scheduleMail()
+        }
+    }
+
+    /// Sends an answer that is not kept: a part of a gather, or a rejection at the door.
+    private func deliver(_ answer: ShardAnswer, to ticket: CallTicket) {
+        guard ticket.home === self else {
+            outboxes[ticket.home.index].answers.append((ticket, answer))
+            scheduleMail()
+            return
+        }
+        finish(answer, ticket)
+    }
+
+    /// On the connection's loop: completes the gather, encodes, replies.
+    private func finish(_ answer: ShardAnswer, _ ticket: CallTicket) {
+        let (status, flags): (StatusCode, ReplyFlags)
+        if let gather = ticket.gather {
+            guard gather.add(answer) else { return }
+            (status, flags) = encoder.encode(gather)
+        } else {
+            (status, flags) = encoder.encode(answer)
+        }
+        if case .rejected(let rejection) = answer { metrics.countRejected(rejection.reason) }
+        finish(ticket, status, flags)
+    }
+
+    private func finish(_ ticket: CallTicket, _ status: StatusCode, _ flags: ReplyFlags) {
+        metrics.countRequest(ticket.method.counted, status)
+        let microseconds = UInt32(clamping: (Self.now &- ticket.arrived) / 1000)
+        encoder.withBody {
+            ticket.connection.reply(
+                to: ticket, status: status, flags: flags, microseconds: microseconds, load: 0, body: $0)
+        }
+    }
+
+    /// 0 is idle, 65535 a full queue.
+    func loadHint(_ depth: Int) -> UInt16 {
+        UInt16(clamping: depth * 65535 / max(1, shard.configuration.queuedCallsMax))
+    }
+
+    // MARK: Mail to other loops: one batch for each turn
+
+    /// What waits to be carried to one other loop.
+    private struct Outbox {
+        var calls: [ForwardedCall] = []
+        var requests: [(ShardRequest, CallTicket)] = []
+        var replies: [RemoteReply] = []
+        var answers: [(CallTicket, ShardAnswer)] = []
+
+        var isEmpty: Bool { calls.isEmpty && requests.isEmpty && replies.isEmpty && answers.isEmpty }
+    }
+
+    /// A Recommend for another loop's shard, still encoded.
+    struct ForwardedCall {
+        let ticket: CallTicket
+        let body: [UInt8]
+    }
+
+    struct RemoteReply {
+        let ticket: CallTicket
+        let status: StatusCode
+        let flags: ReplyFlags
+        let microseconds: UInt32
+        let load: UInt16
+        let body: ByteBuffer
+    }
+
+    /// Carries an outbox over; each part is touched by one loop at a time.
+    private struct Mail: @unchecked Sendable {
+        let outbox: Outbox
+    }
+
+    func forward(_ call: ForwardedCall, to shard: Int) {
+        outboxes[shard].calls.append(call)
+        scheduleMail()
+    }
+
+    func forward(_ request: ShardRequest, _ ticket: CallTicket, to shard: Int) {
+        outboxes[shard].requests.append((request, ticket))
+        scheduleMail()
+    }
+
+    private func scheduleMail() {
+        guard !mailIsScheduled else { return }
+        mailIsScheduled = true
+        eventLoop.execute { [unowned self] in self.flushMail() }
+    }
+
+    private func flushMail() {
+        mailIsScheduled = false
+        for target in outboxes.indices where !outboxes[target].isEmpty {
+            let mail = Mail(outbox: outboxes[target])
+            outboxes[target] = Outbox()
+            let worker = node.workers[target]
+            worker.eventLoop.execute { worker.receive(mail) }
+        }
+    }
+
+    private func receive(_ mail: Mail) {
+        for call in mail.outbox.calls {
+            call.body.withUnsafeBytes { RecommendCalls.serveForwarded(call.ticket, body: $0, on: self) }
+        }
+        for (request, ticket) in mail.outbox.requests { submit(request, ticket) }
+        for reply in mail.outbox.replies {
+            reply.body.withUnsafeReadableBytes {
+                reply.ticket.connection.reply(
+                    to: reply.ticket, status: reply.status, flags: reply.flags, microseconds: reply.microseconds,
+                    load: reply.load, body: $0)
+            }
+        }
+        for (ticket, answer) in mail.outbox.answers { finish(answer, ticket) }
+        flushDirty()
+    }
+
+    /// On the connection's loop: answers a call about the node.
+    func reply(_ message: some MessageBody, to ticket: CallTicket) {
+        encoder.encode(message)
+        finish(ticket, .ok, [])
+    }
+
+    /// Answers a call with why it is not served; on any loop.
+    func refuse(_ ticket: CallTicket, _ rejection: Rejection) {
+        deliver(.rejected(rejection), to: ticket)
+        if ticket.home === self { flushDirty() }
+    }
+
+    /// Sends the answer of a forwarded call that needed no work.
+    func replyRemotely(
+        _ ticket: CallTicket, status: StatusCode, flags: ReplyFlags, microseconds: UInt32, load: UInt16,
+        body: UnsafeRawBufferPointer
+    ) {
+        outboxes[ticket.home.index].replies.append(
+            RemoteReply(
+                ticket: ticket, status: status, flags: flags, microseconds: microseconds, load: load,
+                body: node.allocator.buffer(bytes: body)))
+        scheduleMail()
+    }
+}
+
+/// All state is touched on `eventLoop` alone; other loops only carry references to it.
+extension LoopWorker: @unchecked Sendable {}

@@ -1,0 +1,98 @@
+import Serving
+import Telemetry
+import Vocabulary
+import Wire
+
+/// The way of a Recommend that the connection's own result cache could not answer.
+///
+/// ```
+///  serveMiss        on the connection's loop: decode, find the user's shard
+///    here           submit
+///    elsewhere      forward the bytes; serveForwarded there: its cache, then decode and submit
+/// ```
+enum RecommendCalls {
+    /// Begins on the connection's loop.
+    static func serveMiss(_ frame: FrameView, _ now: UInt64, isBypassed: Bool, _ connection: ConnectionHandler) {
+        let worker = connection.worker
+        let ticket = CallTicket(
+            home: worker, connection: connection, callID: frame.header.callID, method: .recommend, arrived: now,
+            deadline: worker.node.deadline(frame.header, now), cacheKey: isBypassed ? nil : Array(frame.body))
+        guard connection.open(ticket) else { return }
+        // The header's slot is a hint that saves decoding here; the owner checks it.
+        if let slot = frame.header.slot {
+            let owner = worker.node.partitions.shard(of: slot)
+            if owner != worker.index {
+                worker.forward(LoopWorker.ForwardedCall(ticket: ticket, body: Array(frame.body)), to: owner)
+                return
+            }
+        }
+        decodeAndSubmit(ticket, frame.body, on: worker)
+    }
+
+    /// Goes on where the user's shard is thought to be.
+    static func serveForwarded(_ ticket: CallTicket, body: UnsafeRawBufferPointer, on worker: LoopWorker) {
+        let now = LoopWorker.now
+        if ticket.cacheKey != nil {
+            // The bytes outlive the call and are only read.
+            nonisolated(unsafe) let body = body
+            let isAnswered = worker.shard.assumeIsolated { shard in
+                guard let answer = shard.answer(to: body, now: now) else { return false }
+                worker.metrics.countHits(1, scenario: Int(answer.tag), nanoseconds: now &- ticket.arrived)
+                worker.replyRemotely(
+                    ticket, status: .ok, flags: .cached, microseconds: UInt32(clamping: (now &- ticket.arrived) / 1000),
+                    load: worker.loadHint(shard.depth), body: answer.body)
+                return true
+            }
+            if isAnswered { return }
+        }
+        decodeAndSubmit(ticket, body, on: worker)
+    }
+
+    private static func decodeAndSubmit(
+        _ ticket: CallTicket, _ body: UnsafeRawBufferPointer, on worker: LoopWorker
+    ) {
+        let started = LoopWorker.now
+        do throws(RequestFault) {
+            let view = try RecommendRequestView(body, arena: worker.arena)
+            try worker.node.check(tenant: view.tenant)
+            let owner = worker.node.partitions.shard(of: Slot(user: view.user))
+            guard owner == worker.index else {
+                // No slot was given, or a wrong one.
+                worker.forward(LoopWorker.ForwardedCall(ticket: ticket, body: Array(body)), to: owner)
+                return
+            }
+            let request = RecommendationRequest(view)
+            ticket.scenario = request.scenario
+            worker.metrics.record(.decode, nanoseconds: LoopWorker.now &- started)
+            worker.metrics.countCache(.l1, ticket.cacheKey == nil ? .bypass : .miss)
+            worker.submit(.recommend(request), ticket)
+        } catch {
+            worker.refuse(ticket, Rejection(.invalidArgument, error.message))
+        }
+    }
+}
+
+extension RecommendationRequest {
+    /// Copies what the shard needs out of a decoded message.
+    init(_ view: RecommendRequestView) {
+        self.init(
+            user: String(decoding: view.user, as: UTF8.self), k: Int(view.k), scenario: view.scenario.text,
+            excludedItems: view.excludeItems.strings, filter: Serving.AttributeFilter(view.filter),
+            explain: view.explain, cursor: Array(view.cursor), includeDetails: view.includeDetails)
+    }
+}
+
+extension Serving.AttributeFilter {
+    init(_ view: AttributeFilterView?) {
+        self.init()
+        guard let view else { return }
+        anyTag = view.anyTag.strings
+        allTags = view.allTags.strings
+        noTag = view.noTag.strings
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// The text of checked UTF-8; no allocation when it is short.
+    var text: String { isEmpty ? "" : String(decoding: self, as: UTF8.self) }
+}

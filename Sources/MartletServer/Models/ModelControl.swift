@@ -1,0 +1,158 @@
+import Artifacts
+import Glibc
+import Logging
+import NIOPosix
+import Retrieval
+import Serving
+import Telemetry
+import Vocabulary
+import Wire
+
+/// Loads bundles off the loops and swaps the shards to them.
+///
+/// One load at a time. A bundle that is not sound, or not where it may be, is refused and the running generation stays.
+/// ```
+///  open -> verify -> assemble -> warm -> probe -> swap every shard -> the one before the previous is freed
+/// ```
+actor ModelControl {
+    private let root: String?
+    private let options: RetrievalModel.Options
+    private let logger: Logger
+    private let metrics: NodeMetrics
+    private let pool: NIOThreadPool
+    private var workers: [LoopWorker] = []
+    private var nextNumber: UInt64 = 1
+    private var isLoading = false
+    private(set) var current: Generation?
+
+    /// - Parameter root: The folder that LoadModel may load from; nil refuses every LoadModel.
+    init(root: String?, options: RetrievalModel.Options, metrics: NodeMetrics, logger: Logger, pool: NIOThreadPool) {
+        self.root = root
+        self.options = options
+        self.metrics = metrics
+        self.logger = logger
+        self.pool = pool
+    }
+
+    func connect(_ workers: [LoopWorker]) { self.workers = workers }
+
+    /// A load that ended well.
+    struct Loaded: Sendable {
+        let generation: Generation
+        let milliseconds: UInt64
+    }
+
+    /// Loads the bundle at a path that the operator chose.
+    ///
+    /// - Throws: `ArtifactError`, or `Rejection` while another load runs.
+    func load(_ path: String) async throws -> Loaded {
+        guard !isLoading else {
+            throw Rejection(
+                .failedPrecondition, "another model is being loaded", retryIsSafe: true, retryAfterMilliseconds: 1000)
+        }
+        isLoading = true
+        defer { isLoading = false }
+        let started = LoopWorker.now
+        let number = nextNumber
+        let options = options
+        let generation: Generation
+        do {
+            generation = try await pool.runIfActive {
+                // Below the loops: loading must not cost requests their time.
+                setpriority(__priority_which_t(0), 0, 10)
+                return try GenerationLoader.load(path, number: number, options: options)
+            }
+        } catch {
+            metrics.countSwap(error is ArtifactError ? .refused : .failed)
+            logger.error("model refused", metadata: ["model.path": "\(path)", "error": "\(error)"])
+            throw error
+        }
+        nextNumber += 1
+        await swap(to: generation)
+        let nanoseconds = LoopWorker.now &- started
+        metrics.setGeneration(number, model: generation.label, loadNanoseconds: nanoseconds)
+        for (part, bytes) in generation.memory { metrics.setMemory(part.counted, bytes: bytes) }
+        metrics.countSwap(.swapped)
+        logger.info(
+            "model serves",
+            metadata: [
+                "model.name": "\(generation.label)", "model.generation": "\(number)", "model.path": "\(path)",
+                "load.milliseconds": "\(nanoseconds / 1_000_000)",
+            ])
+        return Loaded(generation: generation, milliseconds: nanoseconds / 1_000_000)
+    }
+
+    /// Each shard takes the generation between two steps; what they let go is freed on the loader's thread.
+    private func swap(to generation: Generation) async {
+        var released: [Generation] = []
+        for worker in workers { released += await worker.shard.adopt(generation) }
+        current = generation
+        let last = released
+        released = []
+        try? await pool.runIfActive { withExtendedLifetime(last) {} }
+    }
+
+    /// Loads the bundle that a LoadModel call names.
+    ///
+    /// - Throws: `Rejection`; `ArtifactError`.
+    func loadUnderRoot(_ relative: String) async throws -> Loaded {
+        guard let root else {
+            throw Rejection(.permissionDenied, "this node has no models root; start it with --models-root DIR")
+        }
+        return try await load(ModelsFolder(root: root).path(of: relative))
+    }
+
+    /// The bundles under the models root, by path.
+    func list() async -> [ModelInfo] {
+        guard let root else { return [] }
+        let serving = current
+        return (try? await pool.runIfActive { ModelsFolder(root: root).list(serving: serving) }) ?? []
+    }
+}
+
+/// Makes a generation of a bundle: opens, verifies, assembles, warms and probes it.
+enum GenerationLoader {
+    static func load(_ path: String, number: UInt64, options: RetrievalModel.Options) throws -> Generation {
+        let bundle = try Bundle(opening: path, verify: .full)
+        let model = try RetrievalModel(bundle: bundle, options: options)
+        let generation = Generation(
+            number: number, label: "\(bundle.manifest.name)@\(bundle.manifest.version)", path: path, model: model,
+            memory: memory(of: bundle, model))
+        try probe(generation)
+        return generation
+    }
+
+    /// Asks for a few users' candidates, so that a bundle that cannot serve is found out before it does.
+    private static func probe(_ generation: Generation) throws {
+        let model = generation.model
+        let generator = CandidateGenerator(model: model)
+        let count = model.users.count
+        for user in stride(from: 0, to: count, by: max(1, count / 8)) {
+            let row = UInt32(user)
+            generator.mask.begin()
+            generator.begin(user: row, history: model.users.history(of: row), mix: model.mix)
+            while try !generator.step() {}
+        }
+    }
+
+    private static func memory(of bundle: Bundle, _ model: RetrievalModel) -> [(
+        part: Generation.MemoryPart, bytes: Int
+    )] {
+        var parts: [(part: Generation.MemoryPart, bytes: Int)] = []
+        var users = 0
+        var items = 0
+        var index = 0
+        for factors in [model.als, model.spectral].compactMap({ $0 }) {
+            users += factors.model.userFactorByteCount
+            items += factors.model.itemFactorByteCount
+            index += factors.graph?.graphByteCount ?? 0
+        }
+        parts.append((.userFactors, users))
+        parts.append((.itemFactors, items))
+        parts.append((.index, index))
+        parts.append((.itemNeighbors, model.neighbors?.byteCount ?? 0))
+        parts.append((.userDirectory, model.users.ids.byteCount + model.users.historyByteCount))
+        parts.append((.itemCatalogue, model.items.byteCount + model.tags.byteCount))
+        return parts
+    }
+}

@@ -1,0 +1,113 @@
+import Foundation
+import NIOCore
+import Retrieval
+import Serving
+import Telemetry
+import Vocabulary
+import Wire
+
+// Where one room's words become another's: each mapping stands here once.
+
+extension ServingConfiguration {
+    init(_ configuration: ServerConfiguration) {
+        var scenarios: [String: Serving.ScenarioConfiguration] = [:]
+        for (name, scenario) in configuration.scenarios { scenarios[name] = Serving.ScenarioConfiguration(scenario) }
+        // A call that names no scenario is served as `default`.
+        scenarios[""] = scenarios["default"] ?? Serving.ScenarioConfiguration()
+        self.init(
+            scenarios: scenarios,
+            cache: ResultCacheConfiguration(
+                bytesMax: configuration.cache.bytes, timeToLive: configuration.cache.ttl,
+                answerBytesMax: configuration.cache.entryBytesMax),
+            itemsMax: configuration.limits.kMax, queuedCallsMax: configuration.limits.queuedRequestsMax)
+    }
+}
+
+extension Serving.ScenarioConfiguration {
+    init(_ scenario: ScenarioConfiguration) {
+        self.init(k: scenario.k, mix: scenario.retrieval, timeToLive: scenario.cacheTTL)
+    }
+}
+
+extension NodeContext.Limits {
+    init(_ configuration: ServerConfiguration) {
+        let limits = configuration.limits
+        frameBytesMax = limits.frameBytesMax
+        connectionsMax = limits.connectionsMax
+        callsInFlightMax = limits.callsInFlightMax
+        unwrittenBytesMax = limits.writeBufferBytesMax
+        handshakeTimeout = limits.handshakeTimeout
+        partialFrameNanosecondsMax = limits.handshakeTimeout.nanoseconds
+        idleNanosecondsMax = limits.idleTimeout.nanoseconds
+    }
+}
+
+extension Optional where Wrapped == Wire.Method {
+    /// The method as metrics name it.
+    var counted: CallMethod { map { CallMethod(rawValue: $0.rawValue) ?? .unknown } ?? .unknown }
+}
+
+extension Wire.Method {
+    var counted: CallMethod { CallMethod(rawValue: rawValue) ?? .unknown }
+}
+
+extension FrameError {
+    var counted: FrameFault {
+        switch self {
+        case .badVersion: .version
+        case .tooLarge: .tooLarge
+        case .tooSmall, .extensionTooLong: .malformedHeader
+        }
+    }
+}
+
+extension Generation.MemoryPart {
+    var counted: MemoryPart {
+        switch self {
+        case .userFactors: .userFactors
+        case .itemFactors: .itemFactors
+        case .index: .index
+        case .itemNeighbors: .itemNeighbors
+        case .userDirectory: .userDirectory
+        case .itemCatalogue: .itemCatalogue
+        }
+    }
+}
+
+extension ShardMetrics {
+    /// Counts a rejection under its reason, where it has one among those of the catalogue.
+    func countRejected(_ reason: Rejection.Reason) {
+        switch reason {
+        case .queueFull: countRejected(RejectionReason.queueFull)
+        case .tooManyInFlight: countRejected(RejectionReason.callsInFlight)
+        case .notReady: countRejected(RejectionReason.notReady)
+        case .draining: countRejected(RejectionReason.draining)
+        case .unimplemented: countRejected(RejectionReason.methodUnknown)
+        case .invalidArgument, .unknownTenant, .unknownScenario, .permissionDenied, .failedPrecondition:
+            countRejected(RejectionReason.invalid)
+        case .unknownItem, .deadlineExceeded, .cancelled, .internalFault: break
+        }
+    }
+
+    /// Counts what a computed slate was like.
+    func count(_ slate: Slate) {
+        switch slate.fallback {
+        case .none: break
+        case .noHistory: countFallback(.noHistory)
+        case .unknownUser: countFallback(.unknownUser)
+        }
+        for degradation in slate.degraded.members {
+            switch degradation {
+            case .sourceUnavailable: countDegraded(.sourceUnavailable)
+            case .deadlineTruncated: countDegraded(.deadlineTruncated)
+            case .cursorRestarted: countDegraded(.cursorRestarted)
+            case .shortSlate: countDegraded(.shortSlate)
+            }
+        }
+        for (source, count) in slate.candidates { countCandidates(count, from: source) }
+    }
+}
+
+extension TimeAmount {
+    init(_ duration: Duration) { self = .nanoseconds(Int64(clamping: duration.nanoseconds)) }
+}

@@ -1,0 +1,215 @@
+import Artifacts
+import Logging
+import NIOCore
+import NIOPosix
+import Retrieval
+import ServiceLifecycle
+import Serving
+import Telemetry
+import UnixSignals
+import VectorMath
+import Vocabulary
+
+/// Runs a node until it is told to stop.
+package enum NodeServer {
+    /// Serves as `configuration` says until SIGTERM or SIGINT, then drains.
+    ///
+    /// SIGHUP loads the configured bundle anew and swaps to it.
+    ///
+    /// - Throws: `ListenFailure`, `ArtifactError`; messages for a person.
+    package static func run(configuration: ServerConfiguration, logger: Logger) async throws {
+        let node = ServingNode(configuration: configuration, logger: logger)
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [
+                    .init(
+                        service: node, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .cancelGroup)
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        try await group.run()
+    }
+}
+
+/// A node: its loops, its shards, its ports, and the order in which they come and go.
+///
+/// ```
+///  start: loops -> HTTP port (not ready) -> bundle -> listener -> ready
+///  stop:  not ready -> no new connections -> goaway to all -> calls in flight end -> connections close -> loops
+/// ```
+package final class ServingNode: Service {
+    private let configuration: ServerConfiguration
+    private let logger: Logger
+    private let context: NodeContext
+    private let models: ModelControl
+    private let loops: MultiThreadedEventLoopGroup
+    private let acceptorLoop: MultiThreadedEventLoopGroup
+    private let pool: NIOThreadPool
+    private let acceptor: Acceptor
+    private let metrics: NodeMetrics
+    private let ports = Ports()
+
+    /// Addresses that were bound; for tests and messages.
+    private actor Ports {
+        var rpc: SocketAddress?
+        var http: HTTPPort?
+        func set(rpc: SocketAddress?) { self.rpc = rpc }
+        func set(http: HTTPPort?) { self.http = http }
+    }
+
+    package init(configuration: ServerConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        let shardCount = configuration.shards == 0 ? System.coreCount : configuration.shards
+        let ordered = configuration.orderedScenarios
+        let state = NodeState(startedNanoseconds: LoopWorker.now)
+        let shardMetrics = (0..<shardCount).map { ShardMetrics(shard: $0, scenarios: ordered.map(\.name)) }
+        metrics = NodeMetrics(shards: shardMetrics, build: BuildInfo(kernels: Kernels.isa))
+        let serving = ServingConfiguration(configuration)
+        context = NodeContext(
+            nodeName: configuration.nodeName, shardCount: shardCount, limits: NodeContext.Limits(configuration),
+            state: state, metrics: metrics, serving: serving, scenarioNames: ordered.map(\.name),
+            defaultDeadline: configuration.defaultDeadline)
+        loops = MultiThreadedEventLoopGroup(numberOfThreads: shardCount)
+        acceptorLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        pool = NIOThreadPool(numberOfThreads: 1)
+        models = ModelControl(
+            root: configuration.effectiveModelsRoot, options: RetrievalModel.Options(), metrics: metrics,
+            logger: logger,
+            pool: pool)
+        acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
+        let workers = zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
+            LoopWorker(
+                index: metrics.shard, eventLoop: eventLoop,
+                shard: Shard(
+                    index: metrics.shard, executor: eventLoop.executor, configuration: serving,
+                    cacheBytesMax: configuration.cache.bytes / shardCount, metrics: metrics),
+                node: context)
+        }
+        context.connect(workers, ControlDesk(node: context, models: models))
+    }
+
+    /// Where calls are answered, once started.
+    package var rpcAddress: SocketAddress? { get async { await ports.rpc } }
+    /// Where metrics are answered, once started.
+    package var httpAddress: SocketEndpoint? { get async { await ports.http?.endpoint } }
+
+    package func run() async throws {
+        do {
+            try await start()
+        } catch {
+            await stop()
+            throw error
+        }
+        await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { await self.reloadOnHangup() }
+            try? await gracefulShutdown()
+            tasks.cancelAll()
+        }
+        await drain()
+        await stop()
+    }
+
+    /// Opens the ports and loads the bundle; returns when calls are answered.
+    package func start() async throws {
+        pool.start()
+        await models.connect(context.workers)
+        for worker in context.workers { try await worker.start().get() }
+        if let endpoint = configuration.http {
+            let http = try await openHTTP(endpoint)
+            await ports.set(http: http)
+        }
+        if let bundle = configuration.bundle { _ = try await models.load(bundle) }
+        let address: SocketAddress?
+        do {
+            address = try await acceptor.start(configuration.listen)
+        } catch {
+            throw ListenFailure(endpoint: configuration.listen, key: "listen", underlying: error)
+        }
+        await ports.set(rpc: address)
+        if configuration.bundle != nil { becomeReady() }
+        let http = await ports.http?.endpoint.description ?? "off"
+        logger.info(
+            "node serves",
+            metadata: [
+                "node.listen": "\(address?.description ?? "?")", "node.http": "\(http)",
+                "node.shards": "\(context.shardCount)", "node.kernels": "\(Kernels.isa)",
+            ])
+    }
+
+    private func becomeReady() {
+        context.state.becomeReady()
+        metrics.setReady(true)
+    }
+
+    private func openHTTP(_ endpoint: SocketEndpoint) async throws -> HTTPPort {
+        let status = StatusDocument(node: context, models: models)
+        let metrics = metrics
+        let state = context.state
+        let endpoints = HTTPEndpoints(
+            metrics: { metrics.scrape($0) },
+            readiness: {
+                if state.isDraining { return .notReady("draining") }
+                return state.isReady ? .ready : .notReady("no model is loaded yet")
+            },
+            status: { status.text() })
+        return try await HTTPPort.open(at: endpoint, endpoints, logger: logger)
+    }
+
+    /// Loads the configured bundle again each time SIGHUP comes; a fault leaves the running generation in place.
+    private func reloadOnHangup() async {
+        guard let bundle = configuration.bundle else { return }
+        for await _ in await UnixSignalsSequence(trapping: .sighup) {
+            logger.info("reload asked for by SIGHUP", metadata: ["model.path": "\(bundle)"])
+            // The fault has been logged and counted.
+            _ = try? await models.load(bundle)
+        }
+    }
+
+    /// Lets calls in flight end, at most as long as configured.
+    package func drain() async {
+        context.state.beginDraining()
+        metrics.setReady(false)
+        logger.info("node drains", metadata: ["node.calls": "\(context.state.callsInFlight)"])
+        await acceptor.stop()
+        for worker in context.workers {
+            worker.eventLoop.execute { for connection in worker.connections.values { connection.drain() } }
+        }
+        let end = ContinuousClock.now + configuration.drainTimeout
+        // A moment for calls that were on the wire when the goaway went out, then until none is left.
+        try? await Task.sleep(for: .milliseconds(50))
+        while context.state.callsInFlight > 0, ContinuousClock.now < end {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        let left = context.state.callsInFlight
+        if left > 0 { logger.warning("calls cut off at the drain limit", metadata: ["node.calls": "\(left)"]) }
+    }
+
+    /// Closes everything.
+    package func stop() async {
+        await acceptor.stop()
+        await ports.http?.close()
+        for worker in context.workers {
+            _ = try? await worker.eventLoop.submit {
+                for connection in worker.connections.values { connection.close() }
+                worker.stop()
+            }.get()
+        }
+        try? await loops.shutdownGracefully()
+        try? await acceptorLoop.shutdownGracefully()
+        try? await pool.shutdownGracefully()
+        logger.info("node stopped")
+    }
+}
+
+extension ServerConfiguration {
+    /// The folder that LoadModel may load from: the one given, else the one that holds the bundle.
+    var effectiveModelsRoot: String? {
+        if let modelsRoot { return modelsRoot }
+        guard let bundle else { return nil }
+        var path = bundle
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}

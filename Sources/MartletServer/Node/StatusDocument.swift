@@ -1,0 +1,76 @@
+import Foundation
+import Serving
+import Synchronization
+import Telemetry
+import Vocabulary
+
+/// The node's state as JSON, for people and scripts: `GET /status`.
+final class StatusDocument: Sendable {
+    private let node: NodeContext
+    private let models: ModelControl
+
+    init(node: NodeContext, models: ModelControl) {
+        self.node = node
+        self.models = models
+    }
+
+    private struct Document: Encodable {
+        struct Part: Encodable {
+            var part: String
+            var bytes: UInt64
+        }
+        struct Memory: Encodable {
+            var parts: [Part]
+            var residentBytes: UInt64
+            var allocatedBytes: UInt64
+            var allocatorResidentBytes: UInt64
+        }
+        struct Shard: Encodable {
+            var shard: Int
+            var slots: String
+            var queueDepth: UInt64
+            var cacheBytes: UInt64
+            var cacheEntries: UInt64
+        }
+        var node: String
+        var version: String
+        var state: String
+        var uptimeSeconds: Double
+        var generation: UInt64
+        var model: String?
+        var connections: Int
+        var callsInFlight: Int
+        var shards: [Shard]
+        var memory: Memory
+    }
+
+    /// Read from counters alone; waits for nothing.
+    func text() -> String {
+        let process = ProcessStatistics.read()
+        let allocator = Allocator.statistics()
+        let summary = node.metrics.summary
+        var parts = node.metrics.memoryByPart.map { Document.Part(part: $0.part.label, bytes: $0.bytes) }
+        let cacheBytes = node.metrics.shards.reduce(0) { $0 + $1.cacheBytes }
+        if let index = parts.firstIndex(where: { $0.part == "result_cache" }) { parts[index].bytes = cacheBytes }
+        let document = Document(
+            node: node.nodeName, version: BuildInfo.version,
+            state: node.state.isDraining ? "draining" : node.state.isReady ? "ready" : "loading",
+            uptimeSeconds: Double(LoopWorker.now &- node.state.startedNanoseconds) / 1e9,
+            generation: summary.generation, model: summary.model, connections: node.state.connectionCount,
+            callsInFlight: node.state.callsInFlight,
+            shards: node.metrics.shards.map {
+                let slots = node.partitions.slots(of: $0.shard)
+                return Document.Shard(
+                    shard: $0.shard, slots: "\(slots.lowerBound)..<\(slots.upperBound)", queueDepth: $0.queueDepth,
+                    cacheBytes: $0.cacheBytes, cacheEntries: $0.cacheEntries)
+            },
+            memory: Document.Memory(
+                parts: parts, residentBytes: process.residentBytes, allocatedBytes: allocator?.allocatedBytes ?? 0,
+                allocatorResidentBytes: allocator?.residentBytes ?? 0))
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(document) else { return "{}" }
+        return String(decoding: data, as: UTF8.self) + "\n"
+    }
+}

@@ -1,0 +1,181 @@
+import Serving
+import Vocabulary
+import Wire
+
+/// Encodes what shards answer into the bodies of replies, in memory that is used again and again.
+///
+/// IDs and titles are copied once, from the mapped catalogue to the body. Belongs to one loop.
+final class AnswerEncoder {
+    private var memory: UnsafeMutableRawBufferPointer = .allocate(byteCount: 16 << 10, alignment: 16)
+    private var count = 0
+    private var ids: [UnsafeRawBufferPointer] = []
+    private var titles: [UnsafeRawBufferPointer] = []
+    private var scores: [Float] = []
+
+    deinit { memory.deallocate() }
+
+    /// Hands out the body encoded last.
+    func withBody<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        try body(UnsafeRawBufferPointer(rebasing: memory[..<count]))
+    }
+
+    /// Encodes an answer of one shard.
+    func encode(_ answer: ShardAnswer) -> (StatusCode, ReplyFlags) {
+        switch answer {
+        case .slate(let slate): encode(slate)
+        case .similarItems(let similar): encode(similar)
+        case .item(let details): encode(details)
+        case .slates(let slates): encode([slates])
+        case .rejected(let rejection): return encode(rejection)
+        }
+        return (.ok, [])
+    }
+
+    /// Encodes the parts that several shards answered.
+    func encode(_ gather: ManyGather) -> (StatusCode, ReplyFlags) {
+        if let rejection = gather.rejection { return encode(rejection) }
+        encode(gather.slates)
+        return (.ok, [])
+    }
+
+    /// Encodes any other message.
+    func encode(_ message: some ProtoEncodable) { write(message) }
+
+    private func encode(_ rejection: Rejection) -> (StatusCode, ReplyFlags) {
+        write(
+            ErrorBody(
+                message: rejection.message, retryIsSafe: rejection.retryIsSafe,
+                retryAfterMilliseconds: UInt32(clamping: rejection.retryAfterMilliseconds)))
+        return (rejection.reason.code, rejection.retryIsSafe ? .retryIsSafe : [])
+    }
+
+    private func encode(_ slate: Slate) {
+        collect(slate.items, slate.generation, withTitles: slate.includeDetails)
+        ids.withUnsafeBufferPointer { ids in
+            scores.withUnsafeBufferPointer { scores in
+                titles.withUnsafeBufferPointer { titles in
+                    slate.nextCursor.withUnsafeBytes { cursor in
+                        slate.generation.withLabel { label in
+                            var fields = RecommendReplyFields(items: ids, scores: scores)
+                            fields.generation = slate.generation.number
+                            fields.model = label
+                            fields.fallback = Wire.Fallback(rawValue: UInt32(slate.fallback.rawValue)) ?? .none
+                            fields.degraded = Degradations(rawValue: UInt32(slate.degraded.rawValue))
+                            fields.nextCursor = cursor
+                            fields.titles = titles
+                            if let explanation = slate.explanation { fields.add(explanation) }
+                            write(fields)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private func encode(_ similar: SimilarItems) {
+        collect(similar.items, similar.generation, withTitles: similar.includeDetails)
+        var source = similar.source.rawValue
+        source.withUTF8 { source in
+            ids.withUnsafeBufferPointer { ids in
+                scores.withUnsafeBufferPointer { scores in
+                    titles.withUnsafeBufferPointer { titles in
+                        similar.generation.withLabel { label in
+                            var fields = SimilarItemsReplyFields(items: ids, scores: scores)
+                            fields.generation = similar.generation.number
+                            fields.model = label
+                            fields.source = UnsafeRawBufferPointer(source)
+                            fields.titles = titles
+                            write(fields)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private func encode(_ details: ItemDetails) {
+        let items = details.generation.model.items
+        var reply = GetItemReply()
+        reply.item = items.name(details.row)
+        reply.title = items.title(details.row)
+        reply.tags = items.tags(details.row)
+        reply.interactions = items.interactions(details.row)
+        reply.popularityRank = details.row + 1
+        reply.generation = details.generation.number
+        reply.model = details.generation.label
+        write(reply)
+    }
+
+    private func encode(_ parts: [ManySlates]) {
+        let slates = parts.flatMap { $0.slates }.sorted { $0.position < $1.position }
+        guard let generation = parts.first?.generation else {
+            write(RecommendManyReply())
+            return
+        }
+        collect(slates.flatMap(\.items), generation, withTitles: false)
+        let counts = slates.map { UInt32($0.items.count) }
+        let fallbacks = slates.map { UInt32($0.fallback.rawValue) }
+        let statuses = slates.map { UInt32($0.status.rawValue) }
+        generation.withLabel { label in
+            ids.withUnsafeBufferPointer { ids in
+                scores.withUnsafeBufferPointer { scores in
+                    counts.withUnsafeBufferPointer { counts in
+                        fallbacks.withUnsafeBufferPointer { fallbacks in
+                            statuses.withUnsafeBufferPointer { statuses in
+                                var fields = RecommendManyReplyFields(
+                                    itemCounts: counts, items: ids, scores: scores, fallbacks: fallbacks,
+                                    statuses: statuses)
+                                fields.generation = generation.number
+                                fields.model = label
+                                write(fields)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private func collect(_ items: [SlateItem], _ generation: Generation, withTitles: Bool) {
+        ids.removeAll(keepingCapacity: true)
+        scores.removeAll(keepingCapacity: true)
+        titles.removeAll(keepingCapacity: true)
+        let catalog = generation.model.items
+        for item in items {
+            ids.append(catalog.nameBytes(item.row))
+            scores.append(item.score)
+            if withTitles { titles.append(catalog.titleBytes(item.row)) }
+        }
+    }
+
+    private func write(_ message: some ProtoEncodable) {
+        count = message.encodedByteCount
+        if count > memory.count {
+            memory.deallocate()
+            memory = .allocate(byteCount: count + count / 2, alignment: 16)
+        }
+        if let base = memory.baseAddress { message.encode(into: base, byteCount: count) }
+    }
+}
+
+extension Generation {
+    /// The label's bytes, for as long as `body` runs.
+    fileprivate func withLabel<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        var label = label
+        return try label.withUTF8 { try body(UnsafeRawBufferPointer($0)) }
+    }
+}
+
+extension RecommendReplyFields {
+    fileprivate mutating func add(_ explanation: Explanation) {
+        reasons = explanation.reasons
+        shares = explanation.shares.map {
+            Wire.SourceShare(
+                item: $0.item, source: $0.source.rawValue, rank: $0.rank, score: $0.score, contribution: $0.contribution
+            )
+        }
+        timings = explanation.timings.map {
+            StageTiming(stage: $0.stage, microseconds: UInt32(clamping: $0.microseconds))
+        }
+    }
+}

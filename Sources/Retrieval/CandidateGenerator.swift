@@ -1,0 +1,303 @@
+import FactorModels
+import NearestNeighbors
+import VectorMath
+import Vocabulary
+
+/// Finds and fuses the candidates of one user at a time, in short steps.
+///
+/// One shard owns it, with all its scratch; nothing is allocated once the scratch has grown to the requests' size.
+/// The order of calls: `begin`, `step` until it returns true, then `select` as often as pages are wanted.
+package final class CandidateGenerator {
+    package let model: RetrievalModel
+    package let mask: EligibilityMask
+    /// What the sources brought, in the order of the mix. For explanations and evaluation.
+    package private(set) var lists: [SourceList] = []
+    /// Sources of the mix that the bundle lacks.
+    package private(set) var unavailable: [RetrievalSource] = []
+
+    /// Most items of a history that the item-to-item source starts from.
+    package static let historyItemsMax = 1000
+
+    private var mix = RetrievalMix.unknownUser
+    private var user: UInt32?
+    private var history: [UInt32] = []
+    private var nextSource = 0
+    /// A source that takes more than one step.
+    private var work = Work.none
+    private let scratch = SearchScratch()
+    private var query: [Float] = []
+    private var fused: [ScoredRow] = []
+    /// For each item its place in `fused` plus one, or 0.
+    private var places: [UInt32]
+    private var sums: [Float]
+    private var summed: [UInt32] = []
+
+    package init(model: RetrievalModel) {
+        self.model = model
+        mask = EligibilityMask(itemCount: model.items.count)
+        places = Array(repeating: 0, count: model.items.count)
+        sums = Array(repeating: 0, count: model.items.count)
+    }
+
+    /// Bytes of scratch that grow with the catalogue.
+    package var byteCount: Int { model.items.count * 8 + (model.items.count + 7) / 8 }
+
+    /// Starts on a user.
+    ///
+    /// The mask must hold what is not to be shown before the first `step`.
+    ///
+    /// - Parameters:
+    ///   - user: The user's row, or nil for one the model does not know.
+    ///   - history: The items the item-to-item source starts from, oldest first; of a longer one the newest
+    ///     `historyItemsMax` count.
+    ///   - mix: Checked by `RetrievalMix.fault`.
+    package func begin(user: UInt32?, history: UnsafeBufferPointer<UInt32>, mix: RetrievalMix) {
+        for candidate in fused { places[Int(candidate.row)] = 0 }
+        fused.removeAll(keepingCapacity: true)
+        lists.removeAll(keepingCapacity: true)
+        unavailable.removeAll(keepingCapacity: true)
+        self.history.removeAll(keepingCapacity: true)
+        self.history.append(contentsOf: history.suffix(Self.historyItemsMax))
+        self.user = user
+        self.mix = mix
+        nextSource = 0
+        if case .sum = work { forgetSums() }
+        work = .none
+    }
+
+    /// Does the next piece of work, of at most a few hundred microseconds.
+    ///
+    /// - Returns: True when the candidates are complete.
+    package func step() throws -> Bool {
+        switch work {
+        case .none:
+            guard nextSource < mix.sources.count else { return true }
+            let entry = mix.sources[nextSource]
+            nextSource += 1
+            try start(entry)
+        case .scan(var scan):
+            work = .none
+            if try advance(&scan) { finish(scan) } else { work = .scan(scan) }
+        case .sum(let entry, let next):
+            work = .none
+            sumNeighbors(entry, from: next)
+        }
+        if case .none = work { return nextSource == mix.sources.count }
+        return false
+    }
+
+    /// Leaves out the sources that have not begun; for a request that is out of time.
+    package func truncate() {
+        if case .sum = work { forgetSums() }
+        work = .none
+        nextSource = mix.sources.count
+    }
+
+    // MARK: Sources
+
+    private func start(_ entry: RetrievalMix.Entry) throws {
+        guard model.has(entry.source) else {
+            unavailable.append(entry.source)
+            return
+        }
+        var list = SourceList(entry: entry)
+        switch entry.source {
+        case .als, .spectral:
+            guard let user, let factors = model.factors(of: entry.source) else { return }
+            loadQuery(user, factors.model)
+            if factors.usesGraph, let graph = factors.graph {
+                try search(graph, &list)
+            } else {
+                work = .scan(FactorScan(list: list, source: entry.source, limit: entry.limit))
+                return
+            }
+        case .itemToItem:
+            sumNeighbors(entry, from: 0)
+            return
+        case .popular:
+            takePopular(&list)
+        case .recent:
+            takeRecent(&list)
+        }
+        append(list)
+    }
+
+    private func loadQuery(_ user: UInt32, _ factors: FactorModel) {
+        if query.count != factors.rank { query = Array(repeating: 0, count: factors.rank) }
+        query.withUnsafeMutableBufferPointer { factors.userFactor(user, into: $0) }
+    }
+
+    private func search(_ graph: HNSWIndex, _ list: inout SourceList) throws {
+        let limit = list.entry.limit
+        let blocked = mask.blockedCount
+        // A few blocked rows are cheaper to drop afterwards than to test on the way.
+        if !mask.hasFilter, blocked <= limit {
+            let wanted = limit + blocked
+            try query.withUnsafeBufferPointer {
+                try graph.search(
+                    $0, k: wanted, efSearch: max(model.options.efSearch, wanted), where: nil, scratch: scratch,
+                    into: &list.rows)
+            }
+            list.rows.removeAll { !mask.isEligible($0.row) }
+            if list.rows.count > limit { list.rows.removeLast(list.rows.count - limit) }
+        } else {
+            try query.withUnsafeBufferPointer {
+                try graph.search(
+                    $0, k: limit, efSearch: max(model.options.efSearch, limit), where: mask.predicate,
+                    scratch: scratch, into: &list.rows)
+            }
+        }
+    }
+
+    private enum Work {
+        case none
+        case scan(FactorScan)
+        /// Item to item: the next item of the history.
+        case sum(RetrievalMix.Entry, next: Int)
+    }
+
+    /// An exact scan under way.
+    private struct FactorScan {
+        var list: SourceList
+        let source: RetrievalSource
+        var top: TopK
+        var nextRow = 0
+
+        init(list: SourceList, source: RetrievalSource, limit: Int) {
+            self.list = list
+            self.source = source
+            top = TopK(k: limit)
+        }
+    }
+
+    private func advance(_ scan: inout FactorScan) throws -> Bool {
+        guard let factors = model.factors(of: scan.source) else { return true }
+        let end = min(model.items.count, scan.nextRow + factors.exact.rowsPerStep)
+        try query.withUnsafeBufferPointer { query in
+            try factors.exact.searchStep(
+                query, rows: scan.nextRow..<end, where: mask.predicate, scratch: scratch, into: &scan.top)
+        }
+        scan.nextRow = end
+        return end == model.items.count
+    }
+
+    private func finish(_ scan: FactorScan) {
+        var scan = scan
+        scan.top.drain(into: &scan.list.rows)
+        append(scan.list)
+    }
+
+    /// Items of a history whose neighbours are summed in one step: about 100 microseconds.
+    private static let historyItemsPerStep = 128
+
+    /// A candidate's score is the sum of its weights among the neighbours of the items of the history.
+    private func sumNeighbors(_ entry: RetrievalMix.Entry, from first: Int) {
+        guard let neighbors = model.neighbors else { return }
+        let end = min(history.count, first + Self.historyItemsPerStep)
+        for item in history[first..<end] {
+            let (rows, weights) = neighbors.neighbors(of: item)
+            for position in rows.indices {
+                let row = rows[position]
+                if sums[Int(row)] == 0 { summed.append(row) }
+                sums[Int(row)] += weights[position]
+            }
+        }
+        if end < history.count {
+            work = .sum(entry, next: end)
+            return
+        }
+        var list = SourceList(entry: entry)
+        var top = TopK(k: entry.limit)
+        for row in summed {
+            let sum = sums[Int(row)]
+            // A row may stand here twice when its sum passed through 0; the first visit takes it.
+            if sum != 0, mask.isEligible(row) { top.push(row: row, score: sum) }
+            sums[Int(row)] = 0
+        }
+        summed.removeAll(keepingCapacity: true)
+        top.drain(into: &list.rows)
+        append(list)
+    }
+
+    private func forgetSums() {
+        for row in summed { sums[Int(row)] = 0 }
+        summed.removeAll(keepingCapacity: true)
+    }
+
+    private func takePopular(_ list: inout SourceList) {
+        for row in model.items.popularOrder where mask.isEligible(row) {
+            list.rows.append(ScoredRow(row: row, score: Float(model.items.interactions(row))))
+            if list.rows.count == list.entry.limit { break }
+        }
+    }
+
+    private func takeRecent(_ list: inout SourceList) {
+        for row in model.items.recentOrder where mask.isEligible(row) {
+            list.rows.append(ScoredRow(row: row, score: model.items.recentScores[Int(row)]))
+            if list.rows.count == list.entry.limit { break }
+        }
+    }
+
+    // MARK: Similar items
+
+    /// The items most like `item`: its neighbours, or the items whose factors point the same way.
+    ///
+    /// Only eligible ones; the mask must hold `item` itself as blocked.
+    ///
+    /// - Complexity: O(neighbours), or O(items * rank) for factors.
+    package func similarItems(to item: UInt32, k: Int, source: RetrievalSource) throws -> [ScoredRow] {
+        var result: [ScoredRow] = []
+        if let factors = model.factors(of: source) {
+            try factors.similar.search(
+                factors.model.itemFactors.row(Int(item)), k: k, where: mask.predicate, scratch: scratch, into: &result)
+        } else if let neighbors = model.neighbors {
+            let (rows, weights) = neighbors.neighbors(of: item)
+            var top = TopK(k: k)
+            for position in rows.indices where mask.isEligible(rows[position]) {
+                top.push(row: rows[position], score: weights[position])
+            }
+            top.drain(into: &result)
+        }
+        return result
+    }
+
+    // MARK: Fusion
+
+    private func append(_ list: SourceList) {
+        let scale = SourceList.Scale(list, mix.normalisation)
+        for (position, row) in list.rows.enumerated() {
+            let part = scale.contribution(position, row.score)
+            let place = places[Int(row.row)]
+            if place == 0 {
+                fused.append(ScoredRow(row: row.row, score: part))
+                places[Int(row.row)] = UInt32(fused.count)
+            } else {
+                fused[Int(place) - 1].score += part
+            }
+        }
+        lists.append(list)
+    }
+
+    /// How many different items the sources brought.
+    package var candidateCount: Int { fused.count }
+
+    /// Whether the sources brought `row`.
+    package func isCandidate(_ row: UInt32) -> Bool { places[Int(row)] != 0 }
+
+    /// The best `k` candidates that come after `last` in the order of falling score and rising row.
+    ///
+    /// - Complexity: O(candidates + k log k).
+    package func select(_ k: Int, after last: ScoredRow? = nil, into result: inout [ScoredRow]) {
+        var top = TopK(k: k)
+        if let last {
+            for candidate in fused {
+                if candidate.score < last.score || (candidate.score == last.score && candidate.row > last.row) {
+                    top.push(row: candidate.row, score: candidate.score)
+                }
+            }
+        } else {
+            for candidate in fused { top.push(row: candidate.row, score: candidate.score) }
+        }
+        top.drain(into: &result)
+    }
+}

@@ -1,0 +1,127 @@
+import Artifacts
+import Catalog
+import FactorModels
+import NearestNeighbors
+import VectorMath
+import Vocabulary
+
+/// Everything of a bundle that retrieval needs: users, items, factors, indexes, neighbours. Immutable; shared by all shards.
+package final class RetrievalModel: Sendable {
+    /// Choices made at load, not at training.
+    package struct Options: Sendable, Equatable {
+        /// Up to this many rows a factor index is scanned exactly; above, the bundle's graph is searched.
+        package var exactRowsMax: Int
+        /// Effort of a graph search; raised to the number of candidates wanted.
+        package var efSearch: Int
+
+        package init(exactRowsMax: Int = 65_536, efSearch: Int = 200) {
+            self.exactRowsMax = exactRowsMax
+            self.efSearch = efSearch
+        }
+    }
+
+    /// A factor model with the index over its items.
+    package struct Factors: Sendable {
+        package let model: FactorModel
+        package let exact: ExactIndex
+        /// The same rows by angle, for items like an item.
+        package let similar: ExactIndex
+        /// The graph, where the bundle holds one.
+        package let graph: HNSWIndex?
+        /// Whether a search walks the graph.
+        package let usesGraph: Bool
+    }
+
+    package let users: UserDirectory
+    package let items: ItemCatalog
+    package let tags: TagIndex
+    package let als: Factors?
+    package let spectral: Factors?
+    package let neighbors: ItemNeighbors?
+    /// What training found best.
+    package let mix: RetrievalMix
+    package let options: Options
+
+    /// Loads from an opened bundle.
+    ///
+    /// - Throws: `ArtifactError` naming file and fault when the parts do not fit together.
+    package convenience init(bundle: Bundle, options: Options = Options()) throws {
+        let users = try UserDirectory(bundle: bundle)
+        let items = try ItemCatalog(bundle: bundle)
+        func factors(_ kind: FactorKind) throws -> Factors? {
+            guard bundle.has(kind.rawValue) else { return nil }
+            let model = try FactorModel(bundle: bundle, kind: kind)
+            let name = "\(kind.rawValue).hnsw"
+            let graph = bundle.has(name) ? try HNSWIndex(bundle: bundle, name: name, vectors: model.itemFactors) : nil
+            return try Self.factors(model, graph: graph, options: options)
+        }
+        let mix: RetrievalMix
+        if bundle.manifest.retrieval == .null {
+            mix = .unknownUser
+        } else {
+            mix = try RetrievalMix(manifest: bundle.manifest.retrieval, path: bundle.path)
+        }
+        try self.init(
+            users: users, items: items, als: factors(.als), spectral: factors(.spectral),
+            neighbors: bundle.has("item_to_item") ? ItemNeighbors(bundle: bundle) : nil, mix: mix, options: options)
+    }
+
+    /// Puts a model together from parts in memory.
+    ///
+    /// - Throws: `ArtifactError` when row counts disagree.
+    package init(
+        users: UserDirectory, items: ItemCatalog, als: Factors?, spectral: Factors?, neighbors: ItemNeighbors?,
+        mix: RetrievalMix, options: Options = Options()
+    ) throws {
+        for (name, factors) in [("als", als), ("spectral", spectral)] {
+            guard let factors else { continue }
+            if factors.model.userCount != users.count || factors.model.itemCount != items.count {
+                throw ArtifactError(
+                    .invalidContent, path: "\(name).safetensors",
+                    """
+                    factors of \(factors.model.userCount) users and \(factors.model.itemCount) items in a \
+                    bundle of \(users.count) users and \(items.count) items
+                    """)
+            }
+        }
+        if let neighbors, neighbors.itemCount != items.count {
+            throw ArtifactError(
+                .invalidContent, path: "item_to_item.safetensors",
+                "neighbours of \(neighbors.itemCount) items in a bundle of \(items.count)")
+        }
+        self.users = users
+        self.items = items
+        self.tags = TagIndex(items)
+        self.als = als
+        self.spectral = spectral
+        self.neighbors = neighbors
+        self.mix = mix
+        self.options = options
+    }
+
+    /// A factor model with its indexes, searched as `options` say.
+    package static func factors(_ model: FactorModel, graph: HNSWIndex?, options: Options) throws -> Factors {
+        Factors(
+            model: model, exact: try ExactIndex(model.itemFactors, metric: .innerProduct),
+            similar: try ExactIndex(model.itemFactors, metric: .cosine), graph: graph,
+            usesGraph: graph != nil && model.itemCount > options.exactRowsMax)
+    }
+
+    /// Whether the bundle can serve `source`.
+    package func has(_ source: RetrievalSource) -> Bool {
+        switch source {
+        case .als: als != nil
+        case .spectral: spectral != nil
+        case .itemToItem: neighbors != nil
+        case .popular, .recent: true
+        }
+    }
+
+    package func factors(of source: RetrievalSource) -> Factors? {
+        switch source {
+        case .als: als
+        case .spectral: spectral
+        case .itemToItem, .popular, .recent: nil
+        }
+    }
+}

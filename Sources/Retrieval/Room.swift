@@ -1,1 +1,0 @@
-// Retrieval: first file arrives shortly.

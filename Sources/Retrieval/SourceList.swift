@@ -1,0 +1,47 @@
+import VectorMath
+import Vocabulary
+
+/// What one source brought for one request: eligible items, best first.
+package struct SourceList {
+    package let entry: RetrievalMix.Entry
+    package var rows: [ScoredRow] = []
+
+    /// The part of an item's final score that stands at `position` of the list.
+    ///
+    /// - Complexity: O(1) after `Scale` is made, which is O(length).
+    package struct Scale {
+        let normalisation: RetrievalMix.Normalisation
+        let weight: Float
+        let lowest: Float
+        let perUnit: Float
+        let length: Float
+
+        package init(_ list: SourceList, _ normalisation: RetrievalMix.Normalisation) {
+            self.normalisation = normalisation
+            weight = list.entry.weight
+            length = Float(max(list.rows.count, 1))
+            lowest = list.rows.last?.score ?? 0
+            if normalisation == .zscore, list.rows.count > 1 {
+                var sum: Double = 0
+                var squares: Double = 0
+                for row in list.rows {
+                    sum += Double(row.score)
+                    squares += Double(row.score) * Double(row.score)
+                }
+                let mean = sum / Double(list.rows.count)
+                let deviation = max(0, squares / Double(list.rows.count) - mean * mean).squareRoot()
+                perUnit = deviation > 1e-12 ? Float(1 / deviation) : 0
+            } else {
+                perUnit = 0
+            }
+        }
+
+        package func contribution(_ position: Int, _ score: Float) -> Float {
+            switch normalisation {
+            case .zscore: weight * (score - lowest) * perUnit
+            case .rank: weight * (1 - Float(position) / length)
+            case .none: weight * score
+            }
+        }
+    }
+}

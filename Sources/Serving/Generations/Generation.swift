@@ -1,0 +1,69 @@
+import Retrieval
+import Vocabulary
+
+/// A place where recommendations are shown: how many, from which sources, and how long an answer keeps.
+package struct ScenarioConfiguration: Sendable, Equatable {
+    /// Items of a slate when the request does not say.
+    package var k: Int
+    /// Where candidates come from; nil takes the bundle's own mix.
+    package var mix: RetrievalMix?
+    /// How long an answer may be kept; nil takes the cache's.
+    package var timeToLive: Duration?
+
+    package init(k: Int = 20, mix: RetrievalMix? = nil, timeToLive: Duration? = nil) {
+        self.k = k
+        self.mix = mix
+        self.timeToLive = timeToLive
+    }
+}
+
+/// One loaded, immutable set of model files under a number of this node's.
+///
+/// A request reads the shard's generation once and is answered by it alone.
+package final class Generation: Sendable {
+    /// Counts up from 1 with each load of this process.
+    package let number: UInt64
+    /// The bundle's `name@version`.
+    package let label: String
+    /// Where the bundle was opened.
+    package let path: String
+    package let model: RetrievalModel
+    /// Bytes by part, as the bundle's files and tables say.
+    package let memory: [(part: MemoryPart, bytes: Int)]
+
+    /// A part of a generation's memory.
+    package enum MemoryPart: String, Sendable {
+        case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue
+    }
+
+    package init(
+        number: UInt64, label: String, path: String, model: RetrievalModel, memory: [(part: MemoryPart, bytes: Int)]
+    ) {
+        self.number = number
+        self.label = label
+        self.path = path
+        self.model = model
+        self.memory = memory
+    }
+}
+
+/// What a shard must know besides its generation; the same for all shards and for the life of the node.
+package struct ServingConfiguration: Sendable {
+    /// By name; the one named "" serves calls that name none.
+    package var scenarios: [String: ScenarioConfiguration]
+    package var cache: ResultCacheConfiguration
+    /// Largest slate.
+    package var itemsMax: Int
+    /// Calls that may wait for a shard; more are rejected.
+    package var queuedCallsMax: Int
+
+    package init(
+        scenarios: [String: ScenarioConfiguration] = ["": ScenarioConfiguration()],
+        cache: ResultCacheConfiguration = ResultCacheConfiguration(), itemsMax: Int = 1000, queuedCallsMax: Int = 4096
+    ) {
+        self.scenarios = scenarios
+        self.cache = cache
+        self.itemsMax = itemsMax
+        self.queuedCallsMax = queuedCallsMax
+    }
+}

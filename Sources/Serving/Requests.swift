@@ -1,0 +1,92 @@
+import Vocabulary
+
+/// What an item must be like to be shown. All conditions hold together; an empty list asks nothing.
+package struct AttributeFilter: Sendable, Equatable {
+    package var anyTag: [String]
+    package var allTags: [String]
+    package var noTag: [String]
+
+    package init(anyTag: [String] = [], allTags: [String] = [], noTag: [String] = []) {
+        self.anyTag = anyTag
+        self.allTags = allTags
+        self.noTag = noTag
+    }
+
+    package var isEmpty: Bool { anyTag.isEmpty && allTags.isEmpty && noTag.isEmpty }
+}
+
+/// A decoded, checked request for one user's slate.
+package struct RecommendationRequest: Sendable {
+    package var user: String
+    /// 0 asks for the scenario's default.
+    package var k: Int
+    package var scenario: String
+    package var excludedItems: [String]
+    package var filter: AttributeFilter
+    package var explain: Bool
+    package var cursor: [UInt8]
+    package var includeDetails: Bool
+
+    package init(
+        user: String, k: Int = 0, scenario: String = "", excludedItems: [String] = [],
+        filter: AttributeFilter = AttributeFilter(), explain: Bool = false, cursor: [UInt8] = [],
+        includeDetails: Bool = false
+    ) {
+        self.user = user
+        self.k = k
+        self.scenario = scenario
+        self.excludedItems = excludedItems
+        self.filter = filter
+        self.explain = explain
+        self.cursor = cursor
+        self.includeDetails = includeDetails
+    }
+}
+
+/// The slates of several users of one shard, asked for in one call.
+package struct ManyRequest: Sendable {
+    /// The users, and for each its place in the whole call.
+    package var users: [(position: Int, user: String)]
+    /// What holds for each of them; its `user` is not read.
+    package var template: RecommendationRequest
+    /// What must make all of them; nil: what the shard holds.
+    package var generation: Generation?
+
+    package init(
+        users: [(position: Int, user: String)], template: RecommendationRequest, generation: Generation? = nil
+    ) {
+        self.users = users
+        self.template = template
+        self.generation = generation
+    }
+}
+
+/// A request for items like one item.
+package struct SimilarItemsRequest: Sendable {
+    package var item: String
+    package var k: Int
+    package var source: String
+    package var excludedItems: [String]
+    package var filter: AttributeFilter
+    package var includeDetails: Bool
+
+    package init(
+        item: String, k: Int = 0, source: String = "", excludedItems: [String] = [],
+        filter: AttributeFilter = AttributeFilter(), includeDetails: Bool = false
+    ) {
+        self.item = item
+        self.k = k
+        self.source = source
+        self.excludedItems = excludedItems
+        self.filter = filter
+        self.includeDetails = includeDetails
+    }
+}
+
+/// What a shard can be asked.
+package enum ShardRequest: Sendable {
+    case recommend(RecommendationRequest)
+    case recommendMany(ManyRequest)
+    case similarItems(SimilarItemsRequest)
+    case item(String)
+}

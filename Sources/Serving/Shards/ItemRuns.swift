@@ -1,0 +1,83 @@
+import Retrieval
+import VectorMath
+import Vocabulary
+
+/// Items like one item, from its neighbours or from its factors.
+final class SimilarItemsRun: ShardRun {
+    private let engine: Engine
+    private let row: UInt32
+    private let k: Int
+    private let source: RetrievalSource
+    private let request: SimilarItemsRequest
+    private(set) var times = StageTimes()
+    private(set) var answer = ShardAnswer.rejected(Rejection(.internalFault, "the run has not ended"))
+
+    /// - Throws: `Rejection` when the item, the source or `k` cannot be served.
+    init(engine: Engine, configuration: ServingConfiguration, request: SimilarItemsRequest) throws {
+        self.engine = engine
+        self.request = request
+        let model = engine.generation.model
+        k = request.k == 0 ? 20 : request.k
+        if k > configuration.itemsMax {
+            throw Rejection(.invalidArgument, "k is \(k); the largest is \(configuration.itemsMax)")
+        }
+        guard let row = model.items.row(of: request.item) else {
+            throw Rejection(.unknownItem, "no item is named '\(request.item)'")
+        }
+        self.row = row
+        let similar: [RetrievalSource] = [.itemToItem, .als, .spectral]
+        if request.source.isEmpty {
+            guard let first = similar.first(where: { model.has($0) }) else {
+                throw Rejection(.failedPrecondition, "the bundle holds neither neighbours nor factors")
+            }
+            source = first
+        } else {
+            guard let named = RetrievalSource(rawValue: request.source), similar.contains(named) else {
+                throw Rejection(
+                    .invalidArgument,
+                    "source '\(request.source)' cannot compare items; use item_to_item, als or spectral")
+            }
+            guard model.has(named) else {
+                throw Rejection(.failedPrecondition, "the bundle holds no \(named.rawValue)")
+            }
+            source = named
+        }
+    }
+
+    func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
+        let model = engine.generation.model
+        let mask = engine.generator.mask
+        Eligibility.apply(filter: request.filter, excluded: request.excludedItems, seen: nil, model: model, to: mask)
+        mask.block(row)
+        let generator = engine.generator
+        let rows: [ScoredRow]
+        do {
+            rows = try generator.similarItems(to: row, k: k, source: source)
+        } catch {
+            answer = .rejected(Rejection(.internalFault, "similar items: \(error)"))
+            return true
+        }
+        times.retrieve = clock() &- now
+        answer = .similarItems(
+            SimilarItems(
+                items: rows.map { SlateItem(row: $0.row, score: $0.score) }, generation: engine.generation,
+                source: source, includeDetails: request.includeDetails))
+        return true
+    }
+}
+
+/// One item's details.
+final class ItemRun: ShardRun {
+    let answer: ShardAnswer
+    let times = StageTimes()
+
+    /// - Throws: `Rejection` when there is no such item.
+    init(generation: Generation, item: String) throws {
+        guard let row = generation.model.items.row(of: item) else {
+            throw Rejection(.unknownItem, "no item is named '\(item)'")
+        }
+        answer = .item(ItemDetails(row: row, generation: generation))
+    }
+
+    func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool { true }
+}

@@ -1,0 +1,74 @@
+import Retrieval
+import Vocabulary
+
+/// The slates of several users, one after the other, each in its own steps.
+final class ManyRun: ShardRun {
+    private let engine: Engine
+    private let configuration: ServingConfiguration
+    private let request: ManyRequest
+    private let arrived: UInt64
+    private var next = 0
+    private var run: SlateRun?
+    private var result: ManySlates
+    private(set) var times = StageTimes()
+
+    var answer: ShardAnswer { .slates(result) }
+
+    init(engine: Engine, configuration: ServingConfiguration, request: ManyRequest, arrived: UInt64, _ now: UInt64)
+        throws
+    {
+        self.engine = engine
+        self.configuration = configuration
+        self.request = request
+        self.arrived = arrived
+        result = ManySlates(generation: engine.generation, slates: [])
+        times.queue = now &- arrived
+        // What is wrong with the parameters is wrong for every user: say it once.
+        if configuration.scenarios[request.template.scenario] == nil {
+            throw Rejection(.unknownScenario, "no scenario is named '\(request.template.scenario)'")
+        }
+        if request.template.k > configuration.itemsMax {
+            throw Rejection(
+                .invalidArgument, "k is \(request.template.k); the largest is \(configuration.itemsMax)")
+        }
+    }
+
+    func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
+        guard next < request.users.count else { return true }
+        let (position, user) = request.users[next]
+        func end(_ items: [SlateItem], _ fallback: Fallback, _ status: StatusCode) {
+            result.slates.append((position: position, items: items, fallback: fallback, status: status))
+            self.run = nil
+            next += 1
+        }
+        if now >= deadline, run == nil {
+            end([], .none, .deadlineExceeded)
+            return next == request.users.count
+        }
+        let run: SlateRun
+        if let begun = self.run {
+            run = begun
+        } else {
+            var single = request.template
+            single.user = user
+            run = SlateRun(engine: engine, configuration: configuration, arrived: now)
+            do {
+                try run.begin(single, restarted: false, now: now)
+            } catch {
+                end([], .none, (error as? Rejection)?.reason.code ?? .internal)
+                return next == request.users.count
+            }
+            self.run = run
+        }
+        if run.step(now: now, deadline: deadline, clock: clock) {
+            times.retrieve += run.times.retrieve
+            times.fuse += run.times.fuse
+            switch run.answer {
+            case .slate(let slate): end(slate.items, slate.fallback, .ok)
+            case .rejected(let rejection): end([], .none, rejection.reason.code)
+            default: end([], .none, .internal)
+            }
+        }
+        return next == request.users.count
+    }
+}

@@ -1,0 +1,209 @@
+import DequeModule
+import Retrieval
+import Telemetry
+import Vocabulary
+
+/// The owner of a share of the users: its result cache, its queue of calls, its scratch, its place in the generations.
+///
+/// An actor whose executor is an event loop: whatever runs on that loop enters with `assumeIsolated`, without a hop, a
+/// task or a lock. A shard never calls a channel; it hands answers back, and the caller writes after the call returned.
+///
+/// ```
+///  answer(to:)  hit in the result cache, synchronous, allocates nothing
+///  submit(_:)   anything else waits here, bounded
+///  run(...)     serves waiting calls in short steps, first come first served
+///  adopt(_:)    takes a new generation between two steps
+/// ```
+package actor Shard {
+    package nonisolated let index: Int
+    package nonisolated let configuration: ServingConfiguration
+    package nonisolated let metrics: ShardMetrics
+    private nonisolated let executor: any SerialExecutor
+
+    private let cache: ResultCache
+    private var pending: Deque<ShardCall> = []
+    private var current: (call: ShardCall, run: any ShardRun)?
+    /// The current engine first; then the one before, for cursors and rollback.
+    private var engines: [Engine] = []
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    /// - Parameters:
+    ///   - executor: The event loop; kept alive.
+    ///   - cacheBytesMax: This shard's share of the cache.
+    package init(
+        index: Int, executor: any SerialExecutor, configuration: ServingConfiguration, cacheBytesMax: Int,
+        metrics: ShardMetrics
+    ) {
+        self.index = index
+        self.executor = executor
+        self.configuration = configuration
+        self.metrics = metrics
+        cache = ResultCache(bytesMax: cacheBytesMax)
+    }
+
+    // MARK: Generations
+
+    /// The generation that new calls are answered by.
+    package var generation: Generation? { engines.first?.generation }
+
+    /// The generation's number, 0 when there is none.
+    package private(set) var generationNumber: UInt64 = 0
+
+    /// Serves new calls from `generation`; a call that is under way ends on the one it began with.
+    ///
+    /// The generation before stays for cursors that name it.
+    ///
+    /// - Returns: Generations that the shard lets go. The caller drops them off the loops: freeing one takes a while.
+    package func adopt(_ generation: Generation) -> [Generation] {
+        engines.insert(Engine(generation: generation), at: 0)
+        generationNumber = generation.number
+        let released = engines.dropFirst(2).map(\.generation)
+        engines.removeLast(released.count)
+        return released
+    }
+
+    // MARK: Cache
+
+    /// The kept answer to the request with the bytes `key`, valid until an answer is kept.
+    package func answer(to key: UnsafeRawBufferPointer, now: UInt64) -> KeptAnswer? {
+        cache.answer(to: key, hash: ResultCache.hash(key), generation: generationNumber, now: now)
+    }
+
+    /// Keeps an encoded answer that `generation` made.
+    package func keep(
+        _ answer: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, scenario: String, tag: UInt16,
+        generation: UInt64, now: UInt64
+    ) {
+        guard generation == generationNumber, answer.count <= configuration.cache.answerBytesMax else { return }
+        let life = configuration.scenarios[scenario]?.timeToLive ?? configuration.cache.timeToLive
+        let (seconds, attoseconds) = life.components
+        let nanoseconds = UInt64(clamping: seconds) &* 1_000_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000)
+        guard nanoseconds > 0 else { return }
+        cache.insert(
+            answer, for: key, hash: ResultCache.hash(key), generation: generation, expires: now &+ nanoseconds,
+            tag: tag)
+    }
+
+    package var cacheStatistics: ResultCacheStatistics { cache.statistics }
+
+    // MARK: Queue
+
+    /// Calls that wait or are under way.
+    package var depth: Int { pending.count + (current == nil ? 0 : 1) }
+
+    /// Takes a call into the queue, or says why not.
+    package func submit(_ call: ShardCall) -> Rejection? {
+        if pending.count >= configuration.queuedCallsMax {
+            return Rejection(
+                .queueFull, "shard \(index) has \(pending.count) calls waiting, its maximum", retryIsSafe: true,
+                retryAfterMilliseconds: 10)
+        }
+        pending.append(call)
+        return nil
+    }
+
+    /// Serves waiting calls until the queue is empty or the time is up.
+    ///
+    /// - Parameters:
+    ///   - until: Uptime in nanoseconds; a step that has begun runs to its end, at most some hundred microseconds.
+    ///   - clock: Gives the uptime in nanoseconds.
+    ///   - answered: Receives each answer; must not enter the shard again but through the parameter it is given.
+    /// - Returns: Whether calls still wait.
+    package func run(
+        until: UInt64, clock: () -> UInt64,
+        answered: (isolated Shard, ShardCall, ShardAnswer, StageTimes) -> Void
+    ) -> Bool {
+        var now = clock()
+        repeat {
+            if current == nil {
+                guard let call = pending.popFirst() else { return false }
+                if let rejection = refusal(of: call, now) {
+                    answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
+                    continue
+                }
+                switch begin(call, now) {
+                case .success(let run): current = (call, run)
+                case .failure(let rejection):
+                    answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
+                    continue
+                }
+            }
+            guard let (call, run) = current else { return false }
+            if run.step(now: now, deadline: call.deadline, clock: clock) {
+                current = nil
+                answered(self, call, run.answer, run.times)
+            }
+            now = clock()
+        } while now < until
+        return depth > 0
+    }
+
+    /// Work that nobody waits for any more is not begun.
+    private func refusal(of call: ShardCall, _ now: UInt64) -> Rejection? {
+        if call.origin.isCancelled { return Rejection(.cancelled, "the call was cancelled before work began") }
+        if call.deadline <= now {
+            return Rejection(.deadlineExceeded, "the deadline passed while the call waited for its shard")
+        }
+        return nil
+    }
+
+    private func begin(_ call: ShardCall, _ now: UInt64) -> Result<any ShardRun, Rejection> {
+        guard let engine = engines.first else {
+            return .failure(
+                Rejection(.notReady, "no model is loaded yet", retryIsSafe: true, retryAfterMilliseconds: 100))
+        }
+        do {
+            switch call.request {
+            case .recommend(let request):
+                let (engine, restarted) = self.engine(for: request, engine)
+                let run = SlateRun(engine: engine, configuration: configuration, arrived: call.arrived)
+                try run.begin(request, restarted: restarted, now: now)
+                return .success(run)
+            case .recommendMany(let request):
+                return .success(
+                    try ManyRun(
+                        engine: self.engine(for: request, engine), configuration: configuration, request: request,
+                        arrived: call.arrived, now))
+            case .similarItems(let request):
+                return .success(try SimilarItemsRun(engine: engine, configuration: configuration, request: request))
+            case .item(let item):
+                return .success(try ItemRun(generation: engine.generation, item: item))
+            }
+        } catch {
+            return .failure(error as? Rejection ?? Rejection(.internalFault, "\(error)"))
+        }
+    }
+
+    /// A further page is made by the generation that made the first one, while it is held.
+    private func engine(for request: RecommendationRequest, _ current: Engine) -> (Engine, restarted: Bool) {
+        guard !request.cursor.isEmpty, let cursor = PageCursor(request.cursor) else { return (current, false) }
+        if let engine = engines.first(where: { $0.generation.number == cursor.generation }) { return (engine, false) }
+        return (current, true)
+    }
+}
+
+extension Shard {
+    /// All parts of a call are made by the generation that its connection's shard held.
+    private func engine(for request: ManyRequest, _ current: Engine) -> Engine {
+        guard let wanted = request.generation, wanted !== current.generation else { return current }
+        return engines.first { $0.generation === wanted } ?? Engine(generation: wanted)
+    }
+}
+
+/// A generation with this shard's scratch for it.
+package final class Engine {
+    package let generation: Generation
+    /// Made at the first use: a generation that only stays for rollback costs no scratch.
+    package lazy var generator = CandidateGenerator(model: generation.model)
+
+    package init(generation: Generation) { self.generation = generation }
+}
+
+/// A call under way: a state machine that works in short steps.
+protocol ShardRun: AnyObject {
+    /// Does the next piece of work; true when the answer is ready.
+    func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool
+    var answer: ShardAnswer { get }
+    var times: StageTimes { get }
+}

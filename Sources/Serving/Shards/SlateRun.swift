@@ -1,0 +1,183 @@
+import Retrieval
+import VectorMath
+import Vocabulary
+
+/// One user's slate on its way through the stages. The order of the file is the order of the request.
+final class SlateRun: ShardRun {
+    private let engine: Engine
+    private let configuration: ServingConfiguration
+    private let arrived: UInt64
+
+    private var request = RecommendationRequest(user: "")
+    private var cursor: PageCursor?
+    private var k = 0
+    private var fallback = Fallback.none
+    private var degraded: DegradationSet = []
+    private var history: [UInt32] = []
+    private var retrievalStarted: UInt64 = 0
+    private var sourceStarted: UInt64 = 0
+    /// Time of each list, in the lists' order.
+    private var sourceNanoseconds: [UInt64] = []
+    private(set) var times = StageTimes()
+    private(set) var answer = ShardAnswer.rejected(Rejection(.internalFault, "the run has not ended"))
+
+    private var model: RetrievalModel { engine.generation.model }
+    private var generator: CandidateGenerator { engine.generator }
+
+    init(engine: Engine, configuration: ServingConfiguration, arrived: UInt64) {
+        self.engine = engine
+        self.configuration = configuration
+        self.arrived = arrived
+    }
+
+    /// Checks the request, decides which items are eligible, and sets the sources up.
+    ///
+    /// - Parameter restarted: The cursor was of a generation that is gone.
+    /// - Throws: `Rejection`.
+    func begin(_ request: RecommendationRequest, restarted: Bool, now: UInt64) throws {
+        guard let scenario = configuration.scenarios[request.scenario] else {
+            throw Rejection(.unknownScenario, "no scenario is named '\(request.scenario)'")
+        }
+        k = request.k == 0 ? scenario.k : request.k
+        if k > configuration.itemsMax {
+            throw Rejection(.invalidArgument, "k is \(k); the largest is \(configuration.itemsMax)")
+        }
+        degraded = []
+        cursor = try checkedCursor(request, restarted: restarted)
+        if restarted { degraded.insert(DegradationSet(.cursorRestarted)) }
+        self.request = request
+        times = StageTimes(queue: now &- arrived)
+
+        let user = model.users.row(of: request.user)
+        let known = user.map { model.users.history(of: $0) }
+        Eligibility.apply(request, seen: known, model: model, to: generator.mask)
+
+        let mix: RetrievalMix
+        if let known, !known.isEmpty {
+            fallback = .none
+            mix = scenario.mix ?? model.mix
+        } else {
+            fallback = user == nil ? .unknownUser : .noHistory
+            mix = .unknownUser
+        }
+        generator.begin(user: user, history: known ?? UnsafeBufferPointer(start: nil, count: 0), mix: mix)
+        retrievalStarted = now
+        sourceStarted = now
+        sourceNanoseconds.removeAll(keepingCapacity: true)
+    }
+
+    private func checkedCursor(_ request: RecommendationRequest, restarted: Bool) throws -> PageCursor? {
+        guard !request.cursor.isEmpty else { return nil }
+        guard let cursor = PageCursor(request.cursor) else {
+            throw Rejection(.invalidArgument, "the cursor is not one that this node gave out")
+        }
+        guard cursor.parameters == PageCursor.parameters(of: request) else {
+            throw Rejection(
+                .invalidArgument, "the cursor belongs to a request with another user, scenario, filter or exclusions")
+        }
+        return restarted ? nil : cursor
+    }
+
+    func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
+        do {
+            if now >= deadline {
+                // What the sources have brought so far is better than nothing, and costs no further time.
+                if generator.candidateCount == 0 {
+                    answer = .rejected(Rejection(.deadlineExceeded, "the deadline passed before any source answered"))
+                    return true
+                }
+                generator.truncate()
+                degraded.insert(DegradationSet(.deadlineTruncated))
+            } else {
+                let isComplete = try generator.step()
+                if request.explain { timeSources(clock()) }
+                if !isComplete { return false }
+            }
+            let retrieved = clock()
+            times.retrieve = retrieved &- retrievalStarted
+            answer = .slate(slate(retrieved))
+            times.fuse = clock() &- retrieved
+        } catch {
+            answer = .rejected(Rejection(.internalFault, "retrieval: \(error)"))
+        }
+        return true
+    }
+
+    private func timeSources(_ now: UInt64) {
+        while sourceNanoseconds.count < generator.lists.count {
+            sourceNanoseconds.append(now &- sourceStarted)
+            sourceStarted = now
+        }
+    }
+
+    // MARK: Slate
+
+    /// The page: candidates after the cursor, then popular items, until it is full.
+    private func slate(_ now: UInt64) -> Slate {
+        if !generator.unavailable.isEmpty { degraded.insert(DegradationSet(.sourceUnavailable)) }
+        var items: [SlateItem] = []
+        items.reserveCapacity(k)
+        var pool = PageCursor.Pool.candidates
+        if cursor?.pool != .popular {
+            var selected: [ScoredRow] = []
+            generator.select(k, after: cursor.map { ScoredRow(row: $0.row, score: $0.score) }, into: &selected)
+            for row in selected { items.append(SlateItem(row: row.row, score: row.score)) }
+        }
+        if items.count < k {
+            let before = items.count
+            fill(&items)
+            if items.count > before || cursor?.pool == .popular { pool = .popular }
+        }
+        if items.count < k { degraded.insert(DegradationSet(.shortSlate)) }
+        var next: [UInt8] = []
+        if let last = items.last, items.count == k, generator.mask.eligibleCount > k {
+            next =
+                PageCursor(
+                    pool: pool, generation: engine.generation.number,
+                    parameters: PageCursor.parameters(of: request), score: last.score, row: last.row
+                ).bytes
+        }
+        return Slate(
+            items: items, generation: engine.generation, fallback: fallback, degraded: degraded, nextCursor: next,
+            explanation: request.explain ? explanation(items) : nil,
+            includeDetails: request.includeDetails || request.explain,
+            isCacheable: !request.explain && request.cursor.isEmpty
+                && !degraded.contains(DegradationSet(.deadlineTruncated)),
+            candidates: generator.lists.map { ($0.entry.source, $0.rows.count) })
+    }
+
+    /// Eligible items that no source brought, most popular first: a slate has `k` items when `k` are eligible.
+    private func fill(_ items: inout [SlateItem]) {
+        var row: UInt32 = 0
+        var score = min(0, items.last?.score ?? 0)
+        if let cursor, cursor.pool == .popular {
+            row = cursor.row &+ 1
+            score = min(0, cursor.score)
+        }
+        let count = UInt32(model.items.count)
+        while row < count, items.count < k {
+            if generator.mask.isEligible(row), !generator.isCandidate(row) {
+                items.append(SlateItem(row: row, score: score))
+            }
+            row += 1
+        }
+    }
+
+    // MARK: Explanation
+
+    private func explanation(_ items: [SlateItem]) -> Explanation {
+        let explainer = SlateExplainer(model: model, generator: generator, mix: currentMix)
+        var timings = [
+            (stage: "queue", microseconds: Int(times.queue / 1000)),
+            (stage: "retrieve", microseconds: Int(times.retrieve / 1000)),
+        ]
+        for (list, nanoseconds) in zip(generator.lists, sourceNanoseconds) {
+            timings.append((stage: "retrieve.\(list.entry.source.rawValue)", microseconds: Int(nanoseconds / 1000)))
+        }
+        return explainer.explain(items, user: model.users.row(of: request.user), timings: timings)
+    }
+
+    private var currentMix: RetrievalMix {
+        fallback == .none ? (configuration.scenarios[request.scenario]?.mix ?? model.mix) : .unknownUser
+    }
+}

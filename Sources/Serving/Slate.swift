@@ -1,0 +1,127 @@
+import Vocabulary
+
+/// Which link of the chain served a user.
+package enum Fallback: UInt8, Sendable, CaseIterable {
+    /// The user's own sources.
+    case none = 0
+    /// A known user without anything to go by.
+    case noHistory = 1
+    /// A user the generation does not know.
+    case unknownUser = 2
+
+    package var name: String {
+        switch self {
+        case .none: "none"
+        case .noHistory: "no_history"
+        case .unknownUser: "unknown_user"
+        }
+    }
+}
+
+/// A way in which an answer is less than it should be.
+package enum Degradation: UInt8, Sendable, CaseIterable {
+    /// A configured source is not in the bundle.
+    case sourceUnavailable = 1
+    /// A source was left out to keep the deadline.
+    case deadlineTruncated = 2
+    /// The cursor was of a generation that is no longer held; the page starts anew.
+    case cursorRestarted = 3
+    /// Fewer than `k` items were eligible.
+    case shortSlate = 4
+
+    package var name: String {
+        switch self {
+        case .sourceUnavailable: "source_unavailable"
+        case .deadlineTruncated: "deadline_truncated"
+        case .cursorRestarted: "cursor_restarted"
+        case .shortSlate: "short_slate"
+        }
+    }
+}
+
+/// A set of degradations.
+package struct DegradationSet: OptionSet, Sendable, Hashable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    package init(_ degradation: Degradation) { rawValue = 1 << degradation.rawValue }
+
+    /// The members, in the order of their numbers.
+    package var members: [Degradation] { Degradation.allCases.filter { contains(DegradationSet($0)) } }
+}
+
+/// One place of a slate.
+package struct SlateItem: Sendable, Equatable {
+    package var row: UInt32
+    package var score: Float
+
+    package init(row: UInt32, score: Float) {
+        self.row = row
+        self.score = score
+    }
+}
+
+/// What one source said about one item of a slate.
+package struct SourceShare: Sendable, Equatable {
+    /// Index into the slate.
+    package var item: Int
+    package var source: RetrievalSource
+    /// 1 is the best of that source.
+    package var rank: Int
+    /// As the source gave it.
+    package var score: Float
+    /// Normalised and weighted; an item's contributions add up to its score.
+    package var contribution: Float
+}
+
+/// How an answer came about; made only when asked for.
+package struct Explanation: Sendable {
+    /// A sentence for each item.
+    package var reasons: [String]
+    package var shares: [SourceShare]
+    package var timings: [(stage: String, microseconds: Int)]
+}
+
+/// The answer: items for one user, best first, all of one generation.
+package struct Slate: Sendable {
+    package var items: [SlateItem]
+    package var generation: Generation
+    package var fallback: Fallback
+    package var degraded: DegradationSet
+    /// Empty when there is no further page.
+    package var nextCursor: [UInt8]
+    package var explanation: Explanation?
+    package var includeDetails: Bool
+    /// Whether the same request may be answered with the same bytes for a while.
+    package var isCacheable: Bool
+    /// How many candidates each source brought.
+    package var candidates: [(source: RetrievalSource, count: Int)]
+}
+
+/// The slates of several users, each at its place in the call.
+package struct ManySlates: Sendable {
+    package var generation: Generation
+    package var slates: [(position: Int, items: [SlateItem], fallback: Fallback, status: StatusCode)]
+}
+
+/// Items like an item.
+package struct SimilarItems: Sendable {
+    package var items: [SlateItem]
+    package var generation: Generation
+    package var source: RetrievalSource
+    package var includeDetails: Bool
+}
+
+/// An item's details.
+package struct ItemDetails: Sendable {
+    package var row: UInt32
+    package var generation: Generation
+}
+
+/// What a shard answers.
+package enum ShardAnswer: Sendable {
+    case slate(Slate)
+    case slates(ManySlates)
+    case similarItems(SimilarItems)
+    case item(ItemDetails)
+    case rejected(Rejection)
+}
