@@ -8,7 +8,8 @@ import VectorMath
 struct IndexBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "index-bench",
-        abstract: "Queries per second and recall of the nearest-neighbour index over a sweep of efSearch, on one thread.",
+        abstract:
+            "Queries per second and recall of the nearest-neighbour index over a sweep of efSearch, on one thread.",
         discussion: """
             Reads rows from --rows FILE.fbin and queries from --queries FILE.fbin (u32 rows, u32 columns, Float32 values,
             little-endian), or makes a named shape. True neighbours come from --truth FILE.ibin or an exact search.
@@ -32,7 +33,8 @@ struct IndexBench: ParsableCommand {
     @Option(help: "Repeats; the median is printed.") var repeats = 3
     @Flag(help: "Print one JSON document.") var json = false
     @Flag(
-        help: "Build, then answer lines `hnsw K EF` and `exact K` on standard input with a line of JSON each (for a comparison that takes turns)."
+        help:
+            "Build, then answer lines `hnsw K EF` and `exact K` on standard input with a line of JSON each (for a comparison that takes turns)."
     ) var turns = false
 
     func run() throws {
@@ -111,9 +113,10 @@ struct IndexBench: ParsableCommand {
     private static func printRow(_ point: Measurement) {
         print(
             String(
-                format: "%@ k=%-4d ef=%-5d recall %.4f  %9.0f queries/s   p50 %7.1f us  p99 %7.1f us",
+                format:
+                    "%@ k=%-4d ef=%-5d recall %.4f  %9.0f queries/s  %9.0f per CPU second  p50 %7.1f us  p99 %7.1f us",
                 point.index.padding(toLength: 6, withPad: " ", startingAt: 0), point.k, point.efSearch, point.recall,
-                point.qps, point.p50, point.p99))
+                point.qps, point.cpuQPS, point.p50, point.p99))
     }
 
     private static func encode(_ value: some Encodable, pretty: Bool = true) throws -> String {

@@ -11,6 +11,8 @@ struct Measurement: Codable {
     var recall: Double
     /// Queries per second on one thread; the median of the repeats.
     var qps: Double
+    /// The same per second of processor time: what an idle machine would give when others use this one.
+    var cpuQPS: Double
     /// Microseconds per query.
     var p50: Double
     var p99: Double
@@ -30,6 +32,7 @@ struct Runner {
         let count = min(queries.rowCount, queriesMax ?? queries.rowCount)
         var answers = [[ScoredRow]](repeating: [], count: count)
         var rates: [Double] = []
+        var cpuRates: [Double] = []
         var nanoseconds = [UInt64](repeating: 0, count: count)
         // Warm: scratch, result arrays, caches.
         for i in 0..<count {
@@ -37,6 +40,7 @@ struct Runner {
                 queries.row(i), k: k, efSearch: efSearch, where: nil, scratch: scratch, into: &answers[i])
         }
         for _ in 0..<max(1, repeats) {
+            let cpuStart = threadCPUSeconds()
             let start = DispatchTime.now().uptimeNanoseconds
             var last = start
             for i in 0..<count {
@@ -47,10 +51,12 @@ struct Runner {
                 last = now
             }
             rates.append(Double(count) / Double(last - start) * 1e9)
+            cpuRates.append(Double(count) / (threadCPUSeconds() - cpuStart))
         }
         nanoseconds.sort()
         return Measurement(
             index: name, k: k, efSearch: efSearch, recall: recall(answers, k), qps: rates.sorted()[rates.count / 2],
+            cpuQPS: cpuRates.sorted()[cpuRates.count / 2],
             p50: Double(nanoseconds[count / 2]) / 1000, p99: Double(nanoseconds[count * 99 / 100]) / 1000)
     }
 
@@ -65,6 +71,13 @@ struct Runner {
         }
         return wanted == 0 ? 1 : Double(found) / Double(wanted)
     }
+}
+
+/// Processor time of the calling thread.
+func threadCPUSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }
 
 /// Bytes of this process that are in memory.

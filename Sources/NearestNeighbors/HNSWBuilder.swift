@@ -195,7 +195,7 @@ final class HNSWBuilder: @unchecked Sendable {
                 let found = walk.search(
                     query, layer: layer, entry: entry, ef: builder.parameters.efConstruction, locks: builder.locks)
                 let best = PoolKey.node(scratch.pool[0])
-                let count = select(UnsafePointer(scratch.pool), found, limit: builder.parameters.m, layer)
+                let count = select(UnsafePointer(scratch.pool), found, limit: builder.limit(level), layer)
                 (selected + level * builder.parameters.m0).update(from: chosen, count: count)
                 selectedCounts[level] = count
                 entry = layer.down.map { $0[Int(best)] } ?? best
@@ -224,7 +224,7 @@ final class HNSWBuilder: @unchecked Sendable {
             let row = layer.row(node)
             let lock = builder.locks + Int(row)
             let links = builder.mutableLinks[level] + Int(node) * layer.linkStride
-            let limit = level == 0 ? builder.parameters.m0 : builder.parameters.m
+            let limit = builder.limit(level)
             ck_spin_lock(lock)
             defer { ck_spin_unlock(lock) }
             var count = 0
@@ -290,6 +290,9 @@ final class HNSWBuilder: @unchecked Sendable {
             return kept
         }
     }
+
+    /// Links of a node. A new node takes as many as it may have, not m as in the paper: recall at equal breadth rises.
+    private func limit(_ level: Int) -> Int { level == 0 ? parameters.m0 : parameters.m }
 
     /// The vector of `row` as a query.
     private func prepared(_ row: UInt32, into vector: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {

@@ -67,11 +67,14 @@ struct HNSWGraph: Sendable {
     }
 }
 
-/// Blocks that a built graph owns.
+/// Blocks that a graph owns, and the mapped file it reads.
 ///
 /// `@unchecked Sendable`: nothing is added once the graph is sealed.
 final class HNSWStorage: @unchecked Sendable {
     private var blocks: [UnsafeMutableRawPointer] = []
+    private let file: (any AnyObject & Sendable)?
+
+    init(keeping file: (any AnyObject & Sendable)? = nil) { self.file = file }
 
     func allocate(_ count: Int, filledWith value: UInt32) -> UnsafeMutablePointer<UInt32> {
         let block = AlignedMemory.allocate(byteCount: count * 4)

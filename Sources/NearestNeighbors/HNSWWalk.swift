@@ -10,14 +10,14 @@ import VectorMath
 enum PoolKey {
     @inline(__always)
     static func make(node: UInt32, score: Float) -> UInt64 {
-        UInt64(RankKey.ordered(score)) << 32 | UInt64((~node & 0x7FFF_FFFF) << 1)
+        UInt64(ck_ordered(score)) << 32 | UInt64((~node & 0x7FFF_FFFF) << 1)
     }
 
     @inline(__always)
     static func node(_ key: UInt64) -> UInt32 { ~(UInt32(truncatingIfNeeded: key) >> 1) & 0x7FFF_FFFF }
 
     @inline(__always)
-    static func score(_ key: UInt64) -> Float { RankKey.score(key) }
+    static func score(_ key: UInt64) -> Float { ck_unordered(UInt32(truncatingIfNeeded: key >> 32)) }
 }
 
 /// Walks a graph: greedy descent through the upper layers, best-first search on one layer.
@@ -126,6 +126,9 @@ struct HNSWWalk {
             }
             pool[cursor] = key | 1
             let node = PoolKey.node(key)
+            // The likely next two: their links arrive while this one's neighbours are scored.
+            if cursor &+ 1 < poolCount { ck_prefetch(layer.linksOf(PoolKey.node(pool[cursor &+ 1]))) }
+            if cursor &+ 2 < poolCount { ck_prefetch(layer.linksOf(PoolKey.node(pool[cursor &+ 2]))) }
 
             // Neighbours not seen yet.
             var fresh = 0
@@ -165,6 +168,7 @@ struct HNSWWalk {
                 if position <= cursor {
                     cursor = position
                     ck_prefetch(layer.linksOf(next))
+                    ck_prefetch(layer.linksOf(next) + 16)
                 }
                 if let eligible {
                     if Self.isSet(eligible, next) { eligibleCount &+= 1 }
@@ -204,14 +208,7 @@ struct HNSWWalk {
     /// Inserts into the descending pool (room for one more is the caller's duty); returns the place.
     @inline(__always)
     private static func insert(_ key: UInt64, _ pool: UnsafeMutablePointer<UInt64>, _ count: inout Int) -> Int {
-        var low = 0
-        var length = count
-        while length > 0 {
-            let half = length / 2
-            let right = pool[low &+ half] > key
-            low = right ? low &+ half &+ 1 : low
-            length = right ? length &- half &- 1 : half
-        }
+        let low = ck_rank_in_descending(pool, count, key)
         (pool + low + 1).update(from: pool + low, count: count &- low)
         pool[low] = key
         count &+= 1

@@ -9,7 +9,7 @@ package enum Kernels {
     package static var isa: String { String(cString: ck_isa_name(ck_isa())) }
 
     /// Inner products of `query` with `count` contiguous rows.
-    @inlinable
+    @inlinable @inline(__always)
     package static func dot(
         _ query: UnsafePointer<Float>, rows: UnsafePointer<Float>, stride: Int, count: Int, dimension: Int,
         into out: UnsafeMutablePointer<Float>
@@ -18,7 +18,7 @@ package enum Kernels {
     }
 
     /// Negated squared distances of `query` to `count` contiguous rows.
-    @inlinable
+    @inlinable @inline(__always)
     package static func l2(
         _ query: UnsafePointer<Float>, rows: UnsafePointer<Float>, stride: Int, count: Int, dimension: Int,
         into out: UnsafeMutablePointer<Float>
@@ -27,7 +27,7 @@ package enum Kernels {
     }
 
     /// Inner products of `query` with the rows `ids` of the matrix at `base`; rows ahead are prefetched.
-    @inlinable
+    @inlinable @inline(__always)
     package static func dotMany(
         _ query: UnsafePointer<Float>, base: UnsafePointer<Float>, stride: Int, ids: UnsafePointer<UInt32>, count: Int,
         dimension: Int, into out: UnsafeMutablePointer<Float>
@@ -36,7 +36,7 @@ package enum Kernels {
     }
 
     /// Negated squared distances of `query` to the rows `ids` of the matrix at `base`; rows ahead are prefetched.
-    @inlinable
+    @inlinable @inline(__always)
     package static func l2Many(
         _ query: UnsafePointer<Float>, base: UnsafePointer<Float>, stride: Int, ids: UnsafePointer<UInt32>, count: Int,
         dimension: Int, into out: UnsafeMutablePointer<Float>
@@ -45,7 +45,7 @@ package enum Kernels {
     }
 
     /// Inner products of `query` with `count` contiguous IEEE half rows.
-    @inlinable
+    @inlinable @inline(__always)
     package static func dot(
         _ query: UnsafePointer<Float>, halfRows: UnsafePointer<UInt16>, stride: Int, count: Int, dimension: Int,
         into out: UnsafeMutablePointer<Float>
@@ -54,7 +54,7 @@ package enum Kernels {
     }
 
     /// Inner products of `query` with the IEEE half rows `ids` of the matrix at `base`.
-    @inlinable
+    @inlinable @inline(__always)
     package static func dotMany(
         _ query: UnsafePointer<Float>, halfBase: UnsafePointer<UInt16>, stride: Int, ids: UnsafePointer<UInt32>,
         count: Int, dimension: Int, into out: UnsafeMutablePointer<Float>
@@ -63,7 +63,7 @@ package enum Kernels {
     }
 
     /// Inner product of two vectors. For a single pair only: a batch call costs little more.
-    @inlinable
+    @inlinable @inline(__always)
     package static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, dimension: Int) -> Float {
         var score: Float = 0
         ck_active().pointee.dot_rows(a, b, dimension, 1, dimension, &score)
@@ -73,7 +73,7 @@ package enum Kernels {
     /// Reports those of `count` contiguous rows whose inner product (times `rowScale`, if given) is not below `threshold`.
     ///
     /// Row numbers count from `first` and ascend; `hitRows` and `hitScores` need room for `count + 16`. Returns how many.
-    @inlinable
+    @inlinable @inline(__always)
     package static func scanDot(
         _ query: UnsafePointer<Float>, rows: UnsafePointer<Float>, stride: Int, count: Int, dimension: Int,
         rowScale: UnsafePointer<Float>?, threshold: Float, first: UInt32, hitRows: UnsafeMutablePointer<UInt32>,
@@ -84,7 +84,7 @@ package enum Kernels {
     }
 
     /// The same with negated squared distances.
-    @inlinable
+    @inlinable @inline(__always)
     package static func scanL2(
         _ query: UnsafePointer<Float>, rows: UnsafePointer<Float>, stride: Int, count: Int, dimension: Int,
         threshold: Float, first: UInt32, hitRows: UnsafeMutablePointer<UInt32>,
@@ -94,25 +94,25 @@ package enum Kernels {
     }
 
     /// Widens `count` IEEE halves.
-    @inlinable
+    @inlinable @inline(__always)
     package static func widen(_ halves: UnsafePointer<UInt16>, count: Int, into out: UnsafeMutablePointer<Float>) {
         ck_active().pointee.f16_to_f32(halves, count, out)
     }
 
     /// Narrows `count` floats to IEEE half: nearest even, overflow to infinity.
-    @inlinable
+    @inlinable @inline(__always)
     package static func narrow(_ values: UnsafePointer<Float>, count: Int, into out: UnsafeMutablePointer<UInt16>) {
         ck_active().pointee.f32_to_f16(values, count, out)
     }
 
     /// `y += a * x`.
-    @inlinable
+    @inlinable @inline(__always)
     package static func axpy(_ a: Float, _ x: UnsafePointer<Float>, count: Int, onto y: UnsafeMutablePointer<Float>) {
         ck_active().pointee.axpy(a, x, count, y)
     }
 
     /// Whether no value is NaN or infinite.
-    @inlinable
+    @inlinable @inline(__always)
     package static func allFinite(_ values: UnsafeBufferPointer<Float>) -> Bool {
         guard let base = values.baseAddress else { return true }
         return ck_active().pointee.all_finite(base, values.count) != 0

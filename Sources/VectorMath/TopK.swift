@@ -1,3 +1,5 @@
+import CKernels
+
 /// A row and how good it is. Best is the highest score; among equal scores the lower row.
 package struct ScoredRow: Sendable, Equatable {
     package var row: UInt32
@@ -14,29 +16,14 @@ package struct ScoredRow: Sendable, Equatable {
 ///
 /// Floats order as their bits once negative ones are flipped; -0 counts as 0 and NaN as the worst of all.
 package enum RankKey {
-    @inlinable
-    package static func make(row: UInt32, score: Float) -> UInt64 {
-        UInt64(ordered(score)) << 32 | UInt64(~row)
-    }
+    @inlinable @inline(__always)
+    package static func make(row: UInt32, score: Float) -> UInt64 { UInt64(ck_ordered(score)) << 32 | UInt64(~row) }
 
-    @inlinable
+    @inlinable @inline(__always)
     package static func row(_ key: UInt64) -> UInt32 { ~UInt32(truncatingIfNeeded: key) }
 
-    @inlinable
-    package static func score(_ key: UInt64) -> Float { score(ordered: UInt32(truncatingIfNeeded: key >> 32)) }
-
-    @inlinable
-    package static func ordered(_ score: Float) -> UInt32 {
-        if score.isNaN { return 0 }
-        let bits = (score + 0).bitPattern
-        return bits & 0x8000_0000 == 0 ? bits | 0x8000_0000 : ~bits
-    }
-
-    @inlinable
-    package static func score(ordered: UInt32) -> Float {
-        if ordered == 0 { return -.infinity }
-        return Float(bitPattern: ordered & 0x8000_0000 != 0 ? ordered & 0x7FFF_FFFF : ~ordered)
-    }
+    @inlinable @inline(__always)
+    package static func score(_ key: UInt64) -> Float { ck_unordered(UInt32(truncatingIfNeeded: key >> 32)) }
 }
 
 /// The best `k` of the rows pushed so far, in a binary heap with the worst kept row at its root.
@@ -86,7 +73,7 @@ package struct TopK: Sendable {
         }
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package mutating func pushKey(_ key: UInt64) {
         if heap.count < capacity {
             heap.append(key)

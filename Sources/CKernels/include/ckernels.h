@@ -65,6 +65,33 @@ static inline const ck_distance *ck_active(void) { return ck_active_distance; }
 
 /// Asks for the cache line at `address`.
 static inline void ck_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
+/// A float as an integer of the same order: -0 counts as 0, NaN as the least.
+static inline uint32_t ck_ordered(float score) {
+    union {
+        float value;
+        uint32_t bits;
+    } u = {score + 0.0f};
+    if (score != score) return 0;
+    return u.bits & 0x80000000u ? ~u.bits : u.bits | 0x80000000u;
+}
+/// The float that `ck_ordered` made the integer of; 0 gives minus infinity.
+static inline float ck_unordered(uint32_t ordered) {
+    union {
+        uint32_t bits;
+        float value;
+    } u = {ordered & 0x80000000u ? ordered & 0x7FFFFFFFu : ordered ? ~ordered : 0xFF800000u};
+    return u.value;
+}
+/// How many of `count` descending keys are greater than `key`: a binary search without branches to mispredict.
+static inline size_t ck_rank_in_descending(const uint64_t *keys, size_t count, uint64_t key) {
+    const uint64_t *base = keys;
+    while (count > 1) {
+        size_t half = count / 2;
+        base = __builtin_unpredictable(base[half - 1] > key) ? base + half : base;
+        count -= half;
+    }
+    return (size_t)(base - keys) + (count == 1 && *base > key);
+}
 /// A one-byte spin lock; the byte starts as 0. For critical sections of a microsecond or less; a holder that lost its
 /// core is waited for by yielding.
 static inline void ck_spin_lock(uint8_t *lock) {
