@@ -15,7 +15,8 @@ package struct Frame: Sendable {
 /// - Complexity: A frame that arrives in one piece is a slice of the incoming buffer; the tail of a read is copied
 ///   once, and again each time its buffer doubles.
 package struct FrameDecoder: Sendable {
-    package let frameBytesMax: Int
+    /// Limit of the frames that come next.
+    package var frameBytesMax: Int
     private var pending = ByteBuffer()
     private var failure: FrameError?
 

@@ -1,0 +1,51 @@
+import Wire
+
+public typealias TraceContext = Wire.TraceContext
+public typealias RecommendRequest = Wire.RecommendRequest
+public typealias RecommendReply = Wire.RecommendReply
+public typealias RecommendManyRequest = Wire.RecommendManyRequest
+public typealias RecommendManyReply = Wire.RecommendManyReply
+public typealias SimilarItemsRequest = Wire.SimilarItemsRequest
+public typealias SimilarItemsReply = Wire.SimilarItemsReply
+public typealias GetItemRequest = Wire.GetItemRequest
+public typealias GetItemReply = Wire.GetItemReply
+public typealias HealthReply = Wire.HealthReply
+public typealias ModelInfo = Wire.ModelInfo
+public typealias ListModelsReply = Wire.ListModelsReply
+public typealias LoadModelRequest = Wire.LoadModelRequest
+public typealias LoadModelReply = Wire.LoadModelReply
+public typealias AttributeFilter = Wire.AttributeFilter
+public typealias ContextEntry = Wire.ContextEntry
+public typealias SourceShare = Wire.SourceShare
+public typealias StageTiming = Wire.StageTiming
+public typealias Fallback = Wire.Fallback
+public typealias Degradations = Wire.Degradations
+
+/// What a call may want beside its request.
+public struct CallOptions: Sendable {
+    /// Instead of the configured timeout. `nil` takes that.
+    public var timeout: Duration?
+    /// Travels with the call.
+    public var trace: TraceContext?
+    /// The answer is not to come from the node's result cache, nor to enter it.
+    public var bypassesCache = false
+    /// Told what the node said about the answer, before the answer is returned. Runs on the connection's event loop:
+    /// it must not block.
+    public var onReply: (@Sendable (ReplyInfo) -> Void)?
+
+    public init(timeout: Duration? = nil, trace: TraceContext? = nil, bypassesCache: Bool = false) {
+        self.timeout = timeout
+        self.trace = trace
+        self.bypassesCache = bypassesCache
+    }
+}
+
+/// What the node says about an answer beside the answer.
+public struct ReplyInfo: Sendable, Hashable {
+    /// Time between the call's arrival and its answer, in the node.
+    public var serverMicroseconds: UInt32
+    /// 0 is idle, 65535 is full.
+    public var loadHint: UInt16
+    /// The answer came from the node's result cache.
+    public var isCached: Bool
+}

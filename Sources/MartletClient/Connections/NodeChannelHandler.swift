@@ -1,0 +1,286 @@
+import NIOCore
+import Vocabulary
+import Wire
+
+/// One TCP connection: handshake, calls out, replies in, cancels, pings, goaway. Belongs to its event loop.
+///
+/// ```
+///  idle     -> greeting    chosen by the driver: `begin`
+///  greeting -> open        welcome
+///  open     -> draining    goaway: no more calls; closes when the last one is answered
+///  any      -> closed
+/// ```
+/// Every call it took ends: answered, expired, or failed when the connection closes.
+final class NodeChannelHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum Phase { case idle, greeting, open, draining, closed }
+
+    private let configuration: MartletClientConfiguration
+    private weak var driver: ConnectionDriver?
+    private var phase = Phase.idle
+    private var context: ChannelHandlerContext?
+    private var decoder: FrameDecoder
+    /// The driver's; there is none before `begin`.
+    private var arena: DecodeArena?
+    private var inFlight = InFlightCalls()
+    private var callsInFlightMax = 1
+    private var sentFrameBytesMax = FrameHeader.frameBytesMaxDefault
+    private var outgoing = ByteBuffer()
+    private var deadlines = DeadlineTimer()
+    private var keepalive: Keepalive
+    private var ticks: Scheduled<Void>?
+    private var greetingTimer: Scheduled<Void>?
+    private var closeReason: MartletClientError?
+
+    /// Does nothing until `begin`: connecting to a name may try several addresses and give up all but one.
+    init(_ configuration: MartletClientConfiguration) {
+        self.configuration = configuration
+        decoder = FrameDecoder(frameBytesMax: FrameHeader.frameBytesMaxDefault)
+        keepalive = Keepalive(
+            pingAfter: configuration.pingAfter, pingTimeout: configuration.pingTimeout, now: .now())
+    }
+
+    // MARK: Calls out
+
+    /// Whether a call may be sent now.
+    var hasRoom: Bool {
+        phase == .open && inFlight.count < callsInFlightMax && (context?.channel.isWritable ?? false)
+    }
+
+    /// Writes a call behind what waits for `flush`.
+    func send(_ call: any AnyCall, now: NIODeadline) {
+        let frameBytes = call.frameBytes
+        guard frameBytes - 4 <= sentFrameBytesMax else {
+            call.fail(
+                MartletClientError(
+                    .invalidArgument,
+                    "the request has \(frameBytes) bytes; \(configuration.nodeName) takes at most \(sentFrameBytesMax)")
+            )
+            return
+        }
+        call.writeFrame(id: inFlight.add(call), now: now, to: &outgoing)
+        armDeadlines(call.deadline)
+        // Lets the channel say that it has enough.
+        if outgoing.readableBytes >= 64 << 10 { flush() }
+    }
+
+    func flush() {
+        guard outgoing.readableBytes > 0, let context else { return }
+        context.writeAndFlush(wrapOutboundOut(outgoing), promise: nil)
+        // Keeps its memory unless the channel still holds it.
+        outgoing.clear()
+        if outgoing.capacity > 256 << 10 { outgoing = ByteBuffer() }
+    }
+
+    /// Nobody waits for the call any more.
+    func abandon(_ call: any AnyCall) {
+        guard inFlight.remove(call.sentID) != nil else { return }
+        outgoing.writeHeader(.bare(.cancel, id: call.sentID))
+        closeIfDrained()
+    }
+
+    /// Lets the calls in flight end, then closes.
+    func drain() {
+        guard phase != .closed else { return }
+        phase = .draining
+        closeIfDrained()
+    }
+
+    /// Fails the calls in flight and closes.
+    func close(_ reason: MartletClientError) {
+        guard phase != .closed else { return }
+        closeReason = closeReason ?? reason
+        context?.close(promise: nil)
+    }
+
+    private func closeIfDrained() {
+        if phase == .draining, inFlight.isEmpty {
+            flush()
+            close(
+                MartletClientError(
+                    .unavailable, "\(configuration.nodeName) takes no more calls here", retryIsSafe: true))
+        }
+    }
+
+    // MARK: Life
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    /// The connection is made and wanted: says hello.
+    func begin(_ hello: Hello, driver: ConnectionDriver, arena: DecodeArena) {
+        self.driver = driver
+        self.arena = arena
+        guard phase == .idle, let context else {
+            phase = .closed
+            return driver.channelEnded(self, endedAtHello)
+        }
+        phase = .greeting
+        hello.writeFrame(FrameHeader(kind: .hello, bodyBytes: 0), to: &outgoing)
+        flush()
+        greetingTimer = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(configuration.connectTimeout)) {
+            [weak self] in
+            guard let self else { return }
+            self.close(
+                MartletClientError(
+                    .unavailable, "\(self.configuration.nodeName) did not answer the hello; is it a Martlet node?",
+                    retryIsSafe: true))
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        guard phase != .closed else { return }
+        let wasGreeting = phase == .greeting
+        phase = .closed
+        self.context = nil
+        deadlines.cancel()
+        ticks?.cancel()
+        greetingTimer?.cancel()
+        let reason =
+            closeReason
+            ?? (wasGreeting
+                ? endedAtHello
+                : MartletClientError(
+                    .unavailable, "the connection to \(configuration.nodeName) ended before the answer came"))
+        for call in inFlight.removeAll() { call.fail(reason) }
+        driver?.channelEnded(self, reason)
+    }
+
+    private var endedAtHello: MartletClientError {
+        MartletClientError(
+            .unavailable, "\(configuration.nodeName) closed the connection at the hello", retryIsSafe: true)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        close(MartletClientError(.unavailable, "the connection to \(configuration.nodeName) broke: \(error)"))
+        context.close(promise: nil)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { driver?.pump() }
+    }
+
+    // MARK: Frames in
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        keepalive.heard(at: .now())
+        decoder.feed(unwrapInboundIn(data))
+        do throws(FrameError) {
+            while phase != .closed, let frame = try decoder.next() { take(frame) }
+        } catch {
+            protocolFault("\(error)")
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // A pong or a cancel may wait, and an answer has made room.
+        driver?.pump()
+        flush()
+    }
+
+    private func take(_ frame: Frame) {
+        guard let arena else { return protocolFault("it spoke before the hello") }
+        switch frame.header.kind {
+        case .welcome where phase == .greeting: welcome(frame.body, arena)
+        case .goaway: goaway(frame.body, arena)
+        case .ping: outgoing.writeHeader(.bare(.pong, id: frame.header.callID))
+        case .pong, nil: break
+        case .reply where phase != .greeting:
+            // A reply to a call that was given up is nobody's any more.
+            inFlight.remove(frame.header.callID)?.complete(frame.header, frame.body, arena: arena)
+            closeIfDrained()
+        case .hello, .welcome, .call, .reply, .cancel:
+            protocolFault("a frame of kind \(frame.header.rawKind) does not belong here")
+        }
+    }
+
+    private func welcome(_ body: ByteBuffer, _ arena: DecodeArena) {
+        guard let welcome = try? Welcome(decoding: body, arena: arena) else {
+            return protocolFault("the welcome cannot be read")
+        }
+        guard welcome.protocolVersion == WireProtocol.version else {
+            return protocolFault(
+                "it speaks version \(welcome.protocolVersion), this client version \(WireProtocol.version)")
+        }
+        guard (1...Slot.count).contains(welcome.shardCount), welcome.shard < welcome.shardCount,
+            welcome.frameBytesMax >= 64
+        else {
+            return protocolFault("the welcome contradicts itself: \(welcome)")
+        }
+        greetingTimer?.cancel()
+        phase = .open
+        callsInFlightMax = configuration.callsInFlightMax
+        if welcome.callsInFlightMax > 0 { callsInFlightMax = min(callsInFlightMax, welcome.callsInFlightMax) }
+        sentFrameBytesMax = welcome.frameBytesMax
+        decoder.frameBytesMax = min(
+            max(welcome.frameBytesMax, FrameHeader.frameBytesMaxDefault), configuration.frameBytesMax)
+        scheduleTick()
+        driver?.channelWelcomed(self, welcome)
+    }
+
+    private func goaway(_ body: ByteBuffer, _ arena: DecodeArena) {
+        let reason = (try? Goaway(decoding: body, arena: arena))?.reason ?? ""
+        let error = MartletClientError(
+            .unavailable, "\(configuration.nodeName) said goaway: \(reason.isEmpty ? "no reason given" : reason)",
+            retryIsSafe: phase == .greeting)
+        switch phase {
+        case .greeting: close(error)
+        case .open:
+            phase = .draining
+            closeReason = error
+            driver?.channelDrains(self, error)
+            closeIfDrained()
+        case .idle, .draining, .closed: break
+        }
+    }
+
+    private func protocolFault(_ fault: String) {
+        close(
+            MartletClientError(
+                .internal, "\(configuration.nodeName) does not speak Martlet's protocol as this client does: \(fault)"))
+    }
+
+    // MARK: Time
+
+    private func armDeadlines(_ deadline: NIODeadline?) {
+        guard let eventLoop = context?.eventLoop else { return }
+        deadlines.arm(deadline, on: eventLoop) { [weak self] in self?.expire() }
+    }
+
+    private func expire() {
+        deadlines.fired()
+        let (expired, next) = inFlight.removeExpired(at: .now())
+        for call in expired {
+            outgoing.writeHeader(.bare(.cancel, id: call.sentID))
+            call.fail(
+                .deadlineExceeded("\(configuration.nodeName) has the call and did not answer", retryIsSafe: false))
+        }
+        armDeadlines(next)
+        if !expired.isEmpty {
+            closeIfDrained()
+            driver?.pump()
+            flush()
+        }
+    }
+
+    private func scheduleTick() {
+        guard let eventLoop = context?.eventLoop else { return }
+        ticks = eventLoop.assumeIsolated().scheduleTask(in: keepalive.tickEvery) { [weak self] in self?.tick() }
+    }
+
+    private func tick() {
+        switch keepalive.tick(at: .now()) {
+        case .nothing: break
+        case .ping:
+            outgoing.writeHeader(.bare(.ping, id: 0))
+            flush()
+        case .close:
+            close(MartletClientError(.unavailable, "\(configuration.nodeName) is silent and did not answer a ping"))
+            return
+        }
+        scheduleTick()
+    }
+}

@@ -1,0 +1,56 @@
+import Wire
+
+/// The methods of the node. Each throws `MartletClientError`; see Protos/README.md for the codes of each.
+extension MartletClient {
+    /// One user's slate.
+    public func recommend(
+        _ request: RecommendRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> RecommendReply {
+        try await perform(.recommend, request, user: request.user, options: options)
+    }
+
+    /// One user's slate.
+    public func recommend(
+        user: String, k: Int = 0, scenario: String = "", options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> RecommendReply {
+        try await recommend(RecommendRequest(user: user, k: k, scenario: scenario), options: options)
+    }
+
+    /// The slates of up to 1024 users, in columns.
+    public func recommendMany(
+        _ request: RecommendManyRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> RecommendManyReply {
+        try await perform(.recommendMany, request, options: options)
+    }
+
+    /// The items most like an item.
+    public func similarItems(
+        _ request: SimilarItemsRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> SimilarItemsReply {
+        try await perform(.similarItems, request, options: options)
+    }
+
+    /// What the node knows about an item.
+    public func getItem(
+        _ request: GetItemRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> GetItemReply {
+        try await perform(.getItem, request, options: options)
+    }
+
+    /// Whether and with what the node serves.
+    public func health(options: CallOptions = CallOptions()) async throws(MartletClientError) -> HealthReply {
+        try await perform(.health, EmptyRequest(), options: options)
+    }
+
+    /// The bundles under the node's models root.
+    public func listModels(options: CallOptions = CallOptions()) async throws(MartletClientError) -> ListModelsReply {
+        try await perform(.listModels, EmptyRequest(), options: options)
+    }
+
+    /// Has the node serve another bundle. Takes as long as the load: give it a timeout that allows for that.
+    public func loadModel(
+        _ request: LoadModelRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> LoadModelReply {
+        try await perform(.loadModel, request, options: options)
+    }
+}

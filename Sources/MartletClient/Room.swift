@@ -1,1 +1,0 @@
-// MartletClient: first file arrives shortly.
