@@ -129,7 +129,12 @@ let package = Package(
         tests("CatalogTests", ["Catalog", "Artifacts", "Vocabulary", "TestSupport"]),
         tests("VectorMathTests", ["VectorMath", "CKernels"]),
         tests("NearestNeighborsTests", ["NearestNeighbors", "VectorMath", "Artifacts", "TestSupport"]),
-        tests("TrainingTests", ["Training", "Vocabulary", "CZlib", "TestSupport"]),
+        tests(
+            "TrainingTests",
+            [
+                "Training", "Retrieval", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "CZlib",
+                "TestSupport",
+            ]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(
             "MartletServerTests",
