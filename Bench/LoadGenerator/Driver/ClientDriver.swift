@@ -130,7 +130,8 @@ package final class ClientDriver: LoadDriver, Sendable {
         await sending.value
         var report = collector.report(
             node: description, configuration: configuration, shardCount: shardCount, wasStopped: stop.wasSet,
-            plannedEnd: measureEnd, warmup: warmup)
+            warmup: warmup)
+        report.isRouted = shardCount > 1
         report.driver = "MartletClient"
         return report
     }

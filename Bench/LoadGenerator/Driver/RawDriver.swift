@@ -50,7 +50,13 @@ package final class RawDriver: LoadDriver {
                 "the largest call has \(pool.frameBytesMax) bytes; the node takes \(welcome.frameBytesMax)")
         }
         let opened = try openAll()
-        isRouting = shardCount > 1 && Set(opened.map(\.shard)).count == shardCount
+        // Calls go to their user's shard when every thread reaches every shard; else anywhere, and the node passes them on.
+        isRouting =
+            shardCount > 1
+            && (0..<configuration.threads).allSatisfy { thread in
+                let own = opened.enumerated().filter { $0.offset % configuration.threads == thread }
+                return Set(own.map(\.element.shard)).count == shardCount
+            }
         let sequences = RequestSequence.draw(
             configuration, pool: pool, map: isRouting ? PartitionMap(shardCount: shardCount) : nil)
         var window = configuration.openWindow
@@ -74,11 +80,6 @@ package final class RawDriver: LoadDriver {
                 connection.lane = isRouting ? entry.shard : 0
                 lanes[connection.lane].connections.append(connections.count)
                 connections.append(connection)
-            }
-            if let bare = lanes.firstIndex(where: { $0.connections.isEmpty && $0.share > 0 }) {
-                throw LoadError(
-                    "thread \(thread) has no connection to shard \(bare): give at least "
-                        + "\(configuration.threads * shardCount) connections")
             }
             let exchange = RecordExchange()
             let sender = UnsafeMutablePointer<Sender>.allocate(capacity: 1)
@@ -195,9 +196,11 @@ package final class RawDriver: LoadDriver {
         }
         for _ in senders { done.wait() }
         collector.lostConnections += lost.count
-        return collector.report(
+        var report = collector.report(
             node: description, configuration: configuration, shardCount: shardCount, wasStopped: stop.wasSet,
-            plannedEnd: measureEnd, warmup: warmup)
+            warmup: warmup)
+        report.isRouted = isRouting
+        return report
     }
 
     /// Opens broken connections anew; returns those that are still broken.

@@ -38,6 +38,7 @@ extension LoadReport {
         var connections: Int
         var threads: Int
         var shards: Int
+        var routed: Bool
         var seed: UInt64
         var warmupSeconds: Double
         var durationSeconds: Double
@@ -64,7 +65,8 @@ extension LoadReport {
     package func json(_ verdicts: [ServiceObjective.Verdict] = []) throws -> Data {
         var document = Document(
             node: node, driver: driver, mode: "", rate: nil, inFlight: nil, connections: connections, threads: threads,
-            shards: shardCount, seed: seed, warmupSeconds: warmup, durationSeconds: duration, stoppedEarly: wasStopped,
+            shards: shardCount, routed: isRouted, seed: seed, warmupSeconds: warmup, durationSeconds: duration,
+            stoppedEarly: wasStopped,
             throughput: (throughput * 10).rounded() / 10, succeeded: succeeded, failed: failed,
             errors: Dictionary(uniqueKeysWithValues: errors.map { ($0.name, $0.count) }), unsent: unsent,
             cachedShare: cachedShare, bytesReceived: bytesReceived, lateReplies: lateReplies,

@@ -24,6 +24,9 @@ extension LoadReport {
                 + String(format: ", %.1f%% of them from the result cache", cachedShare * 100),
             "errors       \(errorText)",
         ]
+        if shardCount > 1, !isRouted {
+            lines.append("routing      none: too few connections for every thread to reach every shard")
+        }
         if lostConnections > 0 {
             lines.append("connections  \(lostConnections) were lost and could not be opened again")
         }

@@ -30,6 +30,8 @@ package struct LoadReport: Sendable {
     package var connections = 0
     package var threads = 1
     package var shardCount = 1
+    /// Whether calls about a user went to the user's shard.
+    package var isRouted = false
     package var seed: UInt64 = 0
     package var warmup: Double = 0
     /// Seconds measured.
@@ -50,6 +52,8 @@ package struct LoadReport: Sendable {
     package var server = LatencyFigures.inMicroseconds()
     package var methods: [MethodReport] = []
     package var series: [TimePoint] = []
+
+    package init() {}
 
     package var failed: UInt64 { errors.reduce(0) { $0 + $1.count } }
     package var unsent: UInt64 { errors.first { $0.name == "UNSENT" }?.count ?? 0 }
@@ -149,7 +153,7 @@ struct ReportCollector {
     }
 
     func report(
-        node: String, configuration: LoadConfiguration, shardCount: Int, wasStopped: Bool, plannedEnd: UInt64,
+        node: String, configuration: LoadConfiguration, shardCount: Int, wasStopped: Bool,
         warmup: Double
     ) -> LoadReport {
         var report = LoadReport()
