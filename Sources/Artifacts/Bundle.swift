@@ -29,8 +29,35 @@ package final class Bundle: Sendable {
     /// - Throws: `ArtifactError` naming the file and the fault.
     /// - Complexity: With `.full` reads every byte once: 1 to 2 GB/s and core where the processor has SHA instructions.
     package init(opening path: String, verify verification: Verification = .full) throws(ArtifactError) {
-        let folder = try OpenFile.folder(path)
+        self.path = path
+        self.verification = verification
+        (manifest, tensorFiles) = try Self.steadily(path) { folder throws(ArtifactError) in
+            try Self.openAll(in: folder, path: path, verification)
+        }
+    }
+
+    /// Runs `body` on the folder at `path`, again when the folder was replaced meanwhile: the files of the old one are
+    /// then going away, and that is no fault of the new one.
+    static func steadily<Result>(
+        _ path: String, _ body: (borrowing OpenFile) throws(ArtifactError) -> Result
+    ) throws(ArtifactError) -> Result {
+        var attemptsLeft = 16
+        while true {
+            let folder = try OpenFile.folder(path)
+            do throws(ArtifactError) {
+                return try body(folder)
+            } catch {
+                attemptsLeft -= 1
+                if attemptsLeft == 0 || folder.isStill(at: path) { throw error }
+            }
+        }
+    }
+
+    private static func openAll(
+        in folder: borrowing OpenFile, path: String, _ verification: Verification
+    ) throws(ArtifactError) -> (Manifest, [String: TensorFile]) {
         let manifest = try Self.readManifest(in: folder, path: path)
+        // Largest first, so that the cores finish together.
         let files = manifest.files.sorted { ($1.bytes, $0.path) < ($0.bytes, $1.path) }
         let opened = BundleFiles()
         let descriptor = folder.descriptor
@@ -40,10 +67,7 @@ package final class Bundle: Sendable {
                 opened.add(String(file.path.dropLast(Self.tensorFileSuffix.utf8.count)), tensorFile)
             }
         }
-        self.path = path
-        self.manifest = manifest
-        self.verification = verification
-        tensorFiles = opened.all
+        return (manifest, opened.all)
     }
 
     /// Whether the bundle has the tensor file `name` (without `.safetensors`).
@@ -61,7 +85,7 @@ package final class Bundle: Sendable {
 
     /// Reads the manifest alone, without looking at the files.
     package static func readManifest(at path: String) throws(ArtifactError) -> Manifest {
-        try readManifest(in: try OpenFile.folder(path), path: path)
+        try steadily(path) { folder throws(ArtifactError) in try readManifest(in: folder, path: path) }
     }
 
     static func readManifest(in folder: borrowing OpenFile, path: String) throws(ArtifactError) -> Manifest {

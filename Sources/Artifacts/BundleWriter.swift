@@ -160,12 +160,16 @@ package final class BundleWriter: Sendable {
         case S_IFLNK: throw taken("a symbolic link; publish to the folder itself or to a new name")
         default: throw taken("a file stands there; choose another name")
         }
-        let folder = try OpenFile.folder("\(parentPath)/\(base)")
-        if StagingFolder.entries(of: folder).isEmpty { return .emptyFolder }
         do throws(ArtifactError) {
-            _ = try Bundle.readManifest(in: folder, path: destination)
+            let isEmpty = try Bundle.steadily("\(parentPath)/\(base)") { folder throws(ArtifactError) in
+                if StagingFolder.entries(of: folder).isEmpty { return true }
+                _ = try Bundle.readManifest(in: folder, path: destination)
+                return false
+            }
+            if isEmpty { return .emptyFolder }
         } catch {
             switch error.code {
+            case .notFound: return .none
             // A damaged bundle or one of another version is still a bundle.
             case .checksumMismatch, .newerFormat: break
             default: throw taken("the folder is not empty and not a bundle; remove it or choose another name")
@@ -177,27 +181,30 @@ package final class BundleWriter: Sendable {
 
     private func put() throws(ArtifactError) {
         let parent = staging.parent.descriptor
-        if try occupant() == .bundle {
-            if exchange(staging.name, base, in: parent) {
-                // The old bundle now bears the staging name.
-                let old = openat(parent, staging.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-                if old >= 0 { StagingFolder.remove(staging.name, OpenFile(owning: old), in: parent) }
-                return
+        // Others may publish to the same place: look again when what stands there has changed.
+        for _ in 0..<16 {
+            if try occupant() == .bundle {
+                if exchange(staging.name, base, in: parent) { return removeOld(staging.name) }
+                switch errno {
+                case ENOENT: continue
+                case ENOSYS, EINVAL, ENOTSUP: return try replaceInTwoSteps()
+                default: throw .system(path: destination, "cannot put the bundle in its place")
+                }
             }
-            switch errno {
-            case ENOENT: break  // Someone removed the old one: nothing to exchange with.
-            case ENOSYS, EINVAL, ENOTSUP: return try replaceInTwoSteps()
-            default: throw .system(path: destination, "cannot put the bundle in its place")
-            }
-        }
-        // Succeeds only where nothing, or an empty folder, stands.
-        guard renameat(parent, staging.name, parent, base) == 0 else {
-            switch errno {
-            case EEXIST, ENOTEMPTY, ENOTDIR:
-                throw taken("another bundle was published there in the meantime; choose another name")
-            default: throw .system(path: destination, "cannot put the bundle in its place")
+            // Succeeds only where nothing, or an empty folder, stands.
+            if renameat(parent, staging.name, parent, base) == 0 { return }
+            guard [EEXIST, ENOTEMPTY, ENOTDIR].contains(errno) else {
+                throw .system(path: destination, "cannot put the bundle in its place")
             }
         }
+        throw taken("others keep publishing there; choose another name")
+    }
+
+    /// Removes an old bundle that now bears another name.
+    private func removeOld(_ name: String) {
+        let parent = staging.parent.descriptor
+        let old = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        if old >= 0 { StagingFolder.remove(name, OpenFile(owning: old), in: parent) }
     }
 
     /// For file systems that cannot exchange two folders: for a moment no bundle stands at the destination.
@@ -212,8 +219,7 @@ package final class BundleWriter: Sendable {
             renameat(parent, aside, parent, base)
             throw error
         }
-        let old = openat(parent, aside, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-        if old >= 0 { StagingFolder.remove(aside, OpenFile(owning: old), in: parent) }
+        removeOld(aside)
     }
 
     /// The parent folder and the last part of a path.

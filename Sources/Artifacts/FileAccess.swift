@@ -20,6 +20,14 @@ struct OpenFile: ~Copyable {
         }
     }
 
+    /// Whether `path` still names this file or folder.
+    func isStill(at path: String) -> Bool {
+        var here = stat()
+        var there = stat()
+        guard fstat(descriptor, &here) == 0, stat(path, &there) == 0 else { return false }
+        return here.st_dev == there.st_dev && here.st_ino == there.st_ino
+    }
+
     /// Opens a regular file of a folder for reading; links are refused, so nothing outside the folder is read.
     ///
     /// - Parameter folder: Descriptor of the folder, or `AT_FDCWD` to take `name` as a path (links are then followed).

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A safetensors file, mapped read-only.
 ///
@@ -14,6 +15,8 @@ package final class TensorFile: @unchecked Sendable {
     private let map: MappedFile
     private let data: UnsafeRawBufferPointer
     private let entries: [String: TensorEntry]
+    /// Tensors that do not begin at a multiple of 64 bytes, copied to such a place when first asked for.
+    private let copies = Mutex<[String: AlignedCopy]>([:])
     /// Tensor names in file order, padding left out.
     package let names: [String]
 
@@ -57,7 +60,7 @@ package final class TensorFile: @unchecked Sendable {
     /// - Parameter shape: The extents wanted; nil where any will do.
     /// - Throws: `missingTensor` or `wrongTensor`, naming what was expected and found.
     /// - Complexity: O(1) for files written here; a tensor that does not begin at a multiple of 64 bytes (files written
-    ///   by other tools) is copied to memory once per call.
+    ///   by other tools) is copied to memory when first asked for.
     package func tensor(_ name: String, _ type: TensorType, shape: [Int?]) throws(ArtifactError) -> Tensor {
         let expected = "\(type.rawValue) [\(shape.map { $0.map(String.init) ?? "any" }.joined(separator: ", "))]"
         guard let entry = entries[name] else {
@@ -70,33 +73,47 @@ package final class TensorFile: @unchecked Sendable {
                 .wrongTensor, path: path,
                 "tensor \"\(name)\" is \(entry.type.rawValue) \(entry.shape); expected \(expected)")
         }
+        return Tensor(name: name, type: type, shape: entry.shape, bytes: aligned(entry), file: self)
+    }
+
+    private func aligned(_ entry: TensorEntry) -> UnsafeRawBufferPointer {
         let bytes = UnsafeRawBufferPointer(rebasing: data[entry.range])
-        guard bytes.count > 0, Int(bitPattern: bytes.baseAddress) % TensorLayout.alignment != 0 else {
-            return Tensor(name: name, type: type, shape: entry.shape, bytes: bytes, owner: self)
+        if bytes.isEmpty || Int(bitPattern: bytes.baseAddress) % TensorLayout.alignment == 0 { return bytes }
+        return copies.withLock { copies in
+            let copy = copies[entry.name] ?? AlignedCopy(bytes)
+            copies[entry.name] = copy
+            return copy.bytes
         }
-        let copy = AlignedCopy(bytes)
-        return Tensor(name: name, type: type, shape: entry.shape, bytes: copy.bytes, owner: copy)
     }
 }
 
-/// A typed, shaped view of bytes that its owner keeps alive.
+/// A typed, shaped view of a file's bytes.
 ///
-/// `Sendable`: the bytes are read-only for as long as the owner lives.
+/// Pointers taken from it are valid while `file` lives; whoever keeps a pointer keeps the file too, and the compiler does
+/// not see that: use `withExtendedLifetime` for a pointer taken and used in one function.
+/// `Sendable`: the bytes are read-only for as long as the file lives.
 package struct Tensor: @unchecked Sendable {
     package let name: String
     package let type: TensorType
     package let shape: [Int]
-    /// Little-endian, row-major, beginning at a multiple of 64 bytes. Valid while `owner` lives.
+    /// Little-endian, row-major, beginning at a multiple of 64 bytes. Valid while `file` lives.
     package let bytes: UnsafeRawBufferPointer
-    package let owner: any AnyObject & Sendable
+    package let file: TensorFile
+    /// What has to be kept alive with `bytes`: the file.
+    package var owner: any AnyObject & Sendable { file }
 
-    /// The elements; valid while `owner` lives.
+    /// The elements; valid while `file` lives.
     ///
     /// - Precondition: `T` is as wide as the tensor's type.
     package func elements<T: BitwiseCopyable>(as _: T.Type = T.self) -> UnsafeBufferPointer<T> {
         precondition(
             MemoryLayout<T>.stride == type.byteCount, "tensor \(name) is \(type.rawValue), asked for as \(T.self)")
         return bytes.bindMemory(to: T.self)
+    }
+
+    /// A copy of the elements, for small tensors.
+    package func array<T: BitwiseCopyable>(of type: T.Type = T.self) -> [T] {
+        withExtendedLifetime(file) { Array(elements(as: type)) }
     }
 
     /// Tells the kernel how the tensor will be used.

@@ -9,7 +9,7 @@ struct Column<Element: BitwiseCopyable>: @unchecked Sendable {
 
     init(_ tensor: Tensor) {
         values = tensor.elements()
-        owner = tensor.owner
+        owner = tensor.file
     }
 
     init(_ elements: [Element]) {

@@ -1,29 +1,7 @@
+import TestSupport
 import Testing
 
 @testable import Artifacts
-
-/// A small bundle with two tensor files.
-@discardableResult
-func publishSample(at path: String, replace: Bool = false, version: String = "1") throws -> Manifest {
-    let writer = try BundleWriter(destination: path, replace: replace)
-    let first = try writer.file("als", metadata: ["kind": "als"])
-    first.declare("user_factors", .f32, shape: [3, 5])
-    first.declare("empty", .u8, shape: [0])
-    first.declare("offsets", .u64, shape: [4])
-    try first.append((0..<7).map(Float.init), to: "user_factors")
-    try first.append((7..<15).map(Float.init), to: "user_factors")
-    try first.append([0, 1, 2, 3] as [UInt64], to: "offsets")
-    try first.finish()
-    let second = try writer.file("users")
-    second.declare("bytes", .u8, shape: [70])
-    try second.append([UInt8](0..<70), to: "bytes")
-    try second.finish()
-    return try writer.publish(
-        ManifestContent(
-            name: "sample", version: version, counts: .init(users: 3, items: 2, interactions: 9),
-            training: ["rank": 5, "regularisation": 0.002], evaluation: ["recall@20": 0.25],
-            retrieval: ["sources": [["source": "als", "limit": 200, "weight": 1.0]], "normalisation": "zscore"]))
-}
 
 @Suite struct BundleTests {
     @Test(arguments: Bundle.Verification.allCases)
@@ -43,8 +21,8 @@ func publishSample(at path: String, replace: Bool = false, version: String = "1"
         #expect(file.names == ["user_factors", "empty", "offsets"])
         let factors = try file.tensor("user_factors", .f32, shape: [nil, 5])
         #expect(factors.shape == [3, 5])
-        #expect(Array(factors.elements(as: Float.self)) == (0..<15).map(Float.init))
-        #expect(Array(try file.tensor("offsets", .u64, shape: [4]).elements(as: UInt64.self)) == [0, 1, 2, 3])
+        #expect(factors.array(of: Float.self) == (0..<15).map(Float.init))
+        #expect(try file.tensor("offsets", .u64, shape: [4]).array(of: UInt64.self) == [0, 1, 2, 3])
         #expect(try file.tensor("empty", .u8, shape: [nil]).bytes.isEmpty)
     }
 
@@ -60,5 +38,52 @@ func publishSample(at path: String, replace: Bool = false, version: String = "1"
                 #expect(Int(bitPattern: bytes.baseAddress) % 64 == 0)
             }
         }
+    }
+
+    @Test func aManifestReadsBackEqual() throws {
+        let folder = try TemporaryFolder()
+        let manifest = try publishSample(at: folder.file("model"))
+        #expect(try Manifest(json: folder.read("model/manifest.json"), path: "manifest.json") == manifest)
+        #expect(manifest.files.map(\.path) == ["als.safetensors", "users.safetensors"])
+        #expect(manifest.training["regularisation"]?.doubleValue == 0.002)
+    }
+
+    @Test func aLinkToABundleOpens() throws {
+        let folder = try TemporaryFolder()
+        try publishSample(at: folder.file("v1"))
+        try folder.makeLink("current", to: "v1")
+        #expect(try Bundle(opening: folder.file("current")).manifest.name == "sample")
+    }
+
+    @Test func anOpenBundleOutlivesItsReplacement() throws {
+        let folder = try TemporaryFolder()
+        try publishSample(at: folder.file("model"), version: "1")
+        let old = try Bundle(opening: folder.file("model"))
+        try publishSample(at: folder.file("model"), replace: true, version: "2")
+        #expect(try Bundle(opening: folder.file("model")).manifest.version == "2")
+        let bytes = try old.file("users").tensor("bytes", .u8, shape: [70])
+        #expect(bytes.array(of: UInt8.self) == [UInt8](0..<70))
+    }
+
+    @Test func aTensorKeepsItsFileAlive() throws {
+        let folder = try TemporaryFolder()
+        try publishSample(at: folder.file("model"))
+        let tensor = try Bundle(opening: folder.file("model")).file("users").tensor("bytes", .u8, shape: [nil])
+        #expect(tensor.array(of: UInt8.self) == [UInt8](0..<70))
+    }
+
+    @Test func aTensorOfAnotherTypeOrShapeIsRefusedByName() throws {
+        let folder = try TemporaryFolder()
+        try publishSample(at: folder.file("model"))
+        let file = try Bundle(opening: folder.file("model")).file("als")
+        let type = try #require(throws: ArtifactError.self) { try file.tensor("offsets", .i64, shape: [4]) }
+        #expect(type.code == .wrongTensor)
+        #expect(type.description.hasSuffix("als.safetensors: tensor \"offsets\" is U64 [4]; expected I64 [4]"))
+        for shape: [Int?] in [[3], [4, nil], []] {
+            #expect(throws: ArtifactError.self) { try file.tensor("offsets", .u64, shape: shape) }
+        }
+        let missing = try #require(throws: ArtifactError.self) { try file.tensor("nothing", .u8, shape: [nil, 3]) }
+        #expect(missing.code == .missingTensor)
+        #expect(missing.fault.contains("U8 [any, 3]"))
     }
 }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Vocabulary
 
@@ -10,7 +11,7 @@ import Vocabulary
         let sample = CatalogSample(userCount: 3, itemCount: count, seed: 6)
         let folder = try TemporaryFolder()
         try sample.publish(at: folder.file("model"))
-        let items = try ItemCatalog(bundle: Artifacts.Bundle(opening: folder.file("model")))
+        let items = try ItemCatalog(bundle: Bundle(opening: folder.file("model")))
         #expect(items.count == count)
         for row in 0..<UInt32(count) {
             #expect(items.row(of: sample.items[Int(row)]) == row)

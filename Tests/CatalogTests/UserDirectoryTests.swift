@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Vocabulary
 
@@ -10,7 +11,7 @@ import Vocabulary
         let sample = CatalogSample(userCount: size.0, itemCount: size.1, seed: 3)
         let folder = try TemporaryFolder()
         try sample.publish(at: folder.file("model"), withTimes: withTimes)
-        let users = try UserDirectory(bundle: Artifacts.Bundle(opening: folder.file("model")))
+        let users = try UserDirectory(bundle: Bundle(opening: folder.file("model")))
         #expect(users.count == sample.users.count)
         #expect(users.hasTimes == withTimes)
         #expect(users.interactionCount == sample.histories.joined().count)
