@@ -1,0 +1,216 @@
+// The dense kernels, written once over a vector type. Each algebra_ISA.c defines, then includes this:
+//   W             floats in a vector; TILE_ROWS rows of a product computed at once; ALGEBRA_TABLE the table's name
+//   vf, vf_load, vf_store, vf_set, vf_fma, vf_sum  the vector type and its operations
+//   vf_sums8      the sums of eight vectors
+// No include guard: it is a body, not an interface.
+
+enum { PANEL_VECTORS = CK_PANEL / W };
+
+/// c (rows x 16) = or += sum over t < k of a[r * row_step + t * k_step] * b[t * b_step ..< + 16].
+CKA_INLINE void tile(const float *a, size_t row_step, size_t k_step, const float *b, size_t b_step, size_t k, float *c,
+                     size_t ldc, int rows, int accumulate) {
+    vf sum[TILE_ROWS][PANEL_VECTORS];
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < PANEL_VECTORS; v++) sum[r][v] = accumulate ? vf_load(c + r * ldc + v * W) : vf_set(0);
+    for (size_t t = 0; t < k; t++) {
+        vf right[PANEL_VECTORS];
+        for (int v = 0; v < PANEL_VECTORS; v++) right[v] = vf_load(b + t * b_step + v * W);
+        for (int r = 0; r < rows; r++) {
+            vf left = vf_set(a[r * row_step + t * k_step]);
+            for (int v = 0; v < PANEL_VECTORS; v++) sum[r][v] = vf_fma(left, right[v], sum[r][v]);
+        }
+    }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < PANEL_VECTORS; v++) vf_store(c + r * ldc + v * W, sum[r][v]);
+}
+
+static void multiply(const float *a, size_t lda, size_t m, size_t k, const float *packed, size_t panels, float *c,
+                     size_t ldc, int accumulate) {
+    for (size_t p = 0; p < panels; p++) {
+        const float *b = packed + p * k * CK_PANEL;
+        float *out = c + p * CK_PANEL;
+        size_t r = 0;
+        for (; r + TILE_ROWS <= m; r += TILE_ROWS)
+            tile(a + r * lda, lda, 1, b, CK_PANEL, k, out + r * ldc, ldc, TILE_ROWS, accumulate);
+        for (; r < m; r++) tile(a + r * lda, lda, 1, b, CK_PANEL, k, out + r * ldc, ldc, 1, accumulate);
+    }
+}
+
+static void gram(const float *a, size_t lda, size_t n, size_t k, float *c, size_t ldc, float *scratch) {
+    for (size_t first = 0; first < n; first += CK_GRAM_BLOCK) {
+        size_t rows = n - first < CK_GRAM_BLOCK ? n - first : CK_GRAM_BLOCK;
+        ck_pack(a + first * lda, lda, rows, k, scratch);
+        for (size_t j = 0; j < k; j += CK_PANEL)
+            for (size_t i = 0; i < j + CK_PANEL; i += TILE_ROWS) {
+                const float *left = scratch + i / CK_PANEL * CK_PANEL * rows + i % CK_PANEL;
+                tile(left, 1, CK_PANEL, scratch + j * rows, CK_PANEL, rows, c + i * ldc + j, ldc, TILE_ROWS, 1);
+            }
+    }
+}
+
+CKA_INLINE vf dot_vector(const float *a, const float *b, size_t k) {
+    vf s0 = vf_set(0), s1 = vf_set(0);
+    size_t v = 0;
+    for (; v + 2 * W <= k; v += 2 * W) {
+        s0 = vf_fma(vf_load(a + v), vf_load(b + v), s0);
+        s1 = vf_fma(vf_load(a + v + W), vf_load(b + v + W), s1);
+    }
+    for (; v < k; v += W) s0 = vf_fma(vf_load(a + v), vf_load(b + v), s0);
+    return s0 + s1;
+}
+
+CKA_INLINE float dot(const float *a, const float *b, size_t k) { return vf_sum(dot_vector(a, b, k)); }
+
+CKA_INLINE void axpy(float s, const float *x, size_t k, float *y) {
+    vf scale = vf_set(s);
+    for (size_t v = 0; v < k; v += W) vf_store(y + v, vf_fma(scale, vf_load(x + v), vf_load(y + v)));
+}
+
+/// y += sum of scale[r] * row[r] over `n` (at most 8, constant) rows.
+CKA_INLINE void add_rows(const float *const *row, const float *scale, int n, size_t k, float *y) {
+    for (size_t v = 0; v < k; v += W) {
+        vf sum = vf_load(y + v);
+        for (int r = 0; r < n; r++) sum = vf_fma(vf_set(scale[r]), vf_load(row[r] + v), sum);
+        vf_store(y + v, sum);
+    }
+}
+
+static void gather_sum(const float *base, size_t stride, size_t k, const uint32_t *ids, const float *values, size_t n,
+                       float *y) {
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const float *row[8];
+        for (int r = 0; r < 8; r++) row[r] = base + ids[i + r] * stride;
+        add_rows(row, values + i, 8, k, y);
+    }
+    for (; i < n; i++) axpy(values[i], base + ids[i] * stride, k, y);
+}
+
+/// out += sum w (target + sign * y.p) y; returns sum w (target + sign * y.p)^2.
+CKA_INLINE double apply(const ck_least_squares *q, size_t start, size_t end, const float *p, float target, float sign,
+                        float *out) {
+    double loss = 0;
+    size_t i = start, k = q->k;
+    for (; i + 8 <= end; i += 8) {
+        const float *row[8];
+        float scale[8];
+        vf sum[8];
+        for (int r = 0; r < 8; r++) row[r] = q->factors + q->ids[i + r] * q->stride;
+        if (i + 16 <= end && target != 0)  // Later passes find the rows in the cache.
+            for (int r = 8; r < 16; r++) {
+                const float *next = q->factors + q->ids[i + r] * q->stride;
+                for (size_t line = 0; line < k; line += 16) __builtin_prefetch(next + line, 0, 3);
+            }
+        for (int r = 0; r < 8; r++) sum[r] = vf_set(0);
+        for (size_t v = 0; v < k; v += W) {
+            vf x = vf_load(p + v);
+            for (int r = 0; r < 8; r++) sum[r] = vf_fma(x, vf_load(row[r] + v), sum[r]);
+        }
+        vf_sums8(sum, scale);
+        for (int r = 0; r < 8; r++) {
+            float error = target + sign * scale[r];
+            scale[r] = q->weights ? q->weights[i + r] * error : error;
+            loss += (double)(scale[r] * error);
+        }
+        add_rows(row, scale, 8, k, out);
+    }
+    for (; i < end; i++) {
+        const float *row = q->factors + q->ids[i] * q->stride;
+        float error = target + sign * dot(row, p, k);
+        float scale = q->weights ? q->weights[i] * error : error;
+        loss += (double)(scale * error);
+        axpy(scale, row, k, out);
+    }
+    return loss;
+}
+
+static double conjugate_gradients(const ck_least_squares *q, const size_t *starts, const float *lambdas, size_t count,
+                                  int steps, float *x, size_t ldx, float *scratch) {
+    size_t k = q->k, panels = k / CK_PANEL;
+    float *residual = scratch, *p = scratch + CK_CG_BATCH * k, *ap = scratch + 2 * CK_CG_BATCH * k;
+    float squares[CK_CG_BATCH], floors[CK_CG_BATCH];
+    double loss = 0;
+    multiply(x, ldx, count, k, q->gram, panels, ap, k, 0);
+    for (size_t b = 0; b < count; b++) {
+        float *r = residual + b * k;
+        const float *xb = x + b * ldx, *a = ap + b * k;
+        vf lambda = vf_set(-lambdas[b]);
+        for (size_t v = 0; v < k; v += W) vf_store(r + v, vf_fma(lambda, vf_load(xb + v), vf_set(0) - vf_load(a + v)));
+        loss += apply(q, starts[b], starts[b + 1], xb, 1, -1, r);
+        memcpy(p + b * k, r, k * sizeof(float));
+        squares[b] = dot(r, r, k);
+        floors[b] = squares[b] * 1e-12f;  // Below this it has converged as far as Float32 goes.
+    }
+    for (int step = 0; step < steps; step++) {
+        multiply(p, k, count, k, q->gram, panels, ap, k, 0);
+        for (size_t b = 0; b < count; b++) {
+            if (!(squares[b] > floors[b])) continue;
+            float *r = residual + b * k, *pb = p + b * k, *a = ap + b * k;
+            apply(q, starts[b], starts[b + 1], pb, 0, 1, a);
+            axpy(lambdas[b], pb, k, a);
+            float curvature = dot(pb, a, k);
+            if (!(curvature > 0)) {
+                squares[b] = 0;
+                continue;
+            }
+            float length = squares[b] / curvature;
+            axpy(length, pb, k, x + b * ldx);
+            axpy(-length, a, k, r);
+            float next = dot(r, r, k);
+            vf turn = vf_set(next / squares[b]);
+            for (size_t v = 0; v < k; v += W) vf_store(pb + v, vf_fma(turn, vf_load(pb + v), vf_load(r + v)));
+            squares[b] = next;
+        }
+    }
+    return loss;
+}
+
+/// Turns the upper triangle of a (n x n) into u with u^T u = a. Columns before the diagonal are left undefined.
+CKA_INLINE int factorize(float *a, size_t lda, size_t n, size_t k) {
+    for (size_t i = 0; i < n; i++) {
+        float *pivot = a + i * lda;
+        if (!(pivot[i] > 0)) return (int)i + 1;
+        float inverse = 1 / sqrtf(pivot[i]);
+        size_t from = i / W * W;
+        vf scale = vf_set(inverse);
+        for (size_t v = from; v < k; v += W) vf_store(pivot + v, vf_load(pivot + v) * scale);
+        for (size_t j = i + 1; j < n; j++) axpy(-pivot[j], pivot + j / W * W, k - j / W * W, a + j * lda + j / W * W);
+    }
+    return 0;
+}
+
+static int cholesky(const ck_least_squares *q, const float *gram_rows, size_t start, size_t end, float lambda,
+                    size_t rank, float *x, float *scratch) {
+    size_t k = q->k;
+    float *a = scratch, *rows = a + k * k, *panels = rows + CK_GRAM_BLOCK * k, *right = panels + CK_GRAM_BLOCK * k;
+    memcpy(a, gram_rows, k * k * sizeof(float));
+    memset(right, 0, k * sizeof(float));
+    for (size_t i = start; i < end;) {
+        size_t n = end - i < CK_GRAM_BLOCK ? end - i : CK_GRAM_BLOCK;
+        for (size_t r = 0; r < n; r++, i++) {
+            const float *y = q->factors + q->ids[i] * q->stride;
+            float weight = q->weights ? q->weights[i] : 1, root = sqrtf(weight);
+            for (size_t v = 0; v < k; v += W) vf_store(rows + r * k + v, vf_load(y + v) * vf_set(root));
+            axpy(weight, y, k, right);
+        }
+        gram(rows, k, n, k, a, k, panels);
+    }
+    for (size_t i = 0; i < rank; i++) a[i * k + i] += lambda;
+    int fault = factorize(a, k, rank, k);
+    if (fault) return fault;
+    // u^T z = right, then u x = z; past `rank` the columns of u are zero, as are those of x.
+    for (size_t i = 0; i < rank; i++) {
+        float z = right[i] / a[i * k + i];
+        for (size_t j = i + 1; j < rank; j++) right[j] -= z * a[i * k + j];
+        right[i] = z;
+    }
+    for (size_t i = rank; i-- > 0;) {
+        float z = right[i];
+        for (size_t j = i + 1; j < rank; j++) z -= a[i * k + j] * x[j];
+        x[i] = z / a[i * k + i];
+    }
+    for (size_t i = rank; i < k; i++) x[i] = 0;
+    return 0;
+}
+
+const ck_algebra ALGEBRA_TABLE = {multiply, gram, gather_sum, conjugate_gradients, cholesky};

@@ -1,1 +1,0 @@
-// FactorModels: first file arrives shortly.
