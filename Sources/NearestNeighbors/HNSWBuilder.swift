@@ -1,5 +1,6 @@
 import CKernels
 import Dispatch
+import Glibc
 import Synchronization
 import VectorMath
 
@@ -195,7 +196,7 @@ final class HNSWBuilder: @unchecked Sendable {
                 let found = walk.search(
                     query, layer: layer, entry: entry, ef: builder.parameters.efConstruction, locks: builder.locks)
                 let best = PoolKey.node(scratch.pool[0])
-                let count = select(UnsafePointer(scratch.pool), found, limit: builder.limit(level), layer)
+                let count = select(UnsafePointer(scratch.pool), found, base: row, limit: builder.limit(level), layer)
                 (selected + level * builder.parameters.m0).update(from: chosen, count: count)
                 selectedCounts[level] = count
                 entry = layer.down.map { $0[Int(best)] } ?? best
@@ -244,7 +245,7 @@ final class HNSWBuilder: @unchecked Sendable {
             for i in 0..<count { keys[i] = PoolKey.make(node: links[i], score: pairScores[i]) }
             keys[count] = PoolKey.make(node: other, score: pairScores[count])
             sortDescending(count + 1)
-            let kept = select(UnsafePointer(keys), count + 1, limit: limit, layer)
+            let kept = select(UnsafePointer(keys), count + 1, base: row, limit: limit, layer)
             for i in 0..<limit { links[i] = i < kept ? chosen[i] : HNSWLayer.none }
         }
 
@@ -263,15 +264,26 @@ final class HNSWBuilder: @unchecked Sendable {
 
         /// The neighbour selection heuristic: of `keys` (best first) those that are nearer to the base than to any
         /// neighbour chosen before, at most `limit`. Leaves nodes in `chosen`; returns how many.
-        private func select(_ keys: UnsafePointer<UInt64>, _ count: Int, limit: Int, _ layer: HNSWLayer) -> Int {
+        ///
+        /// Copies of the base's own vector get half of the links at most: a crowd of equal rows must not close itself off.
+        private func select(
+            _ keys: UnsafePointer<UInt64>, _ count: Int, base: UInt32, limit: Int, _ layer: HNSWLayer
+        ) -> Int {
             let scorer = builder.scorer
             let vectors = scorer.vectors
+            let baseVector = vectors.base + Int(base) * vectors.stride
+            let vectorBytes = vectors.columnCount * 4
             var kept = 0
+            var copies = 0
             for i in 0..<count {
                 let node = PoolKey.node(keys[i])
                 let score = PoolKey.score(keys[i])
                 let row = layer.row(node)
                 let candidate = vectors.base + Int(row) * vectors.stride
+                if memcmp(candidate, baseVector, vectorBytes) == 0 {
+                    copies += 1
+                    if copies > limit / 2 { continue }
+                }
                 let scale = scorer.rowScale.map { $0[Int(row)] } ?? 1
                 var diverse = true
                 var start = 0
