@@ -11,5 +11,9 @@ struct Martlet: AsyncParsableCommand {
             EvaluateCommand.self,
             SampleCommand.self,
             ModelCommand.self,
+            RecommendCommand.self,
+            SimilarCommand.self,
+            HealthCommand.self,
+            ModelsCommand.self,
         ])
 }

@@ -1,0 +1,97 @@
+import ArgumentParser
+import Foundation
+import MartletClient
+
+/// Which node to ask, and how long to wait: shared by the commands that ask one.
+struct NodeArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("The node to ask; else $MARTLET_NODE, else 127.0.0.1:7400.", valueName: "host:port"))
+    var node: String?
+
+    @Option(help: ArgumentHelp("How long to wait, such as 500ms or 2s.", valueName: "duration"))
+    var timeout: String?
+
+    @Flag(help: "Print one JSON object instead of a table.")
+    var json = false
+
+    func validate() throws {
+        _ = try address()
+        _ = try duration(otherwise: .zero)
+    }
+
+    private func address() throws -> (host: String, port: Int) {
+        let text = node ?? ProcessInfo.processInfo.environment["MARTLET_NODE"] ?? "127.0.0.1:7400"
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (1...65535).contains(port), colon > text.startIndex
+        else { throw ValidationError("\(text) is no node: write HOST:PORT, such as 127.0.0.1:7400 or [::1]:7400") }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        return (host, port)
+    }
+
+    /// The timeout as given, or `otherwise`.
+    func duration(otherwise: Duration) throws -> Duration {
+        guard let text = timeout else { return otherwise }
+        let units: [(String, Double)] = [("us", 1e-6), ("ms", 1e-3), ("s", 1), ("m", 60)]
+        for (unit, seconds) in units where text.hasSuffix(unit) {
+            if let number = Double(text.dropLast(unit.count)), number > 0, number * seconds < 86_400 {
+                return .seconds(number * seconds)
+            }
+        }
+        throw ValidationError("\(text) is no timeout: write a number and a unit, such as 500ms, 2s or 1m")
+    }
+
+    /// Calls `body` with a client of the node; what goes wrong becomes a sentence and exit code 1.
+    func ask(
+        _ command: String, timeout: Duration = .seconds(5), _ body: (MartletClient) async throws -> Void
+    ) async throws {
+        let (host, port) = try address()
+        var configuration = MartletClientConfiguration(host: host, port: port)
+        configuration.clientName = "martlet \(command)"
+        configuration.timeout = try duration(otherwise: timeout)
+        // One call: the other shards' connections would come too late.
+        configuration.routesByShard = false
+        let client = try MartletClient(configuration)
+        do {
+            try await body(client)
+            await client.shutdown()
+        } catch {
+            await client.shutdown()
+            guard let error = error as? MartletClientError else { throw error }
+            StandardError.write("martlet \(command): \(error.message)\n")
+            if error.code == .unavailable || error.code == .deadlineExceeded {
+                StandardError.write(
+                    "Is the node running? `martlet serve --bundle DIR` starts one; --node HOST:PORT or $MARTLET_NODE names"
+                        + " another than \(host):\(port); --timeout waits longer.\n")
+            }
+            throw ExitCode.failure
+        }
+    }
+}
+
+/// What the answer may hold: shared by `recommend` and `similar`.
+struct SlateArguments: ParsableArguments {
+    @Option(name: .customShort("k"), help: "How many items, 1 to 1000.")
+    var k = 20
+
+    @Option(help: ArgumentHelp("Items not to show, separated by commas; may be repeated.", valueName: "items"))
+    var exclude: [String] = []
+
+    @Option(help: ArgumentHelp("Only items with this tag; repeated: with at least one of them.", valueName: "tag"))
+    var tag: [String] = []
+
+    @Option(help: ArgumentHelp("Only items with this tag; repeated: with each of them.", valueName: "tag"))
+    var everyTag: [String] = []
+
+    @Option(help: ArgumentHelp("No items with this tag; repeated: with none of them.", valueName: "tag"))
+    var notTag: [String] = []
+
+    @Option(help: ArgumentHelp("The tenant that users and items belong to.", valueName: "name"))
+    var tenant = ""
+
+    func validate() throws {
+        guard (1...1000).contains(k) else { throw ValidationError("-k is \(k); allowed: 1 to 1000") }
+    }
+
+    var excluded: [String] { exclude.flatMap { $0.split(separator: ",").map(String.init) } }
+    var filter: AttributeFilter { AttributeFilter(anyTag: tag, allTags: everyTag, noTag: notTag) }
+}

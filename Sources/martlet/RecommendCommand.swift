@@ -1,0 +1,133 @@
+import ArgumentParser
+import MartletClient
+
+/// `martlet recommend`: asks a node for a user's slate.
+struct RecommendCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "recommend", abstract: "Ask a running node what to recommend to a user.")
+
+    @Option(help: "The user's ID.")
+    var user: String
+    @OptionGroup(title: "Items") var slate: SlateArguments
+    @Option(help: ArgumentHelp("The scenario; else the node's default.", valueName: "name"))
+    var scenario = ""
+    @Option(help: ArgumentHelp("The next page, as the answer before named it.", valueName: "hex"))
+    var cursor = ""
+    @Flag(help: "Say why: the reason and the sources of each item, and how long each stage took.")
+    var explain = false
+    @OptionGroup(title: "Node") var node: NodeArguments
+
+    func validate() throws {
+        if user.isEmpty { throw ValidationError("--user is empty") }
+        if AnswerOutput.bytes(hex: cursor) == nil { throw ValidationError("--cursor takes hexadecimal digits") }
+    }
+
+    func run() async throws {
+        var request = RecommendRequest(user: user, k: slate.k, scenario: scenario)
+        request.tenant = slate.tenant
+        request.excludeItems = slate.excluded
+        request.filter = slate.filter
+        request.cursor = AnswerOutput.bytes(hex: cursor) ?? []
+        request.explain = explain
+        request.includeDetails = true
+        try await node.ask("recommend") { [request] client in
+            let (reply, info) = try await client.recommendWithInfo(request)
+            if node.json {
+                print(try AnswerOutput.json(Document(user: user, reply, info)))
+            } else {
+                show(reply, info)
+            }
+        }
+    }
+
+    private func show(_ reply: RecommendReply, _ info: ReplyInfo) {
+        var columns: [(title: String, alignment: AnswerTable.Alignment)] = [("#", .right), ("item", .left)]
+        if !reply.titles.isEmpty { columns.append(("title", .left)) }
+        columns.append(("score", .right))
+        if !reply.shares.isEmpty { columns.append(("sources", .left)) }
+        if !reply.reasons.isEmpty { columns.append(("reason", .left)) }
+        var table = AnswerTable(columns)
+        let shares = Dictionary(grouping: reply.shares, by: \.item)
+        for index in reply.items.indices {
+            var cells = ["\(index + 1)", reply.items[index]]
+            if !reply.titles.isEmpty { cells.append(reply.titles[index]) }
+            cells.append(AnswerOutput.score(reply.scores[index]))
+            if !reply.shares.isEmpty {
+                cells.append((shares[index] ?? []).map { "\($0.source) #\($0.rank)" }.joined(separator: ", "))
+            }
+            if !reply.reasons.isEmpty { cells.append(reply.reasons[index]) }
+            table.add(cells)
+        }
+        print(reply.items.isEmpty ? "Nothing to recommend.\n" : table.text, terminator: "")
+        let note = AnswerOutput.note(user: AnswerTable.printable(user), reply)
+        if !note.isEmpty { print(note) }
+        if !reply.timings.isEmpty {
+            print("Stages: " + reply.timings.map { "\($0.stage) \($0.microseconds) us" }.joined(separator: ", ") + ".")
+        }
+        print(
+            "\(reply.model), generation \(reply.generation); \(info.serverMicroseconds) us in the node"
+                + (info.isCached ? ", from its cache" : "") + ".")
+        if !reply.nextCursor.isEmpty { print("Next page: --cursor \(AnswerOutput.hex(reply.nextCursor))") }
+    }
+
+    /// The answer as JSON.
+    struct Document: Encodable {
+        struct Item: Encodable {
+            var rank: Int
+            var item: String
+            var score: Float
+            var title: String?
+            var reason: String?
+            var sources: [Source]?
+        }
+
+        struct Source: Encodable {
+            var source: String
+            var rank: Int
+            var score: Float
+            var contribution: Float
+        }
+
+        struct Stage: Encodable {
+            var stage: String
+            var microseconds: UInt32
+        }
+
+        var user: String
+        var items: [Item]
+        var fallback: String
+        var degraded: [String]
+        var generation: UInt64
+        var model: String
+        var arm: String?
+        var nextCursor: String?
+        var stages: [Stage]?
+        var serverMicroseconds: UInt32
+        var cached: Bool
+
+        init(user: String, _ reply: RecommendReply, _ info: ReplyInfo) {
+            self.user = user
+            let shares = Dictionary(grouping: reply.shares, by: \.item)
+            items = reply.items.indices.map { index in
+                Item(
+                    rank: index + 1, item: reply.items[index], score: reply.scores[index],
+                    title: reply.titles.isEmpty ? nil : reply.titles[index],
+                    reason: reply.reasons.isEmpty ? nil : reply.reasons[index],
+                    sources: shares[index]?.map {
+                        Source(source: $0.source, rank: $0.rank, score: $0.score, contribution: $0.contribution)
+                    })
+            }
+            fallback = reply.fallback.name
+            degraded = reply.degraded.names
+            generation = reply.generation
+            model = reply.model
+            arm = reply.arm.isEmpty ? nil : reply.arm
+            nextCursor = reply.nextCursor.isEmpty ? nil : AnswerOutput.hex(reply.nextCursor)
+            stages =
+                reply.timings.isEmpty
+                ? nil : reply.timings.map { Stage(stage: $0.stage, microseconds: $0.microseconds) }
+            serverMicroseconds = info.serverMicroseconds
+            cached = info.isCached
+        }
+    }
+}
