@@ -6,7 +6,7 @@ extension MartletClient {
     public func recommend(
         _ request: RecommendRequest, options: CallOptions = CallOptions()
     ) async throws(MartletClientError) -> RecommendReply {
-        try await perform(.recommend, request, user: request.user, options: options)
+        try await perform(.recommend, request, user: request.user, options: options).reply
     }
 
     /// One user's slate.
@@ -16,41 +16,48 @@ extension MartletClient {
         try await recommend(RecommendRequest(user: user, k: k, scenario: scenario), options: options)
     }
 
+    /// One user's slate, and what the node says about the answer beside it.
+    public func recommendWithInfo(
+        _ request: RecommendRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> (reply: RecommendReply, info: ReplyInfo) {
+        try await perform(.recommend, request, user: request.user, options: options)
+    }
+
     /// The slates of up to 1024 users, in columns.
     public func recommendMany(
         _ request: RecommendManyRequest, options: CallOptions = CallOptions()
     ) async throws(MartletClientError) -> RecommendManyReply {
-        try await perform(.recommendMany, request, options: options)
+        try await perform(.recommendMany, request, options: options).reply
     }
 
     /// The items most like an item.
     public func similarItems(
         _ request: SimilarItemsRequest, options: CallOptions = CallOptions()
     ) async throws(MartletClientError) -> SimilarItemsReply {
-        try await perform(.similarItems, request, options: options)
+        try await perform(.similarItems, request, options: options).reply
     }
 
     /// What the node knows about an item.
     public func getItem(
         _ request: GetItemRequest, options: CallOptions = CallOptions()
     ) async throws(MartletClientError) -> GetItemReply {
-        try await perform(.getItem, request, options: options)
+        try await perform(.getItem, request, options: options).reply
     }
 
     /// Whether and with what the node serves.
     public func health(options: CallOptions = CallOptions()) async throws(MartletClientError) -> HealthReply {
-        try await perform(.health, EmptyRequest(), options: options)
+        try await perform(.health, EmptyRequest(), options: options).reply
     }
 
     /// The bundles under the node's models root.
     public func listModels(options: CallOptions = CallOptions()) async throws(MartletClientError) -> ListModelsReply {
-        try await perform(.listModels, EmptyRequest(), options: options)
+        try await perform(.listModels, EmptyRequest(), options: options).reply
     }
 
     /// Has the node serve another bundle. Takes as long as the load: give it a timeout that allows for that.
     public func loadModel(
         _ request: LoadModelRequest, options: CallOptions = CallOptions()
     ) async throws(MartletClientError) -> LoadModelReply {
-        try await perform(.loadModel, request, options: options)
+        try await perform(.loadModel, request, options: options).reply
     }
 }

@@ -77,7 +77,7 @@ public final class MartletClient: Sendable {
     /// Sends a call and waits for its outcome.
     func perform<Request: MessageBody, Reply: MessageBody>(
         _ method: Wire.Method, _ request: Request, user: String? = nil, options: CallOptions, _: Reply.Type = Reply.self
-    ) async throws(MartletClientError) -> Reply {
+    ) async throws(MartletClientError) -> (reply: Reply, info: ReplyInfo) {
         guard let (connection, slot) = node.connection(for: user.map { Slot(user: $0) }) else {
             throw .shutDown
         }

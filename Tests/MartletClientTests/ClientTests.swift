@@ -1,6 +1,5 @@
 import NIOCore
 import NIOPosix
-import Synchronization
 import Testing
 import Vocabulary
 import Wire
@@ -243,15 +242,13 @@ struct ClientTests {
     @Test("trace context, cache bypass and what the node says of the answer pass through")
     func options() async throws {
         let node = try await FakeNode.start()
-        node.change { $0.onCall = { _ in .answer(FakeService.health, flags: .cached) } }
+        node.change { $0.onCall = { _ in .answer(RecommendReply(), flags: .cached) } }
         try await withClient(of: node) { client in
             var options = CallOptions()
             options.trace = TraceContext(traceIDHigh: 1, traceIDLow: 2, parentID: 3, flags: 1)
             options.bypassesCache = true
-            let info = Mutex<ReplyInfo?>(nil)
-            options.onReply = { reply in info.withLock { $0 = reply } }
-            _ = try await client.health(options: options)
-            #expect(info.withLock { $0 } == ReplyInfo(serverMicroseconds: 12, loadHint: 34, isCached: true))
+            let answer = try await client.recommendWithInfo(RecommendRequest(user: "u"), options: options)
+            #expect(answer.info == ReplyInfo(serverMicroseconds: 12, loadHint: 34, isCached: true))
             let call = try #require(node.log.calls.first)
             #expect(call.trace == options.trace)
             #expect(call.header.callFlags.contains(.bypassCache))

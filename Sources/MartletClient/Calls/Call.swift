@@ -27,7 +27,7 @@ protocol AnyCall: AnyObject, Sendable {
 /// ```
 /// Whoever takes the continuation out of `waiting` resumes it; there is only one.
 final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
-    typealias Outcome = Result<Reply, MartletClientError>
+    typealias Outcome = Result<(reply: Reply, info: ReplyInfo), MartletClientError>
     typealias Continuation = UnsafeContinuation<Outcome, Never>
 
     private enum State {
@@ -119,17 +119,17 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
             fail(MartletClientError(status, header.replyFlags, try? ErrorBody(decoding: body, arena: arena)))
             return
         }
+        let info = ReplyInfo(
+            serverMicroseconds: header.microseconds, loadHint: header.slotOrLoad,
+            isCached: header.replyFlags.contains(.cached))
         let outcome: Outcome
         do throws(MessageFault) {
-            outcome = .success(try Reply(decoding: body, arena: arena))
+            outcome = .success((try Reply(decoding: body, arena: arena), info))
         } catch {
             outcome = .failure(MartletClientError(.internal, "the node's answer cannot be read: \(error)"))
         }
         guard let continuation = takeContinuation(orFail: .cancelled) else { return }
-        options.onReply?(
-            ReplyInfo(
-                serverMicroseconds: header.microseconds, loadHint: header.slotOrLoad,
-                isCached: header.replyFlags.contains(.cached)))
+        options.onReply?(info)
         continuation.resume(returning: outcome)
     }
 
