@@ -9,7 +9,7 @@ import Testing
     private let folder: TemporaryFolder
 
     init() throws {
-        folder = try TemporaryFolder()
+        folder = try TemporaryFolder(inMemory: true)
         try publishSample(at: folder.file("model"))
     }
 

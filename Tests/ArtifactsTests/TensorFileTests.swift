@@ -6,7 +6,7 @@ import Testing
 @Suite struct TensorFileTests {
     private let folder: TemporaryFolder
 
-    init() throws { folder = try TemporaryFolder() }
+    init() throws { folder = try TemporaryFolder(inMemory: true) }
 
     /// A safetensors file with this header and data.
     private func open(_ json: String, data: Int) throws -> TensorFile {

@@ -21,9 +21,13 @@ package final class PythonEnvironment: Sendable {
     package var commentText: String { "needs python3 with \(packages.joined(separator: ", ")) from PyPI" }
 
     /// Runs a program and gives its exit status and everything it printed.
-    package func run(_ program: String, _ arguments: [String] = []) throws -> ExternalTool.Result {
+    ///
+    /// - Parameter folder: The working directory; nil for this process's.
+    package func run(
+        _ program: String, _ arguments: [String] = [], in folder: String? = nil
+    ) throws -> ExternalTool.Result {
         guard let interpreter else { throw ExternalTool.Missing(name: "python3 with \(packages)") }
-        return try Self.run(interpreter, ["-c", program] + arguments)
+        return try Self.run(interpreter, ["-c", program] + arguments, in: folder)
     }
 
     private static func make(_ packages: [String]) -> String? {
@@ -42,7 +46,9 @@ package final class PythonEnvironment: Sendable {
         return interpreter
     }
 
-    private static func run(_ program: String, _ arguments: [String]) throws -> ExternalTool.Result {
+    private static func run(
+        _ program: String, _ arguments: [String], in folder: String? = nil
+    ) throws -> ExternalTool.Result {
         let output = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-\(UUID().uuidString)")
         try Data().write(to: output)
         defer { try? FileManager.default.removeItem(at: output) }
@@ -50,6 +56,7 @@ package final class PythonEnvironment: Sendable {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
+        if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = handle
         process.standardError = handle
