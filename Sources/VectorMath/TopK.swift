@@ -26,73 +26,69 @@ package enum RankKey {
     package static func score(_ key: UInt64) -> Float { ck_unordered(UInt32(truncatingIfNeeded: key >> 32)) }
 }
 
-/// The best `k` of the rows pushed so far, in a binary heap with the worst kept row at its root.
+/// The best `k` of the rows pushed so far.
 ///
-/// A caller that scores many rows skips those below `threshold` and pushes the rest; the result does not depend on the
-/// order of pushes. Storage is reused by `reset(k:)`, so a warm one allocates nothing.
+/// Keys are kept unsorted until twice as many as wanted are there; then the best `k` are selected and the worst of them
+/// becomes the threshold. A caller that scores many rows skips those below `threshold` and pushes the rest; the result
+/// does not depend on the order of pushes. Storage is reused by `reset(k:)`, so a warm one allocates nothing.
 package struct TopK: Sendable {
-    @usableFromInline package var heap: [UInt64]
-    @usableFromInline package var capacity: Int
-    @usableFromInline package var cachedThreshold: Float
+    @usableFromInline package var keys: [UInt64]
+    @usableFromInline package var wanted: Int
+    /// Only greater keys can enter; 0 while all can.
+    @usableFromInline package var bar: UInt64
 
     /// - Parameter k: Rows to keep, 0 or more.
     package init(k: Int) {
-        precondition(k >= 0, "k is \(k)")
-        heap = []
-        heap.reserveCapacity(k)
-        capacity = k
-        cachedThreshold = k == 0 ? .infinity : -.infinity
+        keys = []
+        wanted = 0
+        bar = 0
+        reset(k: k)
     }
 
     /// Empties it for the best `k`.
     package mutating func reset(k: Int) {
         precondition(k >= 0, "k is \(k)")
-        heap.removeAll(keepingCapacity: true)
-        heap.reserveCapacity(k)
-        capacity = k
-        cachedThreshold = k == 0 ? .infinity : -.infinity
+        keys.removeAll(keepingCapacity: true)
+        wanted = k
+        bar = k == 0 ? .max : 0
     }
 
-    /// Rows kept.
-    @inlinable package var count: Int { heap.count }
-    @inlinable package var k: Int { capacity }
-    /// A row with a lower score than this cannot enter; minus infinity until `k` rows are kept.
-    @inlinable package var threshold: Float { cachedThreshold }
+    /// Rows wanted.
+    @inlinable package var k: Int { wanted }
+    /// Rows that would be drained now.
+    @inlinable package var count: Int { min(keys.count, wanted) }
+    /// A row with a lower score than this cannot enter; minus infinity while all can.
+    @inlinable package var threshold: Float { bar == .max ? .infinity : RankKey.score(bar) }
 
-    /// Offers a row.
+    /// Offers a row; each row once.
     @inlinable
     package mutating func push(row: UInt32, score: Float) {
-        pushKey(RankKey.make(row: row, score: score))
+        let key = RankKey.make(row: row, score: score)
+        if key > bar {
+            keys.append(key)
+            if keys.count >= 2 * wanted { select() }
+        }
     }
 
     /// Offers `count` rows.
-    @inlinable
     package mutating func push(rows: UnsafePointer<UInt32>, scores: UnsafePointer<Float>, count: Int) {
+        let bar = bar
         for i in 0..<count {
-            pushKey(RankKey.make(row: rows[i], score: scores[i]))
+            let key = RankKey.make(row: rows[i], score: scores[i])
+            if key > bar { keys.append(key) }
         }
-    }
-
-    @inlinable @inline(__always)
-    package mutating func pushKey(_ key: UInt64) {
-        if heap.count < capacity {
-            heap.append(key)
-            siftUp()
-            if heap.count == capacity { cachedThreshold = RankKey.score(heap[0]) }
-        } else if capacity > 0 && key > heap[0] {
-            siftDown(key)
-            cachedThreshold = RankKey.score(heap[0])
-        }
+        if keys.count >= 2 * wanted { select() }
     }
 
     /// Appends the kept rows to `results`, best first, and empties itself.
     package mutating func drain(into results: inout [ScoredRow]) {
-        heap.sort(by: >)
-        results.reserveCapacity(results.count + heap.count)
-        for key in heap {
+        select()
+        keys.sort(by: >)
+        results.reserveCapacity(results.count + keys.count)
+        for key in keys {
             results.append(ScoredRow(row: RankKey.row(key), score: RankKey.score(key)))
         }
-        reset(k: capacity)
+        reset(k: wanted)
     }
 
     /// The kept rows, best first.
@@ -103,36 +99,16 @@ package struct TopK: Sendable {
         return results
     }
 
-    @inlinable
-    mutating func siftUp() {
-        heap.withUnsafeMutableBufferPointer { heap in
-            var at = heap.count - 1
-            let key = heap[at]
-            while at > 0 {
-                let parent = (at - 1) / 2
-                if heap[parent] <= key { break }
-                heap[at] = heap[parent]
-                at = parent
-            }
-            heap[at] = key
+    /// Drops all but the best `k`, if there are as many, and raises the bar.
+    @usableFromInline
+    mutating func select() {
+        guard wanted > 0, keys.count >= wanted else { return }
+        let count = keys.count
+        let wanted = wanted
+        bar = keys.withUnsafeMutableBufferPointer { keys in
+            guard let base = keys.baseAddress else { return 0 }
+            return ck_keep_greatest(base, count, wanted)
         }
-    }
-
-    /// Replaces the root by `key`.
-    @inlinable
-    mutating func siftDown(_ key: UInt64) {
-        heap.withUnsafeMutableBufferPointer { heap in
-            let count = heap.count
-            var at = 0
-            while true {
-                var child = 2 * at + 1
-                if child >= count { break }
-                if child + 1 < count && heap[child + 1] < heap[child] { child += 1 }
-                if heap[child] >= key { break }
-                heap[at] = heap[child]
-                at = child
-            }
-            heap[at] = key
-        }
+        keys.removeLast(count - wanted)
     }
 }

@@ -1,3 +1,4 @@
+import CKernels
 import Testing
 
 @testable import VectorMath
@@ -20,6 +21,22 @@ import Testing
         top.drain(into: &results)
         #expect(results == Array(expected))
         #expect(top.count == 0)
+    }
+
+    @Test("selection keeps the greatest keys and names the least of them, whatever their order")
+    func selection() {
+        var random = SplitMix(seed: 77)
+        for count in Array(1...40) + [100, 333, 1000] {
+            for wanted in Set([1, 2, count / 2, count - 1, count]).filter({ 1...count ~= $0 }) {
+                let keys = (0..<UInt64(count)).map { $0 * 3 + 1 }
+                for order in [keys, keys.reversed(), keys.shuffled(using: &random)] {
+                    var keys = order
+                    let least = ck_keep_greatest(&keys, count, wanted)
+                    #expect(keys.prefix(wanted).sorted() == order.sorted().suffix(wanted))
+                    #expect(keys.sorted() == order.sorted() && least == order.sorted()[count - wanted])
+                }
+            }
+        }
     }
 
     @Test("minus zero ties with zero, and NaN is the worst")

@@ -82,6 +82,8 @@ static inline float ck_unordered(uint32_t ordered) {
     } u = {ordered & 0x80000000u ? ordered & 0x7FFFFFFFu : ordered ? ~ordered : 0xFF800000u};
     return u.value;
 }
+/// Moves the `k` greatest of `n` distinct keys to the front, in no order, and returns the least of them; 1 <= k <= n.
+uint64_t ck_keep_greatest(uint64_t *keys, size_t n, size_t k);
 /// How many of `count` descending keys are greater than `key`: a binary search without branches to mispredict.
 static inline size_t ck_rank_in_descending(const uint64_t *keys, size_t count, uint64_t key) {
     const uint64_t *base = keys;
