@@ -1,4 +1,6 @@
 import ArgumentParser
+import Artifacts
+import Foundation
 import Training
 
 /// Makes data to try the others with.
@@ -26,6 +28,8 @@ struct SampleCommand: ParsableCommand {
     var rank = 64
     @Option(help: "Number that decides all chance.")
     var seed: UInt64 = 1
+    @Option(help: "Threads to use (default: one for each core); only with --bundle.")
+    var threads: Int?
     @Flag(help: "Replace a bundle that stands there; only with --bundle.")
     var replace = false
 
@@ -53,6 +57,16 @@ struct SampleCommand: ParsableCommand {
     }
 
     private func writeBundle(_ cancellation: Cancellation) throws {
-        throw ValidationError("--bundle is not built yet")
+        var shape = SyntheticBundle(rank: rank, seed: seed)
+        shape.users = users ?? shape.users
+        shape.items = items ?? shape.items
+        shape.interactions = interactions ?? shape.users * 20
+        shape.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        if let fault = shape.fault() { throw ValidationError(fault) }
+        let progress = TrainingProgress()
+        defer { progress.clear() }
+        let writer = try BundleWriter(destination: output, replace: replace)
+        let manifest = try shape.write(into: writer, cancellation: cancellation) { progress.show($0) }
+        print(TrainCommand.summary(manifest, output))
     }
 }

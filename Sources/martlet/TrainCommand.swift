@@ -82,7 +82,7 @@ struct TrainCommand: ParsableCommand {
         return nil
     }
 
-    private static func summary(_ manifest: Manifest, _ output: String) -> String {
+    static func summary(_ manifest: Manifest, _ output: String) -> String {
         let counts = manifest.counts
         let megabytes = (Double(manifest.totalBytes) / 1_000_000).text(digits: 1)
         return "\(output): \(manifest.name) \(manifest.version), \(counts.users) users, \(counts.items) items, "
