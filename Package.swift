@@ -121,11 +121,19 @@ let package = Package(
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
+        tests("ServingTests", ["Serving"]),
+        tests(
+            "EndToEndTests",
+            [
+                "MartletServer", "MartletClient", "Training", "Retrieval", "Catalog", "Artifacts", "VectorMath",
+                "Vocabulary", "TestSupport", logging,
+            ]),
         tests("BenchTests", ["LoadGenerator"]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
             "MartletClientTests", ["MartletClient", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),
         tests("ArtifactsTests", ["Artifacts", "TestSupport"]),
+        tests("FactorModelsTests", ["FactorModels", "VectorMath", "Artifacts", "CKernels", "TestSupport"]),
         tests("CatalogTests", ["Catalog", "Artifacts", "Vocabulary", "TestSupport"]),
         tests("VectorMathTests", ["VectorMath", "CKernels"]),
         tests("NearestNeighborsTests", ["NearestNeighbors", "VectorMath", "Artifacts", "TestSupport"]),

@@ -42,8 +42,13 @@ final class LoopWorker {
     }
 
     /// Sets up what needs the loop to run.
-    func start() throws -> EventLoopFuture<Void> {
-        let wake = try LoopWake(eventLoop: eventLoop)
+    func start() -> EventLoopFuture<Void> {
+        let wake: LoopWake
+        do {
+            wake = try LoopWake(eventLoop: eventLoop)
+        } catch {
+            return eventLoop.makeFailedFuture(error)
+        }
         self.wake = wake
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [unowned self] _ in
             self.sweep()

@@ -114,7 +114,7 @@ package final class ServingNode: Service {
     package func start() async throws {
         pool.start()
         await models.connect(context.workers)
-        for worker in context.workers { try await worker.start().get() }
+        for worker in context.workers { try await worker.eventLoop.flatSubmit { worker.start() }.get() }
         if let endpoint = configuration.http {
             let http = try await openHTTP(endpoint)
             await ports.set(http: http)

@@ -1,0 +1,93 @@
+import Artifacts
+import FactorModels
+import Foundation
+import Logging
+import MartletClient
+import TestSupport
+import Training
+
+@testable import MartletServer
+
+/// A small trained world: 240 users in four taste groups, 120 named items, and a real bundle of it on disk.
+enum SmallWorld {
+    static let userCount = 240
+    static let itemCount = 120
+
+    static func user(_ number: Int) -> String { "user-\(number)" }
+
+    /// Trains a bundle into `folder`, once for each seed.
+    static func makeBundle(in folder: TemporaryFolder, name: String, seed: UInt64 = 1) throws -> String {
+        let data = folder.file("data-\(name)")
+        try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+        _ = try SampleData(
+            SampleConfiguration(users: userCount, items: itemCount, interactions: 4_800, seed: seed)
+        ).write(to: data)
+        let (interactions, _) = try InteractionImporter().read(data)
+        let attributes = try ItemAttributes.beside(data + "/ratings.csv")
+        var plan = TrainingPlan()
+        plan.name = name
+        plan.version = "1"
+        plan.seed = seed
+        plan.threads = 2
+        plan.als?.rank = 16
+        plan.als?.iterations = 4
+        plan.spectral?.rank = 16
+        plan.neighbors.lowPassRank = 16
+        let path = folder.file(name)
+        let writer = try BundleWriter(destination: path)
+        try Trainer(plan).train(interactions, attributes: attributes, into: writer)
+        return path
+    }
+}
+
+/// A node in this process on free loopback ports, with a client.
+final class TestNode: Sendable {
+    let node: ServingNode
+    let client: MartletClient
+    let port: Int
+    let httpPort: Int
+
+    init(
+        bundle: String?, shards: Int = 2, change: (inout ServerConfiguration) -> Void = { _ in }
+    ) async throws {
+        var configuration = ServerConfiguration()
+        configuration.listen = SocketEndpoint(host: "127.0.0.1", port: 0)
+        configuration.http = SocketEndpoint(host: "127.0.0.1", port: 0)
+        configuration.shards = shards
+        configuration.bundle = bundle
+        configuration.defaultDeadline = .seconds(30)
+        change(&configuration)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        node = ServingNode(configuration: configuration, logger: logger)
+        try await node.start()
+        port = await node.rpcAddress?.port ?? 0
+        httpPort = await node.httpAddress?.port ?? 0
+        var clientConfiguration = MartletClientConfiguration(host: "127.0.0.1", port: port)
+        clientConfiguration.timeout = .seconds(30)
+        client = try MartletClient(clientConfiguration)
+    }
+
+    func stop() async {
+        await client.shutdown()
+        await node.drain()
+        await node.stop()
+    }
+}
+
+/// Runs `body` against a node that serves a fresh small world.
+func withNode(
+    shards: Int = 2, change: (inout ServerConfiguration) -> Void = { _ in },
+    _ body: (TestNode, TemporaryFolder) async throws -> Void
+) async throws {
+    let folder = try TemporaryFolder()
+    let bundle = try SmallWorld.makeBundle(in: folder, name: "world")
+    let node = try await TestNode(bundle: bundle, shards: shards, change: change)
+    do {
+        try await body(node, folder)
+    } catch {
+        await node.stop()
+        throw error
+    }
+    await node.stop()
+}
