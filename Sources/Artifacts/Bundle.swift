@@ -16,7 +16,7 @@ package final class Bundle: Sendable {
         case sizes
     }
 
-    /// The folder, as given.
+    /// The folder, as given, without a slash at its end.
     package let path: String
     package let manifest: Manifest
     package let verification: Verification
@@ -29,6 +29,7 @@ package final class Bundle: Sendable {
     /// - Throws: `ArtifactError` naming the file and the fault.
     /// - Complexity: With `.full` reads every byte once: 1 to 2 GB/s and core where the processor has SHA instructions.
     package init(opening path: String, verify verification: Verification = .full) throws(ArtifactError) {
+        let path = Self.withoutTrailingSlash(path)
         self.path = path
         self.verification = verification
         (manifest, tensorFiles) = try Self.steadily(path) { folder throws(ArtifactError) in
@@ -68,6 +69,10 @@ package final class Bundle: Sendable {
             }
         }
         return (manifest, opened.all)
+    }
+
+    static func withoutTrailingSlash(_ path: String) -> String {
+        path.count > 1 && path.hasSuffix("/") ? withoutTrailingSlash(String(path.dropLast())) : path
     }
 
     /// Whether the bundle has the tensor file `name` (without `.safetensors`).

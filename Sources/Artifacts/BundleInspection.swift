@@ -31,6 +31,7 @@ package struct BundleInspection: Sendable {
     ///
     /// - Throws: `ArtifactError` when there is no bundle or its manifest cannot be trusted.
     package init(of path: String, verify: Bundle.Verification = .full) throws(ArtifactError) {
+        let path = Bundle.withoutTrailingSlash(path)
         let folder = try OpenFile.folder(path)
         let manifest = try Bundle.readManifest(in: folder, path: path)
         let descriptor = folder.descriptor

@@ -53,6 +53,7 @@ import Testing
         try publishSample(at: folder.file("v1"))
         try folder.makeLink("current", to: "v1")
         #expect(try Bundle(opening: folder.file("current")).manifest.name == "sample")
+        #expect(try Bundle(opening: folder.file("current") + "/").path == folder.file("current"))
     }
 
     @Test func anOpenBundleOutlivesItsReplacement() throws {
