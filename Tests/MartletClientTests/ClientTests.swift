@@ -123,6 +123,34 @@ struct ClientTests {
         releasing.cancel()
     }
 
+    @Test("requests that fill the socket arrive whole, each once")
+    func largeRequests() async throws {
+        let node = try await FakeNode.start()
+        node.change { behaviour in
+            behaviour.onCall = { call in
+                var reply = RecommendManyReply()
+                reply.generation = call.body.withUnsafeReadableBytes { XXH64.hash($0) }
+                return .answer(reply)
+            }
+        }
+        try await withClient(of: node) { client in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for index in 0..<300 {
+                    group.addTask {
+                        let users = (0..<(10 + index * 3)).map { String(repeating: "\(index)-\($0)-", count: 10) }
+                        let request = RecommendManyRequest(users: users)
+                        let reply = try await client.recommendMany(request)
+                        let sent = request.encodedBody.withUnsafeReadableBytes { XXH64.hash($0) }
+                        #expect(reply.generation == sent)
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(node.log.calls.count == 300)
+            #expect(node.log.hellos.count == 1)
+        }
+    }
+
     @Test("no more calls are in flight than the welcome allows")
     func inFlightLimit() async throws {
         var behaviour = FakeNode.Behaviour()

@@ -13,8 +13,7 @@ enum ConnectFailure {
         switch error {
         case let failure as NIOConnectionError:
             if let first = failure.connectionErrors.first { return text(first.error) }
-            if let dns = failure.dnsAError ?? failure.dnsAAAAError { return "unknown host (\(dns))" }
-            return "unknown host"
+            return "the name cannot be resolved"
         case let failure as IOError:
             switch failure.errnoCode {
             case ECONNREFUSED: return "connection refused; nothing listens there"

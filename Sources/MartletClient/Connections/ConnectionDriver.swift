@@ -121,6 +121,7 @@ final class ConnectionDriver {
     }
 
     private func armDeadlines(_ deadline: NIODeadline?) {
+        guard let deadline, deadlines.isLate(for: deadline) else { return }
         deadlines.arm(deadline, on: eventLoop) { [weak self] in self?.expireWaiting() }
     }
 

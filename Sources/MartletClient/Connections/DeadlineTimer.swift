@@ -7,10 +7,11 @@ struct DeadlineTimer {
     private var scheduled: Scheduled<Void>?
     private var firesAt: NIODeadline?
 
-    /// Fires at `deadline` or earlier. `fire` calls `fired()`, looks at its deadlines and arms again.
-    mutating func arm(_ deadline: NIODeadline?, on eventLoop: any EventLoop, _ fire: @escaping () -> Void) {
-        guard let deadline else { return }
-        if let firesAt, firesAt <= deadline { return }
+    /// Whether it would fire too late for `deadline`.
+    func isLate(for deadline: NIODeadline) -> Bool { firesAt.map { $0 > deadline } ?? true }
+
+    /// Fires at `deadline`. `fire` calls `fired()`, looks at its deadlines and arms again.
+    mutating func arm(_ deadline: NIODeadline, on eventLoop: any EventLoop, _ fire: @escaping () -> Void) {
         scheduled?.cancel()
         firesAt = deadline
         scheduled = eventLoop.assumeIsolated().scheduleTask(deadline: deadline, fire)

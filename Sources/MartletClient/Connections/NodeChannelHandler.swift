@@ -28,6 +28,8 @@ final class NodeChannelHandler: ChannelInboundHandler {
     private var callsInFlightMax = 1
     private var sentFrameBytesMax = FrameHeader.frameBytesMaxDefault
     private var outgoing = ByteBuffer()
+    /// Empty; kept for its memory.
+    private var spare = ByteBuffer()
     private var deadlines = DeadlineTimer()
     private var keepalive: Keepalive
     private var ticks: Scheduled<Void>?
@@ -46,7 +48,8 @@ final class NodeChannelHandler: ChannelInboundHandler {
 
     /// Whether a call may be sent now.
     var hasRoom: Bool {
-        phase == .open && inFlight.count < callsInFlightMax && (context?.channel.isWritable ?? false)
+        phase == .open && closeReason == nil && inFlight.count < callsInFlightMax
+            && (context?.channel.isWritable ?? false)
     }
 
     /// Writes a call behind what waits for `flush`.
@@ -68,10 +71,14 @@ final class NodeChannelHandler: ChannelInboundHandler {
 
     func flush() {
         guard outgoing.readableBytes > 0, let context else { return }
-        context.writeAndFlush(wrapOutboundOut(outgoing), promise: nil)
-        // Keeps its memory unless the channel still holds it.
-        outgoing.clear()
-        if outgoing.capacity > 256 << 10 { outgoing = ByteBuffer() }
+        // Taken out first: the write may report that the channel is writable, which sends more calls.
+        var written = outgoing
+        outgoing = spare
+        spare = ByteBuffer()
+        context.writeAndFlush(wrapOutboundOut(written), promise: nil)
+        guard spare.capacity == 0, written.capacity <= 256 << 10 else { return }
+        written.clear()
+        spare = written
     }
 
     /// Nobody waits for the call any more.
@@ -246,7 +253,7 @@ final class NodeChannelHandler: ChannelInboundHandler {
     // MARK: Time
 
     private func armDeadlines(_ deadline: NIODeadline?) {
-        guard let eventLoop = context?.eventLoop else { return }
+        guard let deadline, deadlines.isLate(for: deadline), let eventLoop = context?.eventLoop else { return }
         deadlines.arm(deadline, on: eventLoop) { [weak self] in self?.expire() }
     }
 
