@@ -133,7 +133,13 @@ static double conjugate_gradients(const ck_least_squares *q, const size_t *start
     multiply(x, ldx, count, k, q->gram, panels, ap, k, 0);
     for (size_t b = 0; b < count; b++) {
         float *r = residual + b * k;
-        const float *xb = x + b * ldx, *a = ap + b * k;
+        float *xb = x + b * ldx, *a = ap + b * k;
+        if (starts[b] == starts[b + 1]) {  // Nothing is known of it: exactly zero, in one step.
+            memset(xb, 0, k * sizeof(float));
+            memset(p + b * k, 0, k * sizeof(float));
+            squares[b] = floors[b] = 0;
+            continue;
+        }
         vf lambda = vf_set(-lambdas[b]);
         for (size_t v = 0; v < k; v += W) vf_store(r + v, vf_fma(lambda, vf_load(xb + v), vf_set(0) - vf_load(a + v)));
         loss += apply(q, starts[b], starts[b + 1], xb, 1, -1, r);

@@ -28,9 +28,11 @@ package struct ALSConfiguration: Codable, Sendable, Equatable {
 
     package var rank = 64
     package var iterations = 16
-    package var regularization: Float = 0.003
+    package var regularization: Float = 0.002
     package var regularizationExponent: Float = 1
-    package var unobservedWeight: Float = 0.1
+    /// Nil: 30 times the share of pairs that are observed, at most 1. All unobserved pairs together then weigh about 30
+    /// times what the observed ones do, which is near the best on sets as different as MovieLens and check-ins.
+    package var unobservedWeight: Float?
     package var solver = Solver.conjugateGradients
     /// Steps per row and iteration of conjugate gradients.
     package var steps = 3
@@ -40,6 +42,13 @@ package struct ALSConfiguration: Codable, Sendable, Equatable {
     package static let rankMax = 512
 
     package init() {}
+
+    /// The weight of unobserved pairs that a fit to `interactions` takes.
+    package func unobservedWeight(for interactions: SparseMatrix) -> Double {
+        if let unobservedWeight { return Double(unobservedWeight) }
+        let pairs = Double(interactions.rowCount) * Double(interactions.columnCount)
+        return min(1, max(1e-5, 30 * interactions.values.reduce(0.0) { $0 + Double($1) } / max(pairs, 1)))
+    }
 
     package func validate() throws(ConfigurationError) {
         try ConfigurationError.check(
@@ -53,9 +62,10 @@ package struct ALSConfiguration: Codable, Sendable, Equatable {
         try ConfigurationError.check(
             (0...2).contains(regularizationExponent),
             "the ALS regularization exponent is \(regularizationExponent); allowed: 0 to 2")
-        try ConfigurationError.check(
-            unobservedWeight.isFinite && unobservedWeight > 0,
-            "the ALS weight of unobserved pairs is \(unobservedWeight); it must be above 0")
+        if let weight = unobservedWeight {
+            try ConfigurationError.check(
+                weight.isFinite && weight > 0, "the ALS weight of unobserved pairs is \(weight); it must be above 0")
+        }
         try ConfigurationError.check((1...100).contains(steps), "the ALS steps are \(steps); allowed: 1 to 100")
     }
 }

@@ -47,16 +47,23 @@ package enum ALS {
         progress: (ALSProgress) -> Void = { _ in }, isCancelled: @Sendable () -> Bool = { false }
     ) throws -> (users: DenseMatrix, items: DenseMatrix) {
         try configuration.validate()
-        let byUser = Side(interactions.keeping(valuesFrom: 0), configuration)
-        let byItem = Side(byUser.matrix.transposed(), configuration)
+        let kept = interactions.keeping(valuesFrom: 0)
+        let unobserved = configuration.unobservedWeight(for: kept)
+        let byUser = Side(kept, configuration, unobserved)
+        let byItem = Side(kept.transposed(), configuration, unobserved)
         let users = DenseMatrix(rowCount: byUser.matrix.rowCount, columnCount: configuration.rank)
         let items = DenseMatrix(rowCount: byItem.matrix.rowCount, columnCount: configuration.rank)
         randomize(items, scale: 0.1 / Float(configuration.rank).squareRoot(), seed: configuration.seed)
         for iteration in 1...configuration.iterations {
-            try byUser.solve(users, from: items, configuration, threads, isCancelled)
-            let error = try byItem.solve(items, from: users, configuration, threads, isCancelled)
+            let itemGram = DenseAlgebra.gram(items, threads: threads)
+            try byUser.solve(users, from: items, itemGram, configuration, threads, isCancelled)
+            let userGram = DenseAlgebra.gram(users, threads: threads)
+            let rest =
+                unobserved * userGram.dot(itemGram) + byUser.penalty(users) + byItem.penalty(items)
+            let error = try byItem.solve(items, from: users, userGram, configuration, threads, isCancelled)
             progress(
-                ALSProgress(iteration: iteration, iterations: configuration.iterations, objective: error))
+                ALSProgress(
+                    iteration: iteration, iterations: configuration.iterations, objective: error.map { $0 + rest }))
         }
         return (users, items)
     }
@@ -65,8 +72,10 @@ package enum ALS {
     static func objective(
         _ interactions: SparseMatrix, _ configuration: ALSConfiguration, users: DenseMatrix, items: DenseMatrix
     ) -> Double {
-        let byUser = Side(interactions.keeping(valuesFrom: 0), configuration)
-        let byItem = Side(byUser.matrix.transposed(), configuration)
+        let kept = interactions.keeping(valuesFrom: 0)
+        let unobserved = configuration.unobservedWeight(for: kept)
+        let byUser = Side(kept, configuration, unobserved)
+        let byItem = Side(kept.transposed(), configuration, unobserved)
         var observed = 0.0
         for user in 0..<byUser.matrix.rowCount {
             for place in byUser.matrix.range(of: user) {
@@ -77,8 +86,7 @@ package enum ALS {
             }
         }
         return observed + byUser.penalty(users) + byItem.penalty(items)
-            + Double(configuration.unobservedWeight)
-            * DenseAlgebra.gram(users, threads: 1).dot(DenseAlgebra.gram(items, threads: 1))
+            + unobserved * DenseAlgebra.gram(users, threads: 1).dot(DenseAlgebra.gram(items, threads: 1))
     }
 
     /// Fills with normal deviates; each row's depend on the seed and its number only.
@@ -96,13 +104,15 @@ package enum ALS {
         /// Of each row.
         let lambdas: [Float]
         let isBinary: Bool
+        let unobserved: Double
 
-        init(_ matrix: SparseMatrix, _ configuration: ALSConfiguration) {
+        init(_ matrix: SparseMatrix, _ configuration: ALSConfiguration, _ unobserved: Double) {
+            self.unobserved = unobserved
             self.matrix = matrix
             isBinary = matrix.isBinary
             lambdas = (0..<matrix.rowCount).map { row in
                 let observed = matrix.values[matrix.range(of: row)].reduce(0.0) { $0 + Double($1) }
-                let size = observed + Double(configuration.unobservedWeight) * Double(matrix.columnCount)
+                let size = observed + unobserved * Double(matrix.columnCount)
                 return configuration.regularization * Float(power(size, Double(configuration.regularizationExponent)))
             }
         }
@@ -111,22 +121,21 @@ package enum ALS {
         func penalty(_ rows: DenseMatrix) -> Double {
             var sum = 0.0
             for row in 0..<rows.rowCount {
-                var square = 0.0
-                for value in rows.row(row) { square += Double(value) * Double(value) }
-                sum += Double(lambdas[row]) * square
+                let factor = UnsafePointer(rows.base + row * rows.stride)
+                sum += Double(lambdas[row]) * Double(Kernels.dot(factor, factor, dimension: rows.columnCount))
             }
             return sum
         }
 
-        /// Solves for `rows` with `fixed` held; returns the loss as it was before.
+        /// Solves for `rows` with `fixed`, whose Gram matrix is `gram`, held. Returns the squared error over observed
+        /// pairs as it was before, if the solver meets it on its way.
         @discardableResult
         func solve(
-            _ rows: DenseMatrix, from fixed: DenseMatrix, _ configuration: ALSConfiguration, _ threads: Int,
-            _ isCancelled: @Sendable () -> Bool
-        ) throws -> Double {
-            let gram = DenseAlgebra.gram(fixed, threads: threads)
+            _ rows: DenseMatrix, from fixed: DenseMatrix, _ gram: SymmetricMatrix, _ configuration: ALSConfiguration,
+            _ threads: Int, _ isCancelled: @Sendable () -> Bool
+        ) throws -> Double? {
             let system = DenseAlgebra.LeastSquares(
-                factors: fixed, solutions: rows, gram: gram, scale: Double(configuration.unobservedWeight))
+                factors: fixed, solutions: rows, gram: gram, scale: unobserved)
             let chunks = (rows.rowCount + ALS.grain - 1) / ALS.grain
             let errors = ChunkSums(count: chunks)
             let lambdas = lambdas
@@ -152,6 +161,7 @@ package enum ALS {
                 }
             }
             if isCancelled() { throw CancellationError() }
+            guard configuration.solver == .conjugateGradients else { return nil }
             return errors.total
         }
     }

@@ -87,7 +87,9 @@ package struct FactorModel: @unchecked Sendable {
         }
         let users = try file.tensor("user_factors", .f16, shape: [nil, rank])
         let halves = users.elements(as: UInt16.self)
-        guard let base = items.elements(as: Float.self).baseAddress, let first = halves.baseAddress else {
+        guard items.shape[0] > 0, users.shape[0] > 0, let base = items.elements(as: Float.self).baseAddress,
+            let first = halves.baseAddress
+        else {
             throw ArtifactError(.invalidContent, path: file.path, "it has no items or no users")
         }
         let matrix = FactorMatrix(

@@ -2,11 +2,11 @@ import VectorMath
 
 extension ItemNeighbors {
     /// Items whose weights a thread makes at a time.
-    private static let grain = 32
+    private static let grain = 64
 
     /// Makes the weights that `ItemNeighborsConfiguration` describes.
     ///
-    /// Never holds more than `threads * 32` rows of the item by item matrix. The same bits for any number of threads.
+    /// Never holds more than `threads * 64` rows of the item by item matrix. The same bits for any number of threads.
     ///
     /// - Throws: `CancellationError`, `ConfigurationError`.
     /// - Complexity: O(sum of squared history lengths + items^2 * lowPassRank).

@@ -68,11 +68,9 @@ extension DenseAlgebra {
                         let count = min(batch, range.upperBound - first)
                         for n in 0...count { starts[n] = rows.offsets[first + n] }
                         for n in 0..<count { lambdas[n] = lambda(first + n) }
-                        error += starts.withMemoryRebound(to: UInt.self) { starts in
-                            table.pointee.conjugate_gradients(
-                                &problem, starts.baseAddress, lambdas.baseAddress, count, Int32(steps),
-                                solutions.base + first * solutions.stride, solutions.stride, scratch.base)
-                        }
+                        error += table.pointee.conjugate_gradients(
+                            &problem, starts.baseAddress, lambdas.baseAddress, count, Int32(steps),
+                            solutions.base + first * solutions.stride, solutions.stride, scratch.base)
                     }
                 }
             }
