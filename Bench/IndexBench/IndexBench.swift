@@ -28,6 +28,8 @@ struct IndexBench: ParsableCommand {
     @Option(help: "efSearch values.") var ef = "10,16,24,32,48,64,96,128,192,256,384,512"
     @Option(help: "Links per node (twice on layer 0).") var m = 16
     @Option(help: "Breadth of the search for a new node's neighbours.") var efConstruction = 200
+    @Option(help: "What links are chosen by: own (the metric), cosine, or auto (by a pilot with the queries).")
+    var links = Links.own
     @Option(help: "Seed of the layers.") var seed: UInt64 = 1
     @Option(help: "Threads that build.") var threads = 2
     @Option(help: "Repeats; the median is printed.") var repeats = 3
@@ -40,12 +42,21 @@ struct IndexBench: ParsableCommand {
     func run() throws {
         let (matrix, asked) = try data()
         let ks = try Self.numbers(k, "--k")
+        var parameters = HNSWParameters(m: m, efConstruction: efConstruction, seed: seed)
+        switch links {
+        case .own: break
+        case .cosine: parameters.linkMetric = .cosine
+        case .auto:
+            parameters.linkMetric = try HNSWIndex.chooseLinkMetric(
+                matrix, metric: metric, parameters, queries: asked, k: ks.max() ?? 10, threads: threads)
+        }
         let before = residentBytes()
         let start = DispatchTime.now().uptimeNanoseconds
         let index = try HNSWIndex.build(
-            matrix, metric: metric, HNSWParameters(m: m, efConstruction: efConstruction, seed: seed), threads: threads)
+            matrix, metric: metric, parameters, threads: threads)
         let built = Build(
-            rows: matrix.rowCount, dimension: matrix.columnCount, metric: metric.rawValue, isa: Kernels.isa, m: m,
+            rows: matrix.rowCount, dimension: matrix.columnCount, metric: metric.rawValue,
+            linkMetric: (parameters.linkMetric ?? metric).rawValue, isa: Kernels.isa, m: m,
             efConstruction: efConstruction, threads: threads,
             buildSeconds: Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9,
             graphBytes: index.graphByteCount, residentGrowthBytes: residentBytes() - before, layers: index.layerCount)
@@ -131,6 +142,7 @@ struct Build: Codable {
     var rows: Int
     var dimension: Int
     var metric: String
+    var linkMetric: String
     var isa: String
     var m: Int
     var efConstruction: Int
@@ -141,12 +153,18 @@ struct Build: Codable {
     var layers: Int
 
     func printTable() {
-        print("\(rows) rows x \(dimension), \(metric), kernels \(isa), m \(m), efConstruction \(efConstruction)")
+        print(
+            "\(rows) rows x \(dimension), \(metric), links by \(linkMetric), kernels \(isa), m \(m), efConstruction \(efConstruction)"
+        )
         print(
             String(
                 format: "built in %.2f s on %d threads: graph %.1f MB in %d layers, resident memory grew by %.1f MB",
                 buildSeconds, threads, Double(graphBytes) / 1e6, layers, Double(residentGrowthBytes) / 1e6))
     }
+}
+
+enum Links: String, ExpressibleByArgument {
+    case own, cosine, auto
 }
 
 struct Report: Codable {

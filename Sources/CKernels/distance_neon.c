@@ -161,7 +161,7 @@ static int all_finite(const float *x, size_t n) {
     uint32x4_t bad = vdupq_n_u32(0);
     const uint32x4_t exponent = vdupq_n_u32(0x7F800000u);
     for (size_t i = 0; i < n; i += 4) {
-        uint32x4_t bits = vreinterpretq_u32_f32(load_tail(0, n - i < 4 ? n - i : 4, x, i));
+        uint32x4_t bits = vreinterpretq_u32_f32(n - i < 4 ? load_tail(0, n - i, x, i) : load(0, x, i));
         bad = vorrq_u32(bad, vceqq_u32(vandq_u32(bits, exponent), exponent));
     }
     return vmaxvq_u32(bad) == 0;

@@ -19,7 +19,9 @@ extension HNSWIndex {
     ) throws(IndexBuildError) -> HNSWIndex {
         try parameters.validate()
         let scorer = try RowScorer(vectors, metric)
-        let builder = HNSWBuilder(scorer: scorer, parameters: parameters)
+        let linkMetric = parameters.linkMetric ?? metric
+        let linkScorer = linkMetric == metric ? scorer : try RowScorer(vectors, linkMetric)
+        let builder = HNSWBuilder(scorer: linkScorer, parameters: parameters)
         guard builder.insertAll(threads: max(1, threads), progress: progress, isCancelled: isCancelled) else {
             throw .cancelled
         }

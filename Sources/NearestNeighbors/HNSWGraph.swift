@@ -8,11 +8,17 @@ package struct HNSWParameters: Sendable, Equatable {
     package var efConstruction: Int
     /// Decides the nodes' layers, and nothing else is random.
     package var seed: UInt64
+    /// The metric that links are chosen by; nil for the one that is searched by.
+    ///
+    /// Under inner product few links lead to rows of low norm, and searches miss them. Links by cosine reach every row;
+    /// the walk still scores by inner product. `HNSWIndex.chooseLinkMetric` finds out which is better for the data.
+    package var linkMetric: SimilarityMetric?
 
-    package init(m: Int = 16, efConstruction: Int = 200, seed: UInt64 = 1) {
+    package init(m: Int = 16, efConstruction: Int = 200, seed: UInt64 = 1, linkMetric: SimilarityMetric? = nil) {
         self.m = m
         self.efConstruction = efConstruction
         self.seed = seed
+        self.linkMetric = linkMetric
     }
 
     package func validate() throws(IndexBuildError) {

@@ -4,7 +4,7 @@ import VectorMath
 /// A graph on disk: one tensor file of links, beside the vectors it was built over.
 ///
 /// ```
-///  metadata        kind "hnsw", version, metric, dimension, entry, m, ef_construction, seed
+///  metadata        kind "hnsw", version, metric, dimension, entry, m, ef_construction, seed, link_metric if another
 ///  layer0.links    U32 [rows, stride]       neighbours in ascending order of discovery; unused entries 4294967295
 ///  layerL.links    U32 [nodes, stride]      L = 1, 2 ...: neighbours as nodes of the same layer
 ///  layerL.rows     U32 [nodes]              the row of each node, ascending
@@ -26,11 +26,13 @@ extension HNSWIndex {
     }
 
     private var fileMetadata: [String: String] {
-        [
+        var metadata = [
             "kind": Self.fileKind, "version": Self.fileVersion, "metric": metric.rawValue,
             "dimension": String(dimension), "entry": String(graph.entry), "m": String(parameters.m),
             "ef_construction": String(parameters.efConstruction), "seed": String(parameters.seed),
         ]
+        metadata["link_metric"] = parameters.linkMetric?.rawValue
+        return metadata
     }
 
     private func write(to file: TensorFileWriter) throws(ArtifactError) {
@@ -126,6 +128,11 @@ extension HNSWIndex {
         guard let metric = SimilarityMetric(rawValue: try text("metric")) else {
             throw ArtifactError(.malformed, path: file.path, "unknown metric '\(try text("metric"))'")
         }
+        var linkMetric: SimilarityMetric?
+        if let name = file.metadata["link_metric"] {
+            linkMetric = SimilarityMetric(rawValue: name)
+            if linkMetric == nil { throw ArtifactError(.malformed, path: file.path, "unknown metric '\(name)'") }
+        }
         let dimension: Int = try number("dimension", 1...Int(Int32.max))
         guard dimension == vectors.columnCount else {
             throw ArtifactError(
@@ -134,7 +141,7 @@ extension HNSWIndex {
         }
         let parameters = HNSWParameters(
             m: try number("m", 2...128), efConstruction: try number("ef_construction", 1...10_000),
-            seed: try number("seed", 0...UInt64.max))
+            seed: try number("seed", 0...UInt64.max), linkMetric: linkMetric)
         return (metric, parameters, try number("entry", 0...Int(Int32.max)))
     }
 

@@ -11,7 +11,8 @@ import VectorMath
     func sample(rows: Int, metric: SimilarityMetric = .innerProduct) throws -> (FactorMatrix, HNSWIndex) {
         var random = SeededGenerator(seed: 21)
         let matrix = random.matrix(rows: rows, dimension: Self.dimension)
-        let parameters = HNSWParameters(m: 4, efConstruction: 40, seed: 3)
+        let link: SimilarityMetric? = metric == .innerProduct ? .cosine : nil
+        let parameters = HNSWParameters(m: 4, efConstruction: 40, seed: 3, linkMetric: link)
         return (matrix, try HNSWIndex.build(matrix, metric: metric, parameters))
     }
 

@@ -189,6 +189,39 @@ import VectorMath
         #expect(throws: IndexBuildError.vectorNotFinite(row: 7)) { try HNSWIndex.build(bad, metric: .innerProduct) }
     }
 
+    /// 50 tastes of which most have only short rows, and users who have one taste each. Recall@20 over 60 queries.
+    @Test("links by cosine reach rows of low norm, and the pilot finds that out")
+    func linksByCosine() throws {
+        var random = SeededGenerator(seed: 31)
+        let tastes = random.matrix(rows: 50, dimension: 24, clusters: 50)
+        let matrix = FactorMatrix(rowCount: 2000, columnCount: 24) { number, row in
+            let norm: Float = number % 50 < 5 ? 1 : 0.3
+            for i in row.indices { row[i] = norm * (tastes.row(number % 50)[i] + 0.3 * random.float()) }
+        }
+        let queries = FactorMatrix(rowCount: 60, columnCount: 24) { number, row in
+            for i in row.indices { row[i] = tastes.row(number % 50)[i] + 0.3 * random.float() }
+        }
+        let exact = try ExactIndex(matrix, metric: .innerProduct)
+        let base = HNSWParameters(m: 4, efConstruction: 20)
+        func recallWith(_ link: SimilarityMetric) throws -> Double {
+            var parameters = base
+            parameters.linkMetric = link
+            let index = try HNSWIndex.build(matrix, metric: .innerProduct, parameters).alwaysWalking()
+            return try (0..<60).reduce(0.0) {
+                let query = Array(queries.row($1))
+                return try $0 + recall(index.search(query, k: 20, efSearch: 40), exact.search(query, k: 20)) / 60
+            }
+        }
+        let byCosine = try recallWith(.cosine)
+        let byProduct = try recallWith(.innerProduct)
+        #expect(byCosine > byProduct + 0.05, "\(byCosine) by cosine, \(byProduct) by inner product")
+        func choice(_ metric: SimilarityMetric) throws -> SimilarityMetric {
+            try HNSWIndex.chooseLinkMetric(matrix, metric: metric, base, queries: queries, k: 20, threads: 1)
+        }
+        #expect(try choice(.innerProduct) == .cosine)
+        #expect(try choice(.l2) == .l2)
+    }
+
     @Test("refuses the queries that the exact search refuses")
     func refusesQueries() throws {
         let index = try HNSWIndex.build(FactorMatrix(rowCount: 3, columnCount: 2) { _, _ in }, metric: .l2)
