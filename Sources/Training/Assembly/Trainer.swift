@@ -107,13 +107,26 @@ package struct Trainer {
         var parameters = plan.graph
         parameters.seed = plan.seed
         let rows = Double(max(model.itemCount, 1))
+        // Which links find more depends on the factors: a pilot asks for some users.
+        let asked = min(200, model.userCount)
+        let queries = FactorMatrix(rowCount: asked, columnCount: model.rank) { query, factor in
+            model.userFactor(UInt32(query * model.userCount / asked), into: factor)
+        }
+        parameters.linkMetric = try HNSWIndex.chooseLinkMetric(
+            model.itemFactors, metric: .innerProduct, parameters, queries: queries, k: 200, threads: plan.threads,
+            isCancelled: isCancelled)
         let index = try HNSWIndex.build(
             model.itemFactors, metric: .innerProduct, parameters, threads: plan.threads,
             progress: { done in
                 onEvent(.progress(step: step, fraction: Double(done) / rows, detail: ""))
             }, isCancelled: isCancelled)
         try index.write(to: writer, name: "\(kind).hnsw")
-        onEvent(.finished(step: step, summary: "\(index.rowCount) items, m \(parameters.m)"))
+        onEvent(
+            .finished(
+                step: step,
+                summary:
+                    "\(index.rowCount) items, m \(parameters.m), links by \(parameters.linkMetric?.rawValue ?? "metric")"
+            ))
     }
 
     // MARK: Manifest
