@@ -284,10 +284,12 @@ package final class CandidateGenerator {
     /// Whether the sources brought `row`.
     package func isCandidate(_ row: UInt32) -> Bool { places[Int(row)] != 0 }
 
-    /// The best `k` candidates that come after `last` in the order of falling score and rising row.
+    /// Puts the best `k` candidates that come after `last`, in the order of falling score and rising row, in place of
+    /// what `result` held.
     ///
     /// - Complexity: O(candidates + k log k).
     package func select(_ k: Int, after last: ScoredRow? = nil, into result: inout [ScoredRow]) {
+        result.removeAll(keepingCapacity: true)
         var top = TopK(k: k)
         if let last {
             for candidate in fused {
