@@ -46,7 +46,6 @@ fi
 
 heading "Train, and evaluate on what each user did last"
 "$martlet" train --input "$data" --output "$folder/bundle" --replace --name demo --evaluate leave-last-out
-"$martlet" model inspect "$folder/bundle"
 
 heading "Serve"
 rpc_port=$(free_port 7400)

@@ -74,11 +74,13 @@ curl -fsS -H 'Accept: application/openmetrics-text;version=1.0.0' "http://$node_
 
 heading "smoke: reload and stop"
 kill -HUP "$node_pid"
+reloaded=0
 for _ in $(seq 1 100); do
-    curl -fsS "http://$node_http/metrics" | grep -qx 'martlet_generation 2' && break
+    curl -fsS "http://$node_http/metrics" >"$folder/metrics"
+    if grep -qx 'martlet_generation 2' "$folder/metrics"; then reloaded=1 && break; fi
     sleep 0.1
 done
-curl -fsS "http://$node_http/metrics" | grep -qx 'martlet_generation 2' || fail "SIGHUP did not load the bundle anew"
+[ "$reloaded" = 1 ] || fail "SIGHUP did not load the bundle anew"
 "$martlet" recommend --node "$node" --user "$user" -k 5 >/dev/null
 stop_node || fail "the node did not stop cleanly"
 echo "smoke: all is well"
