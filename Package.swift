@@ -97,8 +97,8 @@ let package = Package(
         room(
             "MartletServer",
             [
-                "Vocabulary", "VectorMath", "Wire", "Artifacts", "Retrieval", "Serving", "Telemetry", nioCore, nioPosix, nioHTTP1,
-                logging, lifecycle, unixSignals, yams,
+                "Vocabulary", "VectorMath", "Wire", "Artifacts", "Retrieval", "Serving", "Telemetry", nioCore, nioPosix,
+                nioHTTP1, logging, lifecycle, unixSignals, yams,
             ]),
 
         // L6: the commands. Argument parsing only.

@@ -55,8 +55,9 @@ struct DataArguments: ParsableArguments {
 
     private static func summary(_ interactions: Interactions, _ report: ImportReport) -> String {
         let columns = [report.hasValues ? "with values" : "", report.hasTimes ? "with times" : "without times"]
-        var text = "\(interactions.count) interactions of \(interactions.userCount) users and \(interactions.itemCount) items"
-        text += " from \(report.files.joined(separator: ", ")) (\(([report.format.rawValue] + columns).filter { !$0.isEmpty }.joined(separator: ", ")))"
+        let traits = ([report.format.rawValue] + columns).filter { !$0.isEmpty }.joined(separator: ", ")
+        var text = "\(interactions.count) interactions of \(interactions.userCount) users and "
+        text += "\(interactions.itemCount) items from \(report.files.joined(separator: ", ")) (\(traits))"
         if report.duplicates > 0 { text += "; \(report.duplicates) duplicates merged" }
         if report.belowMinimum > 0 { text += "; \(report.belowMinimum) below the minimum value left out" }
         if report.badLines > 0 { text += "; \(report.badLines) bad lines skipped" }

@@ -41,7 +41,9 @@ struct TrainingArguments: ParsableArguments {
 
     func threadCount() throws -> Int {
         let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
-        guard (1...1024).contains(threads) else { throw ValidationError("--threads is \(threads); 1 to 1024 make sense") }
+        guard (1...1024).contains(threads) else {
+            throw ValidationError("--threads is \(threads); 1 to 1024 make sense")
+        }
         return threads
     }
 
