@@ -6,8 +6,8 @@ import VectorMath
 /// with its own scratch. Where a scan of all eligible rows costs less than a walk (small sets, wide searches, predicates
 /// that reject most rows), it scans: the answer is then exact.
 ///
-/// Not for inner product over factors with very uneven norms when the tail matters: rows of low norm have few links to
-/// them and are missed by a walk of any breadth. Measure the recall against `ExactIndex` on the data.
+/// Under inner product over factors with uneven norms, links chosen by inner product miss rows of low norm at any breadth:
+/// see `HNSWParameters.linkMetric`, and measure the recall against `ExactIndex` on the data.
 ///
 /// - Note: Malkov & Yashunin 2018, arXiv:1603.09320.
 package final class HNSWIndex: NeighborIndex {
