@@ -5,7 +5,7 @@ struct AnswerTable {
     private let columns: [(title: String, alignment: Alignment)]
     private var rows: [[String]] = []
 
-    /// Longer cells are cut.
+    /// Longer cells are cut, but for those of the last column.
     private static let widthMax = 60
 
     init(_ columns: [(title: String, alignment: Alignment)]) { self.columns = columns }
@@ -13,7 +13,8 @@ struct AnswerTable {
     /// - Precondition: one cell for each column.
     mutating func add(_ cells: [String]) {
         precondition(cells.count == columns.count, "\(cells.count) cells for \(columns.count) columns")
-        rows.append(cells.map(Self.printable))
+        rows.append(
+            cells.dropLast().map { Self.printable($0) } + cells.suffix(1).map { Self.printable($0, most: .max) })
     }
 
     /// The table with its head, a line each.
@@ -33,11 +34,11 @@ struct AnswerTable {
     }
 
     /// Text from outside must not steer the terminal.
-    static func printable(_ text: String) -> String {
+    static func printable(_ text: String, most: Int = widthMax) -> String {
         var result = String(
             String.UnicodeScalarView(
                 text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
-        if result.count > widthMax { result = result.prefix(widthMax - 1) + "…" }
+        if result.count > most { result = result.prefix(most - 1) + "…" }
         return result
     }
 

@@ -10,6 +10,7 @@ struct Martlet: AsyncParsableCommand {
             TrainCommand.self,
             EvaluateCommand.self,
             SampleCommand.self,
+            ServeCommand.self,
             ModelCommand.self,
             RecommendCommand.self,
             SimilarCommand.self,

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs check_node.py against a running node: Tests/PythonClient/run.sh HOST:PORT [--user U]... [--load PATH]
+# With --prepare it makes the environment and stops.
 #
 # Makes a throw-away environment with the `protobuf` package of PyPI and protoc's Python classes, and keeps it for the
 # next run in MARTLET_PYTHON_VENV (default: .venv/python-client under the repository, which git ignores).
@@ -27,6 +28,8 @@ if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import google.protobu
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$wanted" >/dev/null 2>&1 \
         || missing "the protobuf package cannot be installed from PyPI"
 fi
+
+[ "$1" != --prepare ] || exit 0
 
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT

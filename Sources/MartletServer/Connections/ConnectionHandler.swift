@@ -300,6 +300,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
     ) {
         let header = FrameHeader.reply(
             status, id: id, flags: flags, serverMicroseconds: microseconds, loadHint: load, bodyBytes: body.count)
+        guard Int(header.length) <= node.limits.frameBytesMax else {
+            let refusal = ErrorBody(
+                message:
+                    "the answer has \(header.length) bytes, the limit is \(node.limits.frameBytesMax): ask for fewer users"
+                    + " or a smaller k")
+            return append(
+                refusal,
+                header: .reply(
+                    .resourceExhausted, id: id, serverMicroseconds: microseconds, loadHint: load, bodyBytes: 0))
+        }
         withOutgoing {
             $0.writeWithUnsafeMutableBytes(minimumWritableBytes: header.frameBytes) { target in
                 guard let base = target.baseAddress else { return 0 }

@@ -54,6 +54,8 @@ final class ControlDesk: NodeControl {
             case .success(let reply): ticket.home.reply(reply, to: ticket)
             case .failure(let rejection): ticket.home.refuse(ticket, rejection)
             }
+            // No read is under way that would write the answer at its end.
+            ticket.home.flushDirty()
         }
     }
 
