@@ -50,13 +50,11 @@ lint: ## check format, imports and generated code
 generate: ## regenerate Sources/CWireMessages from Protos/
 	Protos/generate.sh
 
-bench-index: check-tools ## build index-bench, which measures nearest-neighbour search, and show its flags
+bench-index: check-tools ## build index-bench, which measures nearest-neighbour search
 	swift build -c release --product index-bench $(SWIFT_BUILD_FLAGS)
-	.build/release/index-bench --help
 
-bench-load: check-tools ## build martlet-bench, which loads a node, and show its flags
+bench-load: check-tools ## build martlet-bench, which loads a node; Bench/README.md says how to read its figures
 	swift build -c release --product martlet-bench $(SWIFT_BUILD_FLAGS)
-	.build/release/martlet-bench load --help
 
 clean: ## remove what was built and the demo's folder
 	rm -rf .build demo

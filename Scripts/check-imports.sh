@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# One C library, one Swift door: fails when a C module is imported outside the one room that may.
+# One C library, one Swift door: fails when a C module is imported outside the room that may.
 # The tests of that room may look behind the door as well.
+#
+# CKernels is our own C and not a library. Its door is VectorMath; the graph walk of NearestNeighbors imports it too,
+# for what must be inlined into the innermost loop (prefetch, spin lock, ordered keys), and the tests of FactorModels
+# compare the dense kernels with their scalar twins.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# module:room
-doors="CKernels:Sources/VectorMath CProtobufC:Sources/Wire CWireMessages:Sources/Wire CJemalloc:Sources/Telemetry
+# module:room[,room]
+doors="CKernels:Sources/VectorMath,Sources/NearestNeighbors,Tests/FactorModelsTests CProtobufC:Sources/Wire CWireMessages:Sources/Wire CJemalloc:Sources/Telemetry
 CZlib:Sources/Training CEpoll:Bench/LoadGenerator"
 
 status=0
@@ -19,15 +23,18 @@ for module in $(grep -oE '(name: |systemLibrary\(name: )"C[A-Z][A-Za-z]+"' Packa
 done
 for door in $doors; do
     module=${door%%:*}
-    room=${door#*:}
+    rooms=${door#*:}
     files=$(grep -rlE --include='*.swift' "^ *(@[A-Za-z_]+(\([A-Za-z]+\))? )*((public|package|internal|private|fileprivate) )?import $module\$" \
         Sources Bench Tests || true)
     for file in $files; do
-        case "$file" in
-            "$room"/* | "Tests/$(basename "$room")Tests"/*) ;;
-            *) echo "imports: $file imports $module; only $room may" >&2; status=1 ;;
-        esac
+        allowed=0
+        for room in ${rooms//,/ }; do
+            case "$file" in
+                "$room"/* | "Tests/$(basename "$room")Tests"/*) allowed=1 ;;
+            esac
+        done
+        [ "$allowed" = 1 ] || { echo "imports: $file imports $module; only $rooms may" >&2; status=1; }
     done
 done
-[ "$status" = 0 ] && echo "imports: each C module is imported by one room"
+[ "$status" = 0 ] && echo "imports: C modules are imported by their rooms only"
 exit "$status"

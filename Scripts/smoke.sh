@@ -58,7 +58,8 @@ item=$("$martlet" model users "$folder/bundle" --user "$user" -n 1 | cut -f1)
 "$martlet" similar --node "$node" --item "$item" -k 5
 
 heading "smoke: load"
-"$bench" load --node "$node" --closed 4 --duration 2 --json "$folder/load.json"
+"$martlet" model users "$folder/bundle" -n 300 | cut -f1 >"$folder/users.txt"
+"$bench" load --node "$node" --users-file "$folder/users.txt" --closed 4 --duration 2 --slo errors=0 --json "$folder/load.json"
 
 heading "smoke: scrape"
 [ "$(curl -fsS "http://$node_http/healthz")" = ok ] || fail "/healthz"
