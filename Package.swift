@@ -117,6 +117,7 @@ let package = Package(
         command(
             "index-bench", path: "Bench/IndexBench",
             ["NearestNeighbors", "VectorMath", "Artifacts", arguments]),
+        command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
