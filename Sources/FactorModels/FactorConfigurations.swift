@@ -30,9 +30,11 @@ package struct ALSConfiguration: Codable, Sendable, Equatable {
     package var iterations = 16
     package var regularization: Float = 0.002
     package var regularizationExponent: Float = 1
-    /// Nil: 30 times the share of pairs that are observed, at most 1. All unobserved pairs together then weigh about 30
-    /// times what the observed ones do, which is near the best on sets as different as MovieLens and check-ins.
+    /// Nil: `unobservedScale` times the share of pairs that are observed, at most 1.
     package var unobservedWeight: Float?
+    /// How many times what the observed pairs weigh all unobserved pairs weigh together, without `unobservedWeight`. Near 30
+    /// is best on sets as different as MovieLens and check-ins.
+    package var unobservedScale: Float = 30
     package var solver = Solver.conjugateGradients
     /// Steps per row and iteration of conjugate gradients.
     package var steps = 3
@@ -47,7 +49,8 @@ package struct ALSConfiguration: Codable, Sendable, Equatable {
     package func unobservedWeight(for interactions: SparseMatrix) -> Double {
         if let unobservedWeight { return Double(unobservedWeight) }
         let pairs = Double(interactions.rowCount) * Double(interactions.columnCount)
-        return min(1, max(1e-5, 30 * interactions.values.reduce(0.0) { $0 + Double($1) } / max(pairs, 1)))
+        return min(
+            1, max(1e-5, Double(unobservedScale) * interactions.values.reduce(0.0) { $0 + Double($1) } / max(pairs, 1)))
     }
 
     package func validate() throws(ConfigurationError) {
@@ -66,6 +69,9 @@ package struct ALSConfiguration: Codable, Sendable, Equatable {
             try ConfigurationError.check(
                 weight.isFinite && weight > 0, "the ALS weight of unobserved pairs is \(weight); it must be above 0")
         }
+        try ConfigurationError.check(
+            unobservedScale.isFinite && unobservedScale > 0,
+            "the ALS unobserved scale is \(unobservedScale); it must be above 0")
         try ConfigurationError.check((1...100).contains(steps), "the ALS steps are \(steps); allowed: 1 to 100")
     }
 }

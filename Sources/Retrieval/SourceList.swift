@@ -6,6 +6,11 @@ package struct SourceList {
     package let entry: RetrievalMix.Entry
     package var rows: [ScoredRow] = []
 
+    package init(entry: RetrievalMix.Entry, rows: [ScoredRow] = []) {
+        self.entry = entry
+        self.rows = rows
+    }
+
     /// The part of an item's final score that stands at `position` of the list.
     ///
     /// - Complexity: O(1) after `Scale` is made, which is O(length).
