@@ -52,13 +52,14 @@ struct NodeTests {
         try await withNode { node, folder in
             let model = try RetrievalModel(bundle: Bundle(opening: folder.file("world")))
             let generator = CandidateGenerator(model: model)
+            // One list for all users: a selection replaces the one before.
+            var best: [ScoredRow] = []
             for row in stride(from: UInt32(0), to: UInt32(model.users.count), by: 11) {
                 let history = model.users.history(of: row)
                 generator.mask.begin()
                 for item in history { generator.mask.block(item) }
                 generator.begin(user: row, history: history, mix: model.mix)
                 while try !generator.step() {}
-                var best: [ScoredRow] = []
                 generator.select(15, into: &best)
                 let reply = try await node.client.recommend(user: model.users.name(row), k: 15)
                 #expect(reply.items == best.map { model.items.name($0.row) })
