@@ -63,10 +63,24 @@ struct ServeCommand: AsyncParsableCommand {
         if checkConfig || printConfig { return }
 
         let configuration = loaded.configuration
+        try check(configuration)
+        LoggingSystem.bootstrap { label in LogOutput(label: label, configuration.log) }
+        do {
+            try await NodeServer.run(configuration: configuration, logger: Logger(label: "martlet"))
+        } catch {
+            Self.complain("The node did not start or could not go on: \(error)")
+            throw ExitCode.failure
+        }
+    }
+
+    /// What the disk says of the bundle; without one a node may start only if LoadModel can bring one.
+    private func check(_ configuration: ServerConfiguration) throws {
         guard let bundle = configuration.bundle else {
+            guard configuration.modelsRoot == nil else { return }
             Self.complain(
                 "There is no bundle to serve: give one with --bundle DIR, `bundle:` in the file of --config or"
-                    + " MARTLET_BUNDLE. `martlet train --input FILE --output DIR` makes one.")
+                    + " MARTLET_BUNDLE. `martlet train --input FILE --output DIR` makes one. (With --models-root DIR alone the"
+                    + " node waits for `martlet models --load PATH`.)")
             throw ExitCode(Self.configurationExit)
         }
         guard FileManager.default.fileExists(atPath: "\(bundle)/manifest.json") else {
@@ -74,13 +88,6 @@ struct ServeCommand: AsyncParsableCommand {
                 "\(bundle) is not a bundle: it has no manifest.json. `martlet train --input FILE --output \(bundle)` makes"
                     + " one, `martlet model inspect DIR` shows what a folder holds.")
             throw ExitCode(Self.configurationExit)
-        }
-        LoggingSystem.bootstrap { label in LogOutput(label: label, configuration.log) }
-        do {
-            try await NodeServer.run(configuration: configuration, logger: Logger(label: "martlet"))
-        } catch {
-            Self.complain("The node did not start or could not go on: \(error)")
-            throw ExitCode.failure
         }
     }
 
