@@ -16,8 +16,13 @@ struct TrainCommand: ParsableCommand {
 
     @Option(help: "File of interactions, or the directory that holds it.")
     var input: String
-    @Option(help: "Interactions to tune and evaluate on; pairs that also stand in the input are held out for that.")
+    @Option(
+        help: "Interactions to tune the retrieval mix on; pairs that also stand in the input are held out for that.")
     var valid: String?
+    @Flag(help: "Also tune rank, regularisation and the like, on --valid or on a random tenth of the input.")
+    var tune = false
+    @Option(help: "How long to tune.")
+    var tuneMinutes = 10.0
     @Option(help: "The bundle to write: a directory that must not exist yet.")
     var output: String
     @Flag(help: "Replace a bundle that stands at the output.")
@@ -36,8 +41,8 @@ struct TrainCommand: ParsableCommand {
     @OptionGroup(title: "Fitting") var training: TrainingArguments
 
     func validate() throws {
-        if valid != nil, evaluate != nil {
-            throw ValidationError("--valid and --evaluate both say what to hold out; give one of them")
+        guard tuneMinutes > 0, tuneMinutes <= 10_000 else {
+            throw ValidationError("--tune-minutes is \(tuneMinutes); it is above 0 and at most 10000")
         }
         guard (1...1000).contains(k) else { throw ValidationError("-k is \(k); 1 to 1000 make sense") }
     }
@@ -53,11 +58,15 @@ struct TrainCommand: ParsableCommand {
             let attributes = try data.readAttributes(items, beside: report.files[0])
             var notes = Trainer.Notes()
             notes.input = report.files[0]
-            if let holdout = try holdout(interactions, cancellation) {
+            if let evaluate {
+                let split = try interactions.split(evaluate, seed: training.seed)
+                plan = try tuned(plan, split.training, &notes, cancellation)
                 let evaluated = try Rehearsal(plan: plan, k: k, cancellation: cancellation)
-                    .run(training: holdout.training, test: holdout.test, name: holdout.name)
+                    .run(training: split.training, test: split.test, name: "\(evaluate.rawValue) split of \(input)")
                 print(evaluated.table)
                 notes.evaluation = evaluated.json
+            } else {
+                plan = try tuned(plan, interactions, &notes, cancellation)
             }
             let progress = TrainingProgress()
             defer { progress.clear() }
@@ -67,19 +76,38 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
-    /// What is held out to find out how good the models are, if anything.
-    private func holdout(
-        _ interactions: Interactions, _ cancellation: Cancellation
-    ) throws -> (training: Interactions, test: Interactions, name: String)? {
+    /// The plan with the mix, and with `--tune` the settings, that serve held-out interactions best; as it is when the
+    /// flags ask for neither.
+    private func tuned(
+        _ plan: TrainingPlan, _ interactions: Interactions, _ notes: inout Trainer.Notes, _ cancellation: Cancellation
+    ) throws -> TrainingPlan {
+        guard tune || valid != nil else { return plan }
+        let parts: (training: Interactions, test: Interactions)
         if let valid {
             let test = try data.read(valid, label: "valid", cancellation)
-            return (interactions.removing(test).kept, test, valid)
+            parts = (interactions.removing(test).kept, test)
+        } else {
+            let split = try interactions.split(.random, share: 0.1, seed: training.seed)
+            parts = (split.training, split.test)
         }
-        if let evaluate {
-            let split = try interactions.split(evaluate, seed: training.seed)
-            return (split.training, split.test, "\(evaluate.rawValue) split of \(input)")
-        }
-        return nil
+        let line = ProgressLine("tune")
+        let began = ContinuousClock.now
+        let budget: Duration = tune ? .milliseconds(Int64(tuneMinutes * 60_000)) : .zero
+        let tuner = Tuner(
+            plan, k: k, budget: budget, elapsed: { ContinuousClock.now - began }, cancellation: cancellation,
+            onTrial: { line.note("tune: \($0)") })
+        let outcome = try tuner.tune(training: parts.training, validation: parts.test)
+        line.finish(
+            "ndcg@\(k) \(outcome.ndcg.text(digits: 4)), recall@\(k) \(outcome.recall.text(digits: 4)) for \(outcome.users) "
+                + "users of \(valid ?? "a random tenth"), \(outcome.trials.count) trials; the model is now trained on everything"
+        )
+        notes.tuning = try outcome.json
+        notes.evaluation = [
+            "test": .string(valid ?? "a random tenth of the input"), "k": .int(Int64(k)),
+            "users": .int(Int64(outcome.users)),
+            "served": ["ndcg@\(k)": .double(outcome.ndcg), "recall@\(k)": .double(outcome.recall)],
+        ]
+        return outcome.plan
     }
 
     static func summary(_ manifest: Manifest, _ output: String) -> String {

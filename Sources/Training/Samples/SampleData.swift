@@ -91,7 +91,7 @@ package struct SampleData: Sendable {
             return Item(
                 id: "m" + SampleData.padded(n + 1, width), title: titles.next(genre: genre, year: year, &random),
                 genres: genres, style: Int(random.next() % UInt64(SampleData.styleCount)),
-                appeal: pow(1 - random.unit(), -0.7), released: released)
+                appeal: pow(1 - random.unit(), -0.5), released: released)
         }
         let items = items
         shelves = (0..<SampleTitles.genres.count * SampleData.styleCount).map { shelf in
@@ -157,7 +157,7 @@ package struct SampleData: Sendable {
     }
 
     private func draw(_ taste: Taste, at time: Int64, _ random: inout SplitMix64) -> Int? {
-        let shelf = random.unit() < 0.8 ? shelves[taste.shelf(&random)] : everything
+        let shelf = random.unit() < 0.88 ? shelves[taste.shelf(&random)] : everything
         guard let item = shelf.draw(&random) else { return nil }
         let age = time - items[item].released
         guard age >= 0 else { return nil }
