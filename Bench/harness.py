@@ -48,6 +48,8 @@ def check(options):
         if core not in cores:
             sys.exit(f"core {core} is not among this machine's {sorted(cores)}: see --node-core and --tool-core")
     os.makedirs(options.work, exist_ok=True)
+    # Asked to end: leave through the contexts, so that the processes started here end too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def bundle(options, users, items, rank=64):
@@ -198,7 +200,8 @@ def load(options, node, *flags, core="tool", seconds=None):
         command += ["--duration", str(seconds)]
     command += [str(flag) for flag in flags]
     core = options.tool_core if core == "tool" else core
-    done = subprocess.run(pinned(core, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(pinned(core, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=120 + 4 * (seconds or 10))
     if done.returncode not in (0, 2):
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()}")
     return json.loads(done.stdout)

@@ -148,10 +148,14 @@ struct Sender {
             }
             now = MonotonicClock.now()
         }
-        isSending = false
         let end = min(now, plan.measureEnd)
+        if isOpenLoop {
+            // The calls of the last moments, so that only those are unsent which found no place.
+            issueDue(end)
+            countUnsent(until: end)
+        }
+        isSending = false
         windowEnd = end
-        if isOpenLoop { countUnsent(until: end) }
         drain(from: now)
         record.counters.pointee.end = end
         record.counters.pointee.cpu = MonotonicClock.threadCPU()

@@ -78,6 +78,8 @@ extension Outcome {
 
 /// Adds the records of all threads up to a report, and to points in time as soon as every thread has told.
 struct ReportCollector {
+    /// Seconds.
+    private static let intervalMin = 0.05
     private let mode: LoadMode
     private let measureStart: UInt64
     private let start: UInt64
@@ -149,7 +151,8 @@ struct ReportCollector {
     mutating func takePoints() -> [TimePoint] {
         defer { finished = [] }
         series += finished
-        return finished
+        // The rest of a second at the end says nothing about a rate.
+        return finished.filter { $0.end - $0.start >= ReportCollector.intervalMin }
     }
 
     func report(
@@ -183,7 +186,8 @@ struct ReportCollector {
             report.server.add(figures.server)
         }
         // A thread that was held up for a whole interval leaves points that not every thread told of.
-        report.series = (series + open.values.map(\.point)).filter { $0.end - $0.start >= 0.05 }
+        report.series = (series + open.values.map(\.point))
+            .filter { $0.end - $0.start >= ReportCollector.intervalMin }
             .sorted { $0.start < $1.start }
         return report
     }
