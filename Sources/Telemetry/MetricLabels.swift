@@ -181,7 +181,7 @@ package enum SwapResult: UInt8, CaseIterable, Sendable {
 
 /// What the node's memory is spent on, as far as the node counts it itself.
 package enum MemoryPart: UInt8, CaseIterable, Sendable {
-    case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, resultCache, connections
+    case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, resultCache
 
     package var label: String {
         switch self {
@@ -192,7 +192,6 @@ package enum MemoryPart: UInt8, CaseIterable, Sendable {
         case .userDirectory: "user_directory"
         case .itemCatalogue: "item_catalogue"
         case .resultCache: "result_cache"
-        case .connections: "connections"
         }
     }
 }

@@ -137,23 +137,29 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func take(_ incoming: ByteBuffer) {
         guard !isClosing else { return }
-        let before = partial.readableBytes
-        if before == 0 {
+        if partial.readableBytes == 0 {
             let consumed = incoming.withUnsafeReadableBytes { scan($0) }
             keepRest(of: incoming, from: consumed)
         } else {
-            partial.writeImmutableBuffer(incoming)
-            let consumed = partial.withUnsafeReadableBytes { scan($0) }
-            if consumed == partial.readableBytes {
-                partial = ByteBuffer()
+            // Taken out of the handler while its frames are served: one of them may end the connection, and then the
+            // handler lets go of what it holds before this returns.
+            var held = partial
+            partial = ByteBuffer()
+            _ = worker.holdPartial(-held.readableBytes)
+            held.writeImmutableBuffer(incoming)
+            let consumed = held.withUnsafeReadableBytes { scan($0) }
+            held.moveReaderIndex(forwardBy: consumed)
+            if isClosing || held.readableBytes == 0 {
                 partialSince = 0
-            } else if consumed > 0 {
-                partial.moveReaderIndex(forwardBy: consumed)
-                partial.discardReadBytes()
-                partialSince = LoopWorker.now
+            } else {
+                if consumed > 0 {
+                    held.discardReadBytes()
+                    partialSince = LoopWorker.now
+                }
+                partial = held
             }
         }
-        if !worker.holdPartial(partial.readableBytes - before) {
+        if !worker.holdPartial(partial.readableBytes) {
             fail("the node holds too many unfinished frames; try again later")
         }
     }

@@ -78,12 +78,13 @@ package final class ServingNode: Service {
             logger: logger,
             pool: pool)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
+        let partitions = context.partitions
         let workers = zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             LoopWorker(
                 index: metrics.shard, eventLoop: eventLoop,
                 shard: Shard(
-                    index: metrics.shard, executor: eventLoop.executor, configuration: serving,
-                    cacheBytesMax: configuration.cache.bytes / shardCount, metrics: metrics),
+                    index: metrics.shard, slots: partitions.slots(of: metrics.shard), executor: eventLoop.executor,
+                    configuration: serving, cacheBytesMax: configuration.cache.bytes / shardCount, metrics: metrics),
                 node: context)
         }
         context.connect(workers, ControlDesk(node: context, models: models))
@@ -147,7 +148,10 @@ package final class ServingNode: Service {
         let metrics = metrics
         let state = context.state
         let endpoints = HTTPEndpoints(
-            metrics: { metrics.scrape($0) },
+            metrics: { format in
+                metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
+                return metrics.scrape(format)
+            },
             readiness: {
                 if state.isDraining { return .notReady("draining") }
                 return state.isReady ? .ready : .notReady("no model is loaded yet")

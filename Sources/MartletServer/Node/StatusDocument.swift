@@ -1,6 +1,5 @@
 import Foundation
 import Serving
-import Synchronization
 import Telemetry
 import Vocabulary
 
@@ -49,9 +48,8 @@ final class StatusDocument: Sendable {
         let process = ProcessStatistics.read()
         let allocator = Allocator.statistics()
         let summary = node.metrics.summary
-        var parts = node.metrics.memoryByPart.map { Document.Part(part: $0.part.label, bytes: $0.bytes) }
-        let cacheBytes = node.metrics.shards.reduce(0) { $0 + $1.cacheBytes }
-        if let index = parts.firstIndex(where: { $0.part == "result_cache" }) { parts[index].bytes = cacheBytes }
+        node.metrics.setMemory(.resultCache, bytes: Int(node.metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
+        let parts = node.metrics.memoryByPart.map { Document.Part(part: $0.part.label, bytes: $0.bytes) }
         let document = Document(
             node: node.nodeName, version: BuildInfo.version,
             state: node.state.isDraining ? "draining" : node.state.isReady ? "ready" : "loading",

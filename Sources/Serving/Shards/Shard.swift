@@ -18,6 +18,7 @@ package actor Shard {
     package nonisolated let index: Int
     package nonisolated let configuration: ServingConfiguration
     package nonisolated let metrics: ShardMetrics
+    private nonisolated let slots: Range<Int>
     private nonisolated let executor: any SerialExecutor
 
     private let cache: ResultCache
@@ -29,13 +30,15 @@ package actor Shard {
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     /// - Parameters:
+    ///   - slots: The slots whose users the shard owns.
     ///   - executor: The event loop; kept alive.
     ///   - cacheBytesMax: This shard's share of the cache.
     package init(
-        index: Int, executor: any SerialExecutor, configuration: ServingConfiguration, cacheBytesMax: Int,
-        metrics: ShardMetrics
+        index: Int, slots: Range<Int>, executor: any SerialExecutor, configuration: ServingConfiguration,
+        cacheBytesMax: Int, metrics: ShardMetrics
     ) {
         self.index = index
+        self.slots = slots
         self.executor = executor
         self.configuration = configuration
         self.metrics = metrics
@@ -58,6 +61,7 @@ package actor Shard {
     package func adopt(_ generation: Generation) -> [Generation] {
         engines.insert(Engine(generation: generation), at: 0)
         generationNumber = generation.number
+        metrics.setUsers(generation.model.users.rows(inSlots: slots).count)
         let released = engines.dropFirst(2).map(\.generation)
         engines.removeLast(released.count)
         return released
