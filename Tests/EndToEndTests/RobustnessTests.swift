@@ -132,6 +132,22 @@ struct RobustnessTests {
         }
     }
 
+    @Test("a connection may end by a frame that came behind the rest of a cut one")
+    func endInsideHeldBytes() async throws {
+        try await withNode { node, _ in
+            let connection = try RawConnection(port: node.port)
+            let call = RawFrame.recommend("a", id: 7)
+            try connection.send(RawFrame.make(kind: 6, id: 1) + call.prefix(25))
+            // The pong says that the node has read, and now holds, the first part of the call.
+            #expect(try connection.next()?.kind == 7)
+            try connection.send(Array(call.dropFirst(25)) + RawFrame.hello + call)
+            #expect(try connection.rest().last?.kind == 8)
+            let another = try RawConnection(port: node.port)
+            try another.send(RawFrame.recommend("a", id: 8))
+            #expect(try another.next()?.id == 8)
+        }
+    }
+
     @Test(
         "unknown kinds and methods are answered UNIMPLEMENTED, bad bodies INVALID_ARGUMENT, and the connection lives on"
     )
