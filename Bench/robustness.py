@@ -225,7 +225,7 @@ class Siege:
         return bytes(data)
 
     def send_mutated(self, rng):
-        with connect(self.port, timeout=0.25) as peer:
+        with connect(self.port, timeout=0.05) as peer:
             if rng.random() < 0.85:
                 peer.sendall(hello())
             peer.sendall(self.mutate(rng))
@@ -356,7 +356,7 @@ def main():
         harness.say(f"{len(siege.idle)} idle connections in {time.monotonic() - began:.1f} s; attacking for {seconds:.0f} s")
         start = harness.resident(node.pid)["VmRSS"]
         rng = random.Random(options.seed)
-        for attack, threads in ((siege.send_mutated, 3), (siege.send_slowly, 4), (siege.read_slowly, 4),
+        for attack, threads in ((siege.send_mutated, 6), (siege.send_slowly, 4), (siege.read_slowly, 4),
                                 (siege.half_open, 2), (siege.cancel_and_vanish, 1)):
             for _ in range(threads):
                 siege.start(attack, random.Random(rng.random()))
