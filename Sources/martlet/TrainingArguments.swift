@@ -16,7 +16,7 @@ struct TrainingArguments: ParsableArguments {
     @Option(help: "Dimensions of the spectral factors.")
     var spectralRank: Int?
     @Option(help: "Factor models to fit: als, spectral, or both with a comma between.")
-    var factors = "als,spectral"
+    var factors = "als"
     @Option(help: "What makes an interaction weigh more in the fit: equal (nothing), value, or count.")
     var confidence = TrainingPlan.Confidence.equal
     @Option(help: "Number that decides all chance.")

@@ -81,6 +81,10 @@ package struct Tuner {
         for source in Self.sources(of: plan) {
             state.lists[source] = try fit(source, plan, matrix, ranker, hasBudget: false)
         }
+        let counts = data.itemCounts().map(Float.init)
+        state.lists[.popular] = ranker.lists(scores: counts)
+        let recent = RecentPopularity(data).scores
+        if recent != counts { state.lists[.recent] = ranker.lists(scores: recent) }
         state.improveMix(ranker)
         record("the plan as given", state, true, &trials)
 
@@ -163,8 +167,8 @@ package struct Tuner {
             weights = [.itemToItem: 1]
         }
 
-        /// Weights that are tried for a source; the first source keeps weight 1, or 0 when it only harms.
-        private static let steps: [Float] = [0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5]
+        /// Weights that are tried for a source beside item-to-item, which keeps weight 1, or 0 when it only harms.
+        private static let steps: [Float] = [0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.5, 4]
 
         /// Finds the weights, one source after the other, until none changes.
         mutating func improveMix(_ ranker: ValidationRanker) {
@@ -189,7 +193,7 @@ package struct Tuner {
 
         private func mix(_ weights: [RetrievalSource: Float]) -> RetrievalMix {
             RetrievalMix(
-                sources: [RetrievalSource.itemToItem, .als, .spectral].compactMap { source in
+                sources: [RetrievalSource.itemToItem, .als, .spectral, .popular, .recent].compactMap { source in
                     guard lists[source] != nil, let weight = weights[source], weight > 0 else { return nil }
                     return .init(source: source, limit: Tuner.limit, weight: weight)
                 }, normalisation: .zscore)

@@ -61,6 +61,21 @@ struct ValidationRanker {
         }
     }
 
+    /// The same `scores` for everybody.
+    func lists(scores: [Float]) -> Lists {
+        let order = scores.indices.sorted { (scores[$0], $1) > (scores[$1], $0) }
+        return cases.users.map { user in
+            let seen = Array(matrix.columns[matrix.range(of: Int(user))])
+            var list: [ScoredRow] = []
+            list.reserveCapacity(limit)
+            for item in order where !seen.hasSorted(UInt32(item)) {
+                list.append(ScoredRow(row: UInt32(item), score: scores[item]))
+                if list.count == limit { break }
+            }
+            return list
+        }
+    }
+
     private func rank(_ fill: (UInt32, UnsafeMutableBufferPointer<Float>) -> Void) -> Lists {
         let lists = UnsafeMutableBufferPointer<[ScoredRow]>.allocate(capacity: cases.count)
         lists.initialize(repeating: [])
