@@ -126,7 +126,8 @@ let package = Package(
         tests(
             "EndToEndTests",
             [
-                "MartletServer", "MartletClient", "Training", "Retrieval", "Catalog", "Artifacts", "VectorMath",
+                "MartletServer", "MartletClient", "Training", "Retrieval", "FactorModels", "Catalog", "Artifacts",
+                "VectorMath",
                 "Vocabulary", "TestSupport", logging,
             ]),
         tests("BenchTests", ["LoadGenerator"]),
