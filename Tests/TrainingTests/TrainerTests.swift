@@ -113,7 +113,8 @@ struct TrainedSample {
         try Trainer(plan).train(
             sample.interactions, attributes: ItemAttributes(), into: BundleWriter(destination: path))
         let model = try RetrievalModel(bundle: Bundle(opening: path))
-        #expect(model.als == nil && model.has(.itemToItem) && model.mix.sources.map(\.source) == [.itemToItem])
+        #expect(
+            model.als == nil && model.has(.itemToItem) && model.mix.sources.map(\.source) == [.itemToItem, .popular])
     }
 
     @Test func `Made-up factors of a given size are a sound bundle`() throws {

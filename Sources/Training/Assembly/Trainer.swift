@@ -1,9 +1,7 @@
 import Artifacts
 import Catalog
 import FactorModels
-import NearestNeighbors
 import Retrieval
-import VectorMath
 import Vocabulary
 
 /// From interactions to a bundle: fits the models, builds their graphs, writes it all and publishes in one step.
@@ -77,7 +75,7 @@ package struct Trainer {
             }, isCancelled: isCancelled)
         try model.write(to: writer)
         onEvent(.finished(step: "als", summary: "rank \(model.rank), \(configuration.iterations) iterations"))
-        try buildGraph(model, "als", writer)
+        try buildGraph(model, writer)
     }
 
     private func fitSpectral(
@@ -89,7 +87,7 @@ package struct Trainer {
             progress: { onEvent(.progress(step: "spectral", fraction: $0, detail: "")) }, isCancelled: isCancelled)
         try model.write(to: writer)
         onEvent(.finished(step: "spectral", summary: "rank \(model.rank)"))
-        try buildGraph(model, "spectral", writer)
+        try buildGraph(model, writer)
     }
 
     private func fitNeighbors(_ matrix: SparseMatrix, _ writer: BundleWriter) throws {
@@ -101,32 +99,12 @@ package struct Trainer {
         onEvent(.finished(step: "item_to_item", summary: "neighbours of \(neighbors.itemCount) items"))
     }
 
-    private func buildGraph(_ model: FactorModel, _ kind: String, _ writer: BundleWriter) throws {
-        let onEvent = onEvent
-        let step = "\(kind) graph"
+    private func buildGraph(_ model: FactorModel, _ writer: BundleWriter) throws {
         var parameters = plan.graph
         parameters.seed = plan.seed
-        let rows = Double(max(model.itemCount, 1))
-        // Which links find more depends on the factors: a pilot asks for some users.
-        let asked = min(200, model.userCount)
-        let queries = FactorMatrix(rowCount: asked, columnCount: model.rank) { query, factor in
-            model.userFactor(UInt32(query * model.userCount / asked), into: factor)
-        }
-        parameters.linkMetric = try HNSWIndex.chooseLinkMetric(
-            model.itemFactors, metric: .innerProduct, parameters, queries: queries, k: 200, threads: plan.threads,
-            isCancelled: isCancelled)
-        let index = try HNSWIndex.build(
-            model.itemFactors, metric: .innerProduct, parameters, threads: plan.threads,
-            progress: { done in
-                onEvent(.progress(step: step, fraction: Double(done) / rows, detail: ""))
-            }, isCancelled: isCancelled)
-        try index.write(to: writer, name: "\(kind).hnsw")
-        onEvent(
-            .finished(
-                step: step,
-                summary:
-                    "\(index.rowCount) items, m \(parameters.m), links by \(parameters.linkMetric?.rawValue ?? "metric")"
-            ))
+        try GraphAssembly(
+            parameters: parameters, threads: plan.threads, cancellation: cancellation, onEvent: onEvent
+        ).build(model, into: writer)
     }
 
     // MARK: Manifest
@@ -161,10 +139,14 @@ package struct Trainer {
 
 extension TrainingPlan {
     /// The mix for the sources that this plan makes, when nothing was tuned.
+    ///
+    /// Item-to-item leads: its low-pass part holds most of what spectral factors know. ALS adds a little, and candidates for
+    /// everybody; without factors what is popular fills lists that stay short.
     package var defaultMix: RetrievalMix {
         var sources: [RetrievalMix.Entry] = [.init(source: .itemToItem, limit: 400, weight: 1)]
-        if als != nil { sources.append(.init(source: .als, limit: 400, weight: 0.5)) }
-        if spectral != nil { sources.append(.init(source: .spectral, limit: 400, weight: 1)) }
+        if als != nil { sources.append(.init(source: .als, limit: 400, weight: 0.2)) }
+        if spectral != nil { sources.append(.init(source: .spectral, limit: 400, weight: 0.2)) }
+        if als == nil, spectral == nil { sources.append(.init(source: .popular, limit: 200, weight: 0.01)) }
         return RetrievalMix(sources: sources, normalisation: .zscore)
     }
 }

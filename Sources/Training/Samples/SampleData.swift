@@ -91,7 +91,7 @@ package struct SampleData: Sendable {
             return Item(
                 id: "m" + SampleData.padded(n + 1, width), title: titles.next(genre: genre, year: year, &random),
                 genres: genres, style: Int(random.next() % UInt64(SampleData.styleCount)),
-                appeal: pow(1 - random.unit(), -0.5), released: released)
+                appeal: pow(1 - random.unit(), -0.6), released: released)
         }
         let items = items
         shelves = (0..<SampleTitles.genres.count * SampleData.styleCount).map { shelf in

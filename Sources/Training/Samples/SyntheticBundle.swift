@@ -62,13 +62,9 @@ package struct SyntheticBundle: Sendable {
             let model = try factors(order, counts.itemOrder, cancellation)
             try model.write(to: writer)
             onEvent(.finished(step: "factors", summary: "rank \(rank)"))
-            let total = Double(items)
-            let index = try HNSWIndex.build(
-                model.itemFactors, metric: .innerProduct, HNSWParameters(seed: seed), threads: threads,
-                progress: { onEvent(.progress(step: "graph", fraction: Double($0) / total, detail: "")) },
-                isCancelled: { cancellation.isCancelled })
-            try index.write(to: writer, name: "als.hnsw")
-            onEvent(.finished(step: "graph", summary: "\(items) items"))
+            try GraphAssembly(
+                parameters: HNSWParameters(seed: seed), threads: threads, cancellation: cancellation, onEvent: onEvent
+            ).build(model, into: writer)
             let mix = RetrievalMix(sources: [.init(source: .als, limit: 200, weight: 1)], normalisation: .none)
             return try writer.publish(
                 ManifestContent(
