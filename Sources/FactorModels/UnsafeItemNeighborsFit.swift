@@ -110,7 +110,8 @@ extension ItemNeighbors {
     /// The `count` largest positive weights, best first, ties by row.
     private static func largest(_ row: UnsafeMutablePointer<Float>, _ items: Int, _ count: Int) -> [ScoredRow] {
         var top = TopK(k: count)
-        for item in 0..<items where row[item] > 0 { top.push(row: UInt32(item), score: row[item]) }
+        // Rows come in ascending order, so an equal weight further on is never the better one.
+        for item in 0..<items where row[item] > max(0, top.threshold) { top.push(row: UInt32(item), score: row[item]) }
         var list: [ScoredRow] = []
         top.drain(into: &list)
         return list
