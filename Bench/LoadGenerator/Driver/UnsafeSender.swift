@@ -127,8 +127,10 @@ struct Sender {
 
     /// Sends and measures until the plan ends or `stop` is set, then waits for what is in flight.
     mutating func run(_ plan: SenderPlan, stop: borrowing Atomic<Bool>) {
-        begin(plan)
         _ = cepoll_set_timer_slack(1000)
+        // All threads begin together; an answer from before the start would belong to no interval.
+        while MonotonicClock.now() < plan.start { usleep(50) }
+        begin(plan)
         var nextHousekeeping = plan.start
         var lastWork = plan.start
         var now = MonotonicClock.now()
@@ -178,7 +180,12 @@ struct Sender {
                 phase: plan.phase)
         }
         guard !isOpenLoop else { return }
-        let now = MonotonicClock.now()
+        // Answers that came before the start would be in no count: a run without warm-up would lose its first calls.
+        var now = MonotonicClock.now()
+        while now < plan.start {
+            usleep(UInt32((plan.start - now) / 1_000 + 1))
+            now = MonotonicClock.now()
+        }
         for index in 0..<connectionCount { refill(index, now) }
         flushTouched()
     }
