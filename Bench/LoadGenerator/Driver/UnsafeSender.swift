@@ -180,12 +180,7 @@ struct Sender {
                 phase: plan.phase)
         }
         guard !isOpenLoop else { return }
-        // Answers that came before the start would be in no count: a run without warm-up would lose its first calls.
-        var now = MonotonicClock.now()
-        while now < plan.start {
-            usleep(UInt32((plan.start - now) / 1_000 + 1))
-            now = MonotonicClock.now()
-        }
+        let now = MonotonicClock.now()
         for index in 0..<connectionCount { refill(index, now) }
         flushTouched()
     }
