@@ -27,20 +27,18 @@ package final class CandidateGenerator {
     private let scratch = SearchScratch()
     private var query: [Float] = []
     private var fused: [ScoredRow] = []
-    /// For each item its place in `fused` plus one, or 0.
-    private var places: [UInt32]
+    private var places = CandidatePlaces()
     private var sums: [Float]
     private var summed: [UInt32] = []
 
     package init(model: RetrievalModel) {
         self.model = model
         mask = EligibilityMask(itemCount: model.items.count)
-        places = Array(repeating: 0, count: model.items.count)
         sums = Array(repeating: 0, count: model.items.count)
     }
 
     /// Bytes of scratch that grow with the catalogue.
-    package var byteCount: Int { model.items.count * 8 + (model.items.count + 7) / 8 }
+    package var byteCount: Int { model.items.count * 4 + (model.items.count + 7) / 8 }
 
     /// Starts on a user.
     ///
@@ -52,7 +50,7 @@ package final class CandidateGenerator {
     ///     `historyItemsMax` count.
     ///   - mix: Checked by `RetrievalMix.fault`.
     package func begin(user: UInt32?, history: UnsafeBufferPointer<UInt32>, mix: RetrievalMix) {
-        for candidate in fused { places[Int(candidate.row)] = 0 }
+        places.begin(capacity: mix.sources.reduce(0) { $0 + $1.limit })
         fused.removeAll(keepingCapacity: true)
         lists.removeAll(keepingCapacity: true)
         unavailable.removeAll(keepingCapacity: true)
@@ -267,12 +265,11 @@ package final class CandidateGenerator {
         let scale = SourceList.Scale(list, mix.normalisation)
         for (position, row) in list.rows.enumerated() {
             let part = scale.contribution(position, row.score)
-            let place = places[Int(row.row)]
-            if place == 0 {
+            let place = places.place(of: row.row, orAdd: fused.count)
+            if place == fused.count {
                 fused.append(ScoredRow(row: row.row, score: part))
-                places[Int(row.row)] = UInt32(fused.count)
             } else {
-                fused[Int(place) - 1].score += part
+                fused[place].score += part
             }
         }
         lists.append(list)
@@ -282,7 +279,7 @@ package final class CandidateGenerator {
     package var candidateCount: Int { fused.count }
 
     /// Whether the sources brought `row`.
-    package func isCandidate(_ row: UInt32) -> Bool { places[Int(row)] != 0 }
+    package func isCandidate(_ row: UInt32) -> Bool { places.contains(row) }
 
     /// Puts the best `k` candidates that come after `last`, in the order of falling score and rising row, in place of
     /// what `result` held.

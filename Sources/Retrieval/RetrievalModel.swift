@@ -52,8 +52,12 @@ package final class RetrievalModel: Sendable {
             guard bundle.has(kind.rawValue) else { return nil }
             let model = try FactorModel(bundle: bundle, kind: kind)
             let name = "\(kind.rawValue).hnsw"
-            let graph = bundle.has(name) ? try HNSWIndex(bundle: bundle, name: name, vectors: model.itemFactors) : nil
-            return try Self.factors(model, graph: graph, options: options)
+            // Every search walks all over them: in memory of their own they lie on huge pages, mapped files do not.
+            let vectors = model.itemFactors.copiedToOwnMemory()
+            let graph =
+                bundle.has(name)
+                ? try HNSWIndex(bundle: bundle, name: name, vectors: vectors, copyLinks: true) : nil
+            return try Self.factors(model, vectors: vectors, graph: graph, options: options)
         }
         let mix: RetrievalMix
         if bundle.manifest.retrieval == .null {
@@ -100,10 +104,12 @@ package final class RetrievalModel: Sendable {
     }
 
     /// A factor model with its indexes, searched as `options` say.
-    package static func factors(_ model: FactorModel, graph: HNSWIndex?, options: Options) throws -> Factors {
+    package static func factors(
+        _ model: FactorModel, vectors: FactorMatrix, graph: HNSWIndex?, options: Options
+    ) throws -> Factors {
         Factors(
-            model: model, exact: try ExactIndex(model.itemFactors, metric: .innerProduct),
-            similar: try ExactIndex(model.itemFactors, metric: .cosine), graph: graph,
+            model: model, exact: try ExactIndex(vectors, metric: .innerProduct),
+            similar: try ExactIndex(vectors, metric: .cosine), graph: graph,
             usesGraph: graph != nil && model.itemCount > options.exactRowsMax)
     }
 

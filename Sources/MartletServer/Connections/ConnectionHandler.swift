@@ -351,10 +351,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Writes the replies collected so far with one system call.
     func flush() {
         hasDirtyMark = false
-        guard let buffer = outgoing else { return }
-        outgoing = nil
+        guard var buffer = outgoing.take() else { return }
         guard let context else { return }
         context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        // Written out whole, as a rule, and then held here alone: clearing keeps its memory.
+        buffer.clear()
         worker.giveBack(buffer)
     }
 

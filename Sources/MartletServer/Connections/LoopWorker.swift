@@ -95,12 +95,9 @@ final class LoopWorker {
         buffers.popLast() ?? node.allocator.buffer(capacity: 16 << 10)
     }
 
-    /// Takes a buffer back after its bytes were written.
-    func giveBack(_ buffer: ByteBuffer) {
+    /// Takes an emptied buffer back.
+    func giveBack(_ buffer: consuming ByteBuffer) {
         guard buffers.count < Self.buffersKept, buffer.capacity <= Self.bufferBytesKept else { return }
-        var buffer = buffer
-        // No allocation unless the socket could not take all bytes and the channel still holds them.
-        buffer.clear()
         buffers.append(buffer)
     }
 
