@@ -118,8 +118,16 @@ enum GenerationLoader {
         let generation = Generation(
             number: number, label: "\(bundle.manifest.name)@\(bundle.manifest.version)", path: path, model: model,
             memory: memory(of: bundle, model))
+        warm(model)
         try probe(generation)
         return generation
+    }
+
+    /// Touches what requests will touch, so that no loop waits for a page of a mapped file.
+    private static func warm(_ model: RetrievalModel) {
+        for factors in [model.als, model.spectral].compactMap({ $0 }) {
+            factors.model.prefaultUsers(0..<factors.model.userCount)
+        }
     }
 
     /// Asks for a few users' candidates, so that a bundle that cannot serve is found out before it does.
