@@ -110,7 +110,7 @@ package struct Trainer {
     // MARK: Manifest
 
     private func content(_ data: Interactions, _ recent: RecentPopularity, _ notes: Notes) throws -> ManifestContent {
-        let mix = plan.mix ?? plan.defaultMix
+        let mix = plan.mix ?? plan.defaultMix(hasTimes: data.times != nil)
         if let fault = mix.fault() { throw DatasetError(.unreadable, "retrieval mix: \(fault)") }
         var content = ManifestContent(
             name: plan.name, version: plan.version ?? "",
@@ -141,12 +141,14 @@ extension TrainingPlan {
     /// The mix for the sources that this plan makes, when nothing was tuned.
     ///
     /// Item-to-item leads: its low-pass part holds most of what spectral factors know. ALS adds a little, and candidates for
-    /// everybody; without factors what is popular fills lists that stay short.
-    package var defaultMix: RetrievalMix {
+    /// everybody; without factors what is popular fills lists that stay short. Where interactions have times, tastes move
+    /// with the days, and what is popular lately counts too.
+    package func defaultMix(hasTimes: Bool) -> RetrievalMix {
         var sources: [RetrievalMix.Entry] = [.init(source: .itemToItem, limit: 400, weight: 1)]
         if als != nil { sources.append(.init(source: .als, limit: 400, weight: 0.2)) }
         if spectral != nil { sources.append(.init(source: .spectral, limit: 400, weight: 0.2)) }
         if als == nil, spectral == nil { sources.append(.init(source: .popular, limit: 200, weight: 0.01)) }
+        if hasTimes { sources.append(.init(source: .recent, limit: 200, weight: 0.4)) }
         return RetrievalMix(sources: sources, normalisation: .zscore)
     }
 }
