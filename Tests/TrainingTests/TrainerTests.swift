@@ -114,7 +114,8 @@ struct TrainedSample {
             sample.interactions, attributes: ItemAttributes(), into: BundleWriter(destination: path))
         let model = try RetrievalModel(bundle: Bundle(opening: path))
         #expect(
-            model.als == nil && model.has(.itemToItem) && model.mix.sources.map(\.source) == [.itemToItem, .popular, .recent])
+            model.als == nil && model.has(.itemToItem)
+                && model.mix.sources.map(\.source) == [.itemToItem, .popular, .recent])
     }
 
     @Test func `Made-up factors of a given size are a sound bundle`() throws {
