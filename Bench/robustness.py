@@ -9,6 +9,7 @@ martlet-bench sends good calls at a constant rate, and a checker compares answer
 Fails (exit code 1) when the node ends, when a good call fails or is answered differently, when an idle connection is
 lost, or when resident memory grows beyond --growth-max or still grows in the second half of the run.
 """
+import os
 import random
 import resource
 import socket
@@ -361,10 +362,12 @@ def main():
             for _ in range(threads):
                 siege.start(attack, random.Random(rng.random()))
         siege.start(siege.check_answers)
+        # A file: nobody reads a pipe until the run is over, and a long run's report does not fit into one.
+        good_report = os.path.join(options.work, f"robustness-good-{os.getpid()}.json")
         good = subprocess.Popen(
             [options.bench, "load", "--node", node.address, "--rate", str(options.rate), "--duration", str(seconds),
-             "--connections", "8", "--users", "2000", "--timeout", "5s", "--quiet", "--no-spin", "--json", "-"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+             "--connections", "8", "--users", "2000", "--timeout", "5s", "--quiet", "--no-spin", "--json", good_report],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         series = []
         try:
             while good.poll() is None and node.is_running and time.monotonic() - began < seconds + 120:
@@ -383,10 +386,12 @@ def main():
         metrics = node.metrics() if alive else {}
         if not alive:
             siege.fault(f"the node ended with code {node.process.returncode}, see {node.log_path}")
-        output, complaint = good.communicate()
+        _, complaint = good.communicate()
         try:
-            report = json.loads(output)
-        except ValueError:
+            with open(good_report, encoding="utf-8") as file:
+                report = json.load(file)
+            os.remove(good_report)
+        except (OSError, ValueError):
             report = None
             siege.fault(f"the good load had no report: {complaint.strip()[-300:]}")
     highest = max((value for _, value in series), default=start)
