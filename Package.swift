@@ -105,7 +105,8 @@ let package = Package(
         command(
             "martlet",
             [
-                "MartletServer", "Training", "Retrieval", "MartletClient", "Catalog", "Artifacts", "Vocabulary",
+                "MartletServer", "Training", "Retrieval", "Telemetry", "MartletClient", "Catalog", "Artifacts",
+                "Vocabulary",
                 logging, arguments,
             ]
         ),

@@ -40,7 +40,7 @@ mkdir -p "$folder"
 if [ -z "$data" ]; then
     heading "Data: invented films, people and ratings"
     data=$folder/sample
-    "$martlet" sample --output "$data"
+    "$martlet" sample --output "$data" --replace
     data=$data/ratings.csv
 fi
 

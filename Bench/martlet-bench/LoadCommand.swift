@@ -116,8 +116,14 @@ struct LoadCommand: AsyncParsableCommand {
     }
 
     private func perform() async throws {
-        let settings = try settings()
-        let objective = try slo.map { try ServiceObjective(parsing: $0) }
+        let settings: LoadConfiguration
+        let objective: ServiceObjective?
+        do {
+            settings = try self.settings()
+            objective = try slo.map { try ServiceObjective(parsing: $0) }
+        } catch let error as LoadError {
+            throw ValidationError("\(error)")
+        }
         let stop = StopSignal()
         let interrupts = Interrupts(stop)
         defer { interrupts.end() }
@@ -142,6 +148,10 @@ struct LoadCommand: AsyncParsableCommand {
         let verdicts = objective?.verdicts(on: report) ?? []
         try publish(report, verdicts)
         if !verdicts.allSatisfy(\.held) { throw ExitCode(2) }
+        if report.succeeded == 0 {
+            Terminal.complain("martlet-bench: not one call was answered well; the errors above say why")
+            throw ExitCode(1)
+        }
     }
 
     private func measure(_ driver: any LoadDriver, _ settings: LoadConfiguration, _ mode: LoadMode, _ stop: StopSignal)

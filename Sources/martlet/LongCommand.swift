@@ -1,5 +1,6 @@
 import ArgumentParser
 import Dispatch
+import FactorModels
 import Synchronization
 import Training
 
@@ -32,6 +33,11 @@ enum LongCommand {
             try work(cancellation)
         } catch let code as ExitCode {
             throw code
+        } catch let error as ValidationError {
+            throw error
+        } catch let error as ConfigurationError {
+            // A setting out of its range came from a flag.
+            throw ValidationError(error.description)
         } catch {
             if cancellation.isCancelled {
                 StandardError.write("stopped before the end; no bundle was written\n")

@@ -1,11 +1,26 @@
 import ArgumentParser
+import Foundation
+import Telemetry
+
+/// Where the program begins and ends.
+@main
+enum Program {
+    static func main() async {
+        await Martlet.main()
+        // What was printed may still wait in a buffer: a full disk must not look like success.
+        if fflush(nil) != 0 {
+            StandardError.write("martlet: the output could not be written: \(String(cString: strerror(errno)))\n")
+            exit(1)
+        }
+    }
+}
 
 /// One binary: trains, evaluates, serves and asks.
-@main
 struct Martlet: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "martlet",
         abstract: "Recommendations: from a file of interactions to answers over the wire.",
+        version: BuildInfo.version,
         subcommands: [
             TrainCommand.self,
             EvaluateCommand.self,

@@ -27,11 +27,12 @@ struct ModelUsersCommand: ParsableCommand {
     }
 
     func run() throws {
+        var isKnown = true
         do throws(ArtifactError) {
             let bundle = try Bundle(opening: bundle, verify: .sizes)
             let users = try UserDirectory(bundle: bundle)
             if let user {
-                try show(user, of: users, items: ItemCatalog(bundle: bundle))
+                isKnown = try show(user, of: users, items: ItemCatalog(bundle: bundle))
             } else {
                 list(users)
             }
@@ -39,6 +40,7 @@ struct ModelUsersCommand: ParsableCommand {
             StandardError.write("Error: \(error)\n")
             throw ExitCode(1)
         }
+        if !isKnown { throw ExitCode(1) }
     }
 
     private func list(_ users: UserDirectory) {
@@ -50,13 +52,14 @@ struct ModelUsersCommand: ParsableCommand {
         for (row, length) in sorted.prefix(count) { print("\(users.name(row))\t\(length)") }
     }
 
-    private func show(_ name: String, of users: UserDirectory, items: ItemCatalog) {
+    private func show(_ name: String, of users: UserDirectory, items: ItemCatalog) -> Bool {
         guard let row = users.row(of: name) else {
-            print("The bundle does not know the user \(name).")
-            return
+            StandardError.write("Error: the bundle does not know the user \(name)\n")
+            return false
         }
         for item in users.history(of: row).reversed().prefix(count) {
             print("\(items.name(item))\t\(items.title(item))")
         }
+        return true
     }
 }

@@ -30,8 +30,29 @@ struct SampleCommand: ParsableCommand {
     var seed: UInt64 = 1
     @Option(help: "Threads to use (default: one for each core); only with --bundle.")
     var threads: Int?
-    @Flag(help: "Replace a bundle that stands there; only with --bundle.")
+    @Flag(help: "Replace what stands there.")
     var replace = false
+
+    func validate() throws {
+        if let fault = bundle ? shape.fault() : configuration.fault() { throw ValidationError(fault) }
+    }
+
+    private var configuration: SampleConfiguration {
+        var configuration = SampleConfiguration(seed: seed)
+        configuration.users = users ?? configuration.users
+        configuration.items = items ?? configuration.items
+        configuration.interactions = interactions ?? configuration.users * 40
+        return configuration
+    }
+
+    private var shape: SyntheticBundle {
+        var shape = SyntheticBundle(rank: rank, seed: seed)
+        shape.users = users ?? shape.users
+        shape.items = items ?? shape.items
+        shape.interactions = interactions ?? shape.users * 20
+        shape.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        return shape
+    }
 
     func run() throws {
         try LongCommand.run { cancellation in
@@ -40,16 +61,24 @@ struct SampleCommand: ParsableCommand {
     }
 
     private func writeRatings(_ cancellation: Cancellation) throws {
-        var configuration = SampleConfiguration(seed: seed)
-        configuration.users = users ?? configuration.users
-        configuration.items = items ?? configuration.items
-        configuration.interactions = interactions ?? configuration.users * 40
-        if let fault = configuration.fault() { throw ValidationError(fault) }
+        let configuration = configuration
+        let files = ["\(output)/ratings.csv", "\(output)/movies.csv"]
+        if !replace, let taken = files.first(where: { FileManager.default.fileExists(atPath: $0) }) {
+            throw DatasetError(
+                .unreadable, "\(taken) is there already; --replace replaces it, or give another --output")
+        }
         try FileSystem.makeDirectory(output)
         let line = ProgressLine("sample")
-        let count = try SampleData(configuration).write(to: output) { fraction in
-            try cancellation.check()
-            line.update(fraction)
+        let count: Int
+        do {
+            count = try SampleData(configuration).write(to: output) { fraction in
+                try cancellation.check()
+                line.update(fraction)
+            }
+        } catch {
+            // Half a file would be taken for a whole one.
+            for file in files { try? FileManager.default.removeItem(atPath: file) }
+            throw error
         }
         line.finish(
             "\(count) ratings by \(configuration.users) users of \(configuration.items) films in "
@@ -57,12 +86,6 @@ struct SampleCommand: ParsableCommand {
     }
 
     private func writeBundle(_ cancellation: Cancellation) throws {
-        var shape = SyntheticBundle(rank: rank, seed: seed)
-        shape.users = users ?? shape.users
-        shape.items = items ?? shape.items
-        shape.interactions = interactions ?? shape.users * 20
-        shape.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
-        if let fault = shape.fault() { throw ValidationError(fault) }
         let progress = TrainingProgress()
         defer { progress.clear() }
         let writer = try BundleWriter(destination: output, replace: replace)

@@ -5,7 +5,7 @@ import Training
 
 /// What to fit: the flags that `train` and `evaluate --input` share.
 struct TrainingArguments: ParsableArguments {
-    @Option(help: "Dimensions of the ALS factors, 16 to 512.")
+    @Option(help: "Dimensions of the ALS factors, 1 to 512; 16 and more make sense.")
     var rank: Int?
     @Option(help: "Passes of ALS over the data.")
     var iterations: Int?

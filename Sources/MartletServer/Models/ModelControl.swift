@@ -20,14 +20,19 @@ actor ModelControl {
     private let logger: Logger
     private let metrics: NodeMetrics
     private let pool: NIOThreadPool
+    private let scenarios: [String: Serving.ScenarioConfiguration]
     private var workers: [LoopWorker] = []
     private var nextNumber: UInt64 = 1
     private var isLoading = false
     private(set) var current: Generation?
 
     /// - Parameter root: The folder that LoadModel may load from; nil refuses every LoadModel.
-    init(root: String?, options: RetrievalModel.Options, metrics: NodeMetrics, logger: Logger, pool: NIOThreadPool) {
+    init(
+        root: String?, options: RetrievalModel.Options, scenarios: [String: Serving.ScenarioConfiguration],
+        metrics: NodeMetrics, logger: Logger, pool: NIOThreadPool
+    ) {
         self.root = root
+        self.scenarios = scenarios
         self.options = options
         self.metrics = metrics
         self.logger = logger
@@ -79,7 +84,19 @@ actor ModelControl {
                 "model.name": "\(generation.label)", "model.generation": "\(number)", "model.path": "\(path)",
                 "load.milliseconds": "\(nanoseconds / 1_000_000)",
             ])
+        warnOfMissingSources(generation)
         return Loaded(generation: generation, milliseconds: nanoseconds / 1_000_000)
+    }
+
+    /// A configured source that the bundle lacks makes every answer of its scenario less than it should be.
+    private func warnOfMissingSources(_ generation: Generation) {
+        for (name, scenario) in scenarios.sorted(by: { $0.key < $1.key }) where !name.isEmpty {
+            for entry in (scenario.mix ?? generation.model.mix).sources where !generation.model.has(entry.source) {
+                logger.warning(
+                    "a scenario names a source that the bundle does not hold; its slates are marked source_unavailable",
+                    metadata: ["scenario": "\(name)", "source": "\(entry.source.rawValue)"])
+            }
+        }
     }
 
     /// Each shard takes the generation between two steps; what they let go is freed on the loader's thread.
