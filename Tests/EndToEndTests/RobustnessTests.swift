@@ -293,7 +293,11 @@ struct RobustnessTests {
         await node.node.drain()
         await node.node.stop()
         let frames = try connection.rest()
-        #expect(frames.filter { $0.kind == 4 && $0.code == 0 }.count == 299)
+        // A machine that is slow enough reads a part of the burst after the grace; that part may be sent again elsewhere.
+        let replies = frames.filter { $0.kind == 4 }
+        #expect(replies.count == 299)
+        #expect(replies.allSatisfy { $0.code == 0 || $0.code == 14 && $0.flags & 2 == 2 })
+        #expect(replies.contains { $0.code == 0 })
         #expect(frames.contains { $0.kind == 8 })
         await node.client.shutdown()
     }

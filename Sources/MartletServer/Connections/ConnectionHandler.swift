@@ -18,6 +18,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    /// Calls that were on the wire when the goaway went out are served; this long after it, none is.
+    private static let drainGraceNanoseconds: UInt64 = 1_000_000_000
+
     let worker: LoopWorker
     private var node: NodeContext { worker.node }
     private var context: ChannelHandlerContext?
@@ -29,7 +32,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var outgoing: ByteBuffer?
     private var inFlight: [UInt32: CallTicket] = [:]
     private var isClosing = false
-    private var isDraining = false
+    /// When the peer was told to send no more calls; 0: it was not.
+    private var drainingSince: UInt64 = 0
+    private var isDraining: Bool { drainingSince != 0 }
     /// Between a read and its completion replies need no mark: the completion writes them.
     private var isReading = false
     private var hasDirtyMark = false
@@ -77,7 +82,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Tells the peer to send no more calls; those in flight end.
     func drain() {
         guard !isDraining, !isClosing else { return }
-        isDraining = true
+        drainingSince = LoopWorker.now
         append(Goaway(reason: "the node is shutting down"), header: FrameHeader(kind: .goaway, bodyBytes: 0))
         flush()
     }
@@ -251,7 +256,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     ///
     /// - Parameter evenWhenDraining: For calls that ask how the node is.
     func open(_ ticket: CallTicket, evenWhenDraining: Bool = false) -> Bool {
-        if isDraining, !evenWhenDraining {
+        if isDraining, !evenWhenDraining, ticket.arrived > drainingSince &+ Self.drainGraceNanoseconds {
             reject(
                 ticket.callID, method: ticket.method,
                 Rejection(.draining, "the node is shutting down", retryIsSafe: true, retryAfterMilliseconds: 0))
