@@ -118,7 +118,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("-k", type=int, default=20)
-    parser.add_argument("--every", type=int, default=4, help="tune on every n-th user")
+    parser.add_argument("--every", type=int, default=1, help="tune on every n-th user: quicker, and the choice is noisier")
     parser.add_argument("--no-tuning", action="store_true", help="only time, with middling settings")
     parser.add_argument("--factor-bench", default=".build/release/factor-bench")
     parser.add_argument("--json")

@@ -262,16 +262,7 @@ package final class CandidateGenerator {
     // MARK: Fusion
 
     private func append(_ list: SourceList) {
-        let scale = SourceList.Scale(list, mix.normalisation)
-        for (position, row) in list.rows.enumerated() {
-            let part = scale.contribution(position, row.score)
-            let place = places.place(of: row.row, orAdd: fused.count)
-            if place == fused.count {
-                fused.append(ScoredRow(row: row.row, score: part))
-            } else {
-                fused[place].score += part
-            }
-        }
+        places.merge(list, SourceList.Scale(list, mix.normalisation), into: &fused)
         lists.append(list)
     }
 

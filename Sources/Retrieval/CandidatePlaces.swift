@@ -1,3 +1,5 @@
+import VectorMath
+
 /// Where each candidate of a request stands: a small table by item row that stays in the nearest cache, whatever the
 /// size of the catalogue.
 ///
@@ -19,22 +21,32 @@ struct CandidatePlaces {
         }
     }
 
-    /// The place of `row`; `place` becomes its place when it has none.
-    mutating func place(of row: UInt32, orAdd place: Int) -> Int {
-        let key = UInt64(row) + 1
-        var slot = home(row)
-        while slots[slot] != 0 {
-            if slots[slot] >> 32 == key { return Int(slots[slot] & 0xFFFF_FFFF) }
-            slot = (slot + 1) & mask
+    /// Adds the parts that `list` contributes to the scores of its rows; rows that are new go to the end of `fused`.
+    ///
+    /// - Parameter fused: What was merged since `begin`, in the order of its coming.
+    mutating func merge(_ list: SourceList, _ scale: SourceList.Scale, into fused: inout [ScoredRow]) {
+        let mask = mask
+        fused.reserveCapacity(fused.count + list.rows.count)
+        slots.withUnsafeMutableBufferPointer { slots in
+            for (position, row) in list.rows.enumerated() {
+                let part = scale.contribution(position, row.score)
+                let key = UInt64(row.row) + 1
+                var slot = Self.home(row.row) & mask
+                while slots[slot] != 0, slots[slot] >> 32 != key { slot = (slot + 1) & mask }
+                if slots[slot] == 0 {
+                    slots[slot] = key << 32 | UInt64(fused.count)
+                    fused.append(ScoredRow(row: row.row, score: part))
+                } else {
+                    fused[Int(slots[slot] & 0xFFFF_FFFF)].score += part
+                }
+            }
         }
-        slots[slot] = key << 32 | UInt64(place)
-        return place
     }
 
     func contains(_ row: UInt32) -> Bool {
         guard !slots.isEmpty else { return false }
         let key = UInt64(row) + 1
-        var slot = home(row)
+        var slot = Self.home(row) & mask
         while slots[slot] != 0 {
             if slots[slot] >> 32 == key { return true }
             slot = (slot + 1) & mask
@@ -42,7 +54,7 @@ struct CandidatePlaces {
         return false
     }
 
-    private func home(_ row: UInt32) -> Int {
-        Int(truncatingIfNeeded: (UInt64(row) &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
+    private static func home(_ row: UInt32) -> Int {
+        Int(truncatingIfNeeded: (UInt64(row) &* 0x9E37_79B9_7F4A_7C15) >> 32)
     }
 }
