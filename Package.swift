@@ -131,7 +131,8 @@ let package = Package(
                 "VectorMath",
                 "Vocabulary", "TestSupport", logging,
             ]),
-        tests("BenchTests", ["LoadGenerator"]),
+        tests("BenchTests", ["LoadGenerator", "TestSupport"]),
+        tests("martletTests", ["martlet", "MartletClient", arguments]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
             "MartletClientTests", ["MartletClient", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),

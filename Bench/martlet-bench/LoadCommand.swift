@@ -10,28 +10,34 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(help: "The node's RPC address.")
     var node = "127.0.0.1:7400"
 
-    @Option(help: "Open loop: so many calls a second, whatever the answers do.")
+    @Option(
+        parsing: .unconditional,
+        help: "Open loop: so many calls a second, whatever the answers do; above 0 to 50000000.")
     var rate: Double?
 
-    @Option(help: "Closed loop: so many calls in flight on each connection. The default, with 1.")
+    @Option(
+        parsing: .unconditional,
+        help: "Closed loop: so many calls in flight on each connection, 1 to 4096. The default, with 1.")
     var closed: Int?
 
-    @Option(help: "Connections to open (with --client: clients). Default: 64; with --client 1.")
+    @Option(
+        parsing: .unconditional,
+        help: "Connections to open (with --client: clients), 1 to 60000. Default: 64; with --client 1.")
     var connections: Int?
 
-    @Option(help: "Threads that send; each has its share of the connections.")
+    @Option(parsing: .unconditional, help: "Threads that send, 1 to 64; each has its share of the connections.")
     var threads = 1
 
-    @Option(help: "Seconds to measure.")
+    @Option(parsing: .unconditional, help: "Seconds to measure, above 0 to 86400.")
     var duration = 10.0
 
-    @Option(help: "Seconds to run before measuring. Default: 1; with --requests 0.")
+    @Option(parsing: .unconditional, help: "Seconds to run before measuring, 0 to 3600. Default: 1; with --requests 0.")
     var warmup: Double?
 
-    @Option(help: "Stop after so many calls, if the duration has not ended before.")
+    @Option(parsing: .unconditional, help: "Stop after so many calls, 1 or more, if the duration has not ended before.")
     var requests: Int?
 
-    @Option(help: "How many users to ask for, named by --user-pattern.")
+    @Option(parsing: .unconditional, help: "How many users to ask for, 1 to 50000000, named by --user-pattern.")
     var users = 10_000
 
     @Option(help: "Names of users: the # are replaced by 1 to --users, padded with zeros.")
@@ -40,7 +46,7 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(help: "File with one user ID a line, the most frequent first, instead of --users.")
     var usersFile: String?
 
-    @Option(help: "How many items the methods 'similar' and 'item' ask for.")
+    @Option(parsing: .unconditional, help: "How many items the methods 'similar' and 'item' ask for, 1 to 50000000.")
     var items = 10_000
 
     @Option(help: "Names of items.")
@@ -49,13 +55,15 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(help: "File with one item ID a line, the most frequent first, instead of --items.")
     var itemsFile: String?
 
-    @Option(help: "Exponent of Zipf's law for users and items; 0: all alike.")
+    @Option(parsing: .unconditional, help: "Exponent of Zipf's law for users and items, 0 to 10; 0: all alike.")
     var zipf = 1.0
 
     @Option(help: "zipf, or sequential: one user after the other.")
     var order = "zipf"
 
-    @Option(name: .customLong("k"), help: "Items to ask for in each call.")
+    @Option(
+        name: [.customShort("k"), .customLong("k")], parsing: .unconditional,
+        help: "Items to ask for in each call, 0 to 65535; 0: what the scenario gives.")
     var k = 20
 
     @Option(help: "The scenario to name in each call.")
@@ -67,16 +75,16 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(help: "Weights of the methods recommend, many, similar, item, health; as in recommend=90,item=10.")
     var mix = "recommend=100"
 
-    @Option(help: "Users in each call of the method 'many'.")
+    @Option(parsing: .unconditional, help: "Users in each call of the method 'many', 1 to 1024.")
     var manyUsers = 32
 
     @Flag(help: "Ask the node not to answer from its result cache.")
     var bypassCache = false
 
-    @Option(help: "How long a call may take, as in 250ms; 0s: no limit.")
+    @Option(parsing: .unconditional, help: "How long a call may take, as in 250ms; 0s: no limit.")
     var timeout = "1s"
 
-    @Option(help: "Open loop: calls in flight on a connection at most.")
+    @Option(parsing: .unconditional, help: "Open loop: calls in flight on a connection at most, 1 to 4096.")
     var window = 256
 
     @Flag(inversion: .prefixedNo, help: "Burn the core of an idle sender rather than wake up late.")
@@ -85,7 +93,7 @@ struct LoadCommand: AsyncParsableCommand {
     @Flag(help: "Go through the client library instead of the raw driver.")
     var client = false
 
-    @Option(help: "Seed of every random choice.")
+    @Option(parsing: .unconditional, help: "Seed of every random choice, 0 or more.")
     var seed: UInt64 = 1
 
     @Option(help: "Write the report as JSON to this file; - is the standard output, without the table.")
@@ -94,17 +102,23 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(help: "Write a drawing of the run to this SVG file.")
     var plot: String?
 
-    @Option(help: "What must hold, as in p99=5ms,errors=0; decides the exit code.")
+    @Option(help: "What must hold, as in p99=5ms,errors=0; else the exit code is 2.")
     var slo: String?
 
     @Flag(help: "Search the highest rate that holds --slo (default p99=5ms,errors=0).")
     var findMax = false
 
-    @Option(help: "Rates that the search tries at most; each takes --duration.")
+    @Option(parsing: .unconditional, help: "Rates that the search tries at most, 1 to 100; each takes --duration.")
     var findSteps = 14
 
     @Flag(help: "No progress lines.")
     var quiet = false
+
+    func validate() throws {
+        guard (1...100).contains(findSteps) else {
+            throw ValidationError("--find-steps is \(findSteps); allowed: 1 to 100")
+        }
+    }
 
     func run() async throws {
         do {
@@ -118,9 +132,14 @@ struct LoadCommand: AsyncParsableCommand {
     private func perform() async throws {
         let settings: LoadConfiguration
         let objective: ServiceObjective?
+        let jsonFile: ReportFile?
+        let plotFile: ReportFile?
         do {
             settings = try self.settings()
             objective = try slo.map { try ServiceObjective(parsing: $0) }
+            // Before the run: a report that has no place to go is found out now.
+            jsonFile = try json.flatMap { $0 == "-" ? nil : try ReportFile($0, flag: "--json") }
+            plotFile = try plot.map { try ReportFile($0, flag: "--plot") }
         } catch let error as LoadError {
             throw ValidationError("\(error)")
         }
@@ -146,12 +165,19 @@ struct LoadCommand: AsyncParsableCommand {
         }
         await library?.close()
         let verdicts = objective?.verdicts(on: report) ?? []
-        try publish(report, verdicts)
-        if !verdicts.allSatisfy(\.held) { throw ExitCode(2) }
-        if report.succeeded == 0 {
+        try publish(report, verdicts, json: jsonFile, plot: plotFile)
+        let ending = report.ending(objective, verdicts)
+        switch ending {
+        case .fine: return
+        case .objectiveMissed: break
+        case .nothingAnswered:
             Terminal.complain("martlet-bench: not one call was answered well; the errors above say why")
-            throw ExitCode(1)
+        case .nodeLost:
+            Terminal.complain(
+                "martlet-bench: the node was lost during the run and calls failed; its log says why. With errors=N in"
+                    + " --slo that objective decides alone.")
         }
+        throw ExitCode(ending.rawValue)
     }
 
     private func measure(_ driver: any LoadDriver, _ settings: LoadConfiguration, _ mode: LoadMode, _ stop: StopSignal)
@@ -195,7 +221,9 @@ struct LoadCommand: AsyncParsableCommand {
         return best
     }
 
-    private func publish(_ report: LoadReport, _ verdicts: [ServiceObjective.Verdict]) throws {
+    private func publish(
+        _ report: LoadReport, _ verdicts: [ServiceObjective.Verdict], json file: ReportFile?, plot: ReportFile?
+    ) throws {
         if json == "-" {
             FileHandle.standardOutput.write(try report.json(verdicts) + Data("\n".utf8))
         } else {
@@ -203,15 +231,9 @@ struct LoadCommand: AsyncParsableCommand {
             for verdict in verdicts {
                 print("  objective \(verdict.term): \(verdict.measured), \(verdict.held ? "held" : "MISSED")")
             }
-            if let json { try write(try report.json(verdicts) + Data("\n".utf8), to: json) }
         }
-        if let plot { try write(Data(report.svg.utf8), to: plot) }
-    }
-
-    private func write(_ data: Data, to path: String) throws {
-        do { try data.write(to: URL(fileURLWithPath: path)) } catch {
-            throw LoadError("\(path) cannot be written: \(error.localizedDescription)")
-        }
+        try file?.write(try report.json(verdicts) + Data("\n".utf8))
+        try plot?.write(Data(report.svg.utf8))
     }
 
     private func settings() throws -> LoadConfiguration {

@@ -8,8 +8,9 @@ struct MartletBench: AsyncParsableCommand {
         abstract: "Puts a measured load on a Martlet node.",
         discussion: """
             Latency in an open loop (--rate) is counted from the moment at which a call was meant to be sent, so a
-            node that stalls cannot hide it. Exit codes: 0 fine, 1 could not run, 2 the objective (--slo) was missed,
-            64 wrong options.
+            node that stalls cannot hide it. Exit codes: 0 fine; 1 could not run, or not one call was
+            answered well; 2 the objective (--slo) was missed; 3 the node was lost during the run and calls failed, and
+            --slo does not say how many may; 64 wrong options.
             """,
         subcommands: [LoadCommand.self, SelftestCommand.self],
         defaultSubcommand: LoadCommand.self)

@@ -12,14 +12,24 @@ struct SelftestCommand: AsyncParsableCommand {
             tool could do: the tool must be faster than the node that it measures.
             """)
 
-    @Option(help: "Connections to open.")
+    @Option(parsing: .unconditional, help: "Connections to open, 1 to 60000.")
     var connections = 64
 
-    @Option(help: "Seconds for each line of the table.")
+    @Option(parsing: .unconditional, help: "Seconds for each line of the table, above 0 to 86400.")
     var duration = 3.0
 
-    @Option(help: "Bytes in the body of each answer.")
+    @Option(parsing: .unconditional, help: "Bytes in the body of each answer, 0 to 1000000.")
     var replyBytes = 400
+
+    func validate() throws {
+        guard (0...1_000_000).contains(replyBytes) else {
+            throw ValidationError("--reply-bytes is \(replyBytes); allowed: 0 to 1000000")
+        }
+        var settings = LoadConfiguration()
+        settings.connections = connections
+        settings.duration = duration
+        do throws(LoadError) { try settings.validate() } catch { throw ValidationError("\(error)") }
+    }
 
     func run() async throws {
         do {

@@ -44,6 +44,8 @@ package final class BundleWriter: Sendable {
             staging = try StagingFolder(for: base, in: parentPath)
         } catch  where error.code == .notFound {
             throw ArtifactError(.notFound, path: parentPath, "no such folder to publish \(base) in; create it first")
+        } catch  where error.code == .notABundle {
+            throw ArtifactError(.notFound, path: parentPath, "not a folder; \(base) needs one to be published in")
         }
         StagingFolder.removeLeftovers(of: base, in: staging.parent)
         do throws(ArtifactError) {

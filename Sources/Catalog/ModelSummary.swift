@@ -1,4 +1,5 @@
 import Artifacts
+import Vocabulary
 
 /// What `martlet model inspect` shows of a bundle, as a table for people or as JSON.
 package struct ModelSummary: Sendable {
@@ -88,7 +89,7 @@ extension ModelSummary {
                 ("users", TextTable.grouped(manifest.counts.users)),
                 ("items", TextTable.grouped(manifest.counts.items)),
                 ("interactions", TextTable.grouped(manifest.counts.interactions)),
-                ("size", "\(TextTable.bytes(manifest.totalBytes)) in \(manifest.files.count) files"),
+                ("size", "\(TextTable.bytes(manifest.totalBytes)) in \(manifest.files.count.counted("file"))"),
             ])
         ]
         sections.append(fileTable(showsTensors: showsTensors))

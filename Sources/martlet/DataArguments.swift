@@ -1,12 +1,14 @@
 import ArgumentParser
 import Foundation
 import Training
+import Vocabulary
 
 /// How to read a file of interactions: the flags that `train` and `evaluate` share.
 struct DataArguments: ParsableArguments {
     @Option(help: "Format of the input: \(InteractionFormat.names) (default: told from its name and first lines).")
     var format: InteractionFormat?
-    @Option(help: "Take only interactions with at least this value (default: those above 0).")
+    @Option(
+        parsing: .unconditional, help: "Take only interactions with at least this value (default: those above 0).")
     var minValue: Double?
     @Flag(help: "Count lines that cannot be read, show the first few, and go on.")
     var skipBadLines = false
@@ -24,14 +26,15 @@ struct DataArguments: ParsableArguments {
         let importer = InteractionImporter(options) { progress in
             try cancellation.check()
             let total = Double(max(progress.bytesTotal, 1))
-            line.update(Double(progress.bytesRead) / total, "\(progress.pairs) interactions")
+            line.update(Double(progress.bytesRead) / total, progress.pairs.counted("interaction"))
         }
         do {
             let (interactions, report) = try importer.read(path)
             line.finish(Self.summary(interactions, report))
             for sample in report.badLineSamples { line.note("  skipped: \(sample)") }
             if report.badLines > report.badLineSamples.count {
-                line.note("  skipped: and \(report.badLines - report.badLineSamples.count) lines more")
+                let more = report.badLines - report.badLineSamples.count
+                line.note("  skipped: and \(more.counted("line")) more")
             }
             return (interactions, report)
         } catch {
@@ -47,20 +50,30 @@ struct DataArguments: ParsableArguments {
             try items.map { try ItemAttributes.read($0, skipBadLines: skipBadLines) }
             ?? ItemAttributes.beside(path, skipBadLines: skipBadLines)
         if let file = attributes.file {
-            let bad = attributes.badLines > 0 ? "; \(attributes.badLines) bad lines skipped" : ""
-            line.finish("\(attributes.entries.count) titles from \(file)\(bad)")
+            let bad = attributes.badLines > 0 ? "; \(attributes.badLines.counted("bad line")) skipped" : ""
+            line.finish("\(attributes.entries.count.counted("title")) from \(file)\(bad)")
         }
         return attributes
+    }
+
+    /// Refuses files that cannot be read, before any work is begun.
+    ///
+    /// - Parameters:
+    ///   - interactions: Files or directories, as `read` takes them.
+    ///   - items: A file of titles and tags.
+    static func check(interactions: [String?], items: String?) throws {
+        for case let path? in interactions { try FileSystem.checkReadable(try InteractionImporter.file(at: path)) }
+        if let items { try FileSystem.checkReadable(items) }
     }
 
     private static func summary(_ interactions: Interactions, _ report: ImportReport) -> String {
         let columns = [report.hasValues ? "with values" : "", report.hasTimes ? "with times" : "without times"]
         let traits = ([report.format.rawValue] + columns).filter { !$0.isEmpty }.joined(separator: ", ")
-        var text = "\(interactions.count) interactions of \(interactions.userCount) users and "
-        text += "\(interactions.itemCount) items from \(report.files.joined(separator: ", ")) (\(traits))"
-        if report.duplicates > 0 { text += "; \(report.duplicates) duplicates merged" }
+        var text = "\(interactions.count.counted("interaction")) of \(interactions.userCount.counted("user")) and "
+        text += "\(interactions.itemCount.counted("item")) from \(report.files.joined(separator: ", ")) (\(traits))"
+        if report.duplicates > 0 { text += "; \(report.duplicates.counted("duplicate")) merged" }
         if report.belowMinimum > 0 { text += "; \(report.belowMinimum) below the minimum value left out" }
-        if report.badLines > 0 { text += "; \(report.badLines) bad lines skipped" }
+        if report.badLines > 0 { text += "; \(report.badLines.counted("bad line")) skipped" }
         return text
     }
 }

@@ -23,9 +23,12 @@ struct EvaluateCommand: ParsableCommand {
     var input: String?
     @Option(help: "How --input is split: \(SplitMethod.names).")
     var split = SplitMethod.leaveLastOut
-    @Option(help: "Part of the interactions that random and temporal splits hold out.")
+    @Option(
+        parsing: .unconditional,
+        help: "Part of the interactions that random and temporal splits hold out, above 0 and below 1.")
     var share = 0.2
-    @Option(name: [.customShort("k"), .customLong("at")], help: "Length of the lists.")
+    @Option(
+        name: [.customShort("k"), .customLong("at")], parsing: .unconditional, help: "Length of the lists, 1 to 1000.")
     var k = 20
     @Flag(help: "Print one JSON object instead of the table.")
     var json = false
@@ -37,8 +40,11 @@ struct EvaluateCommand: ParsableCommand {
         case (.some, .some, nil), (nil, nil, .some): break
         default: throw ValidationError("give either --bundle and --test, or --input")
         }
-        guard (1...1000).contains(k) else { throw ValidationError("-k is \(k); 1 to 1000 make sense") }
-        guard share > 0, share < 1 else { throw ValidationError("--share is \(share); it lies between 0 and 1") }
+        for (path, flag) in [(bundle, "--bundle"), (test, "--test"), (input, "--input")] {
+            try ArgumentCheck.path(path, flag)
+        }
+        try ArgumentCheck.range(k, "-k", 1...1000)
+        guard share > 0, share < 1 else { throw ValidationError("--share is \(share); allowed: above 0 and below 1") }
     }
 
     func run() throws {
@@ -50,6 +56,8 @@ struct EvaluateCommand: ParsableCommand {
 
     private func evaluated(_ cancellation: Cancellation) throws -> EvaluationReport {
         if let bundle, let test {
+            // Before the work: a bundle that cannot be served is found out now.
+            _ = try Bundle(opening: bundle, verify: .sizes)
             let interactions = try data.read(test, label: "test", cancellation)
             return try Rehearsal.evaluate(
                 bundle: bundle, test: interactions, name: test, k: k, threads: training.threadCount(),

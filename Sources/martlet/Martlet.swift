@@ -6,6 +6,10 @@ import Telemetry
 @main
 enum Program {
     static func main() async {
+        if let fault = RawArguments.fault() {
+            StandardError.write("Error: \(fault)\n")
+            exit(ExitCode.validationFailure.rawValue)
+        }
         await Martlet.main()
         // What was printed may still wait in a buffer: a full disk must not look like success.
         if fflush(nil) != 0 {

@@ -35,6 +35,8 @@ struct ModelInspectCommand: ParsableCommand {
     @Flag(help: "List the tensors of each file.")
     var tensors = false
 
+    func validate() throws { try ArgumentCheck.path(bundle, "the bundle") }
+
     func run() throws {
         let summary: ModelSummary
         do throws(ArtifactError) {

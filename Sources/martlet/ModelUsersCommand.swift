@@ -17,13 +17,16 @@ struct ModelUsersCommand: ParsableCommand {
     var bundle: String
     @Option(help: "Which users come first: those with the longest or the shortest history.")
     var order = Order.longest
-    @Option(name: [.customShort("n"), .customLong("count")], help: "How many lines.")
+    @Option(
+        name: [.customShort("n"), .customLong("count")], parsing: .unconditional, help: "How many lines, 1 or more.")
     var count = 10
     @Option(help: "Show what this user had, newest first, with titles.")
     var user: String?
 
     func validate() throws {
-        guard count > 0 else { throw ValidationError("-n \(count): a number above 0 is needed") }
+        guard count > 0 else { throw ValidationError("-n is \(count); allowed: 1 or more") }
+        try ArgumentCheck.path(bundle, "the bundle")
+        if let user { try ArgumentCheck.id(user, "--user") }
     }
 
     func run() throws {

@@ -10,6 +10,8 @@ struct ModelsCommand: AsyncParsableCommand {
     var load: String?
     @OptionGroup(title: "Node") var node: NodeArguments
 
+    func validate() throws { try ArgumentCheck.path(load, "--load") }
+
     func run() async throws {
         if let load {
             try await node.ask("models", timeout: .seconds(300)) { client in

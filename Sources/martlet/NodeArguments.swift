@@ -1,13 +1,15 @@
 import ArgumentParser
 import Foundation
 import MartletClient
+import Vocabulary
 
 /// Which node to ask, and how long to wait: shared by the commands that ask one.
 struct NodeArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The node to ask; else $MARTLET_NODE, else 127.0.0.1:7400.", valueName: "host:port"))
     var node: String?
 
-    @Option(help: ArgumentHelp("How long to wait, such as 500ms or 2s.", valueName: "duration"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("How long to wait, such as 500ms or 2s.", valueName: "duration"))
     var timeout: String?
 
     @Flag(help: "Print one JSON object instead of a table.")
@@ -58,22 +60,31 @@ struct NodeArguments: ParsableArguments {
             await client.shutdown()
             guard let error = error as? MartletClientError else { throw error }
             StandardError.write("martlet \(command): \(error.message)\n")
-            if error.code == .unavailable || error.code == .deadlineExceeded {
-                StandardError.write(
-                    "Is the node running? `martlet serve --bundle DIR` starts one; --node HOST:PORT or $MARTLET_NODE names"
-                        + " another than \(host):\(port); --timeout waits longer.\n")
-            }
+            if let advice = Self.advice(on: error, node: "\(host):\(port)") { StandardError.write("\(advice)\n") }
             throw ExitCode.failure
+        }
+    }
+
+    /// What to do about an error that is not the question's fault; nil where its message says all.
+    static func advice(on error: MartletClientError, node: String) -> String? {
+        switch error.code {
+        case .unavailable where !error.retryIsSafe:
+            "The node had the question and went away: it was stopped, or its log says why. `martlet health --node"
+                + " \(node)` tells whether it is back; then ask again."
+        case .unavailable, .deadlineExceeded:
+            "Is the node running? `martlet serve --bundle DIR` starts one; --node HOST:PORT or $MARTLET_NODE names"
+                + " another than \(node); --timeout waits longer."
+        default: nil
         }
     }
 }
 
 /// What the answer may hold: shared by `recommend` and `similar`.
 struct SlateArguments: ParsableArguments {
-    @Option(name: .customShort("k"), help: "How many items, 1 to 1000.")
+    @Option(name: .customShort("k"), parsing: .unconditional, help: "How many items, 1 to 1000.")
     var k = 20
 
-    @Option(help: ArgumentHelp("Items not to show, separated by commas; may be repeated.", valueName: "items"))
+    @Option(help: ArgumentHelp("An item not to show, one ID; repeated: none of them.", valueName: "item"))
     var exclude: [String] = []
 
     @Option(help: ArgumentHelp("Only items with this tag; repeated: with at least one of them.", valueName: "tag"))
@@ -89,9 +100,13 @@ struct SlateArguments: ParsableArguments {
     var tenant = ""
 
     func validate() throws {
-        guard (1...1000).contains(k) else { throw ValidationError("-k is \(k); allowed: 1 to 1000") }
+        try ArgumentCheck.range(k, "-k", 1...1000)
+        for item in exclude { try ArgumentCheck.id(item, "--exclude") }
+        for tag in tag { try ArgumentCheck.id(tag, "--tag") }
+        for tag in everyTag { try ArgumentCheck.id(tag, "--every-tag") }
+        for tag in notTag { try ArgumentCheck.id(tag, "--not-tag") }
+        try ArgumentCheck.name(tenant, "--tenant")
     }
 
-    var excluded: [String] { exclude.flatMap { $0.split(separator: ",").map(String.init) } }
     var filter: AttributeFilter { AttributeFilter(anyTag: tag, allTags: everyTag, noTag: notTag) }
 }

@@ -18,14 +18,15 @@ struct RecommendCommand: AsyncParsableCommand {
     @OptionGroup(title: "Node") var node: NodeArguments
 
     func validate() throws {
-        if user.isEmpty { throw ValidationError("--user is empty") }
+        try ArgumentCheck.id(user, "--user")
+        try ArgumentCheck.name(scenario, "--scenario")
         if AnswerOutput.bytes(hex: cursor) == nil { throw ValidationError("--cursor takes hexadecimal digits") }
     }
 
     func run() async throws {
         var request = RecommendRequest(user: user, k: slate.k, scenario: scenario)
         request.tenant = slate.tenant
-        request.excludeItems = slate.excluded
+        request.excludeItems = slate.exclude
         request.filter = slate.filter
         request.cursor = AnswerOutput.bytes(hex: cursor) ?? []
         request.explain = explain

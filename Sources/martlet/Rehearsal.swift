@@ -2,6 +2,7 @@ import Artifacts
 import Foundation
 import Retrieval
 import Training
+import Vocabulary
 
 /// Trains on a part, writes a bundle that nobody sees, and evaluates what it would serve.
 struct Rehearsal {
@@ -37,7 +38,7 @@ struct Rehearsal {
             let report = try evaluator.evaluate(test, name: name, cancellation: cancellation) { fraction in
                 progress.show(.progress(step: "evaluate", fraction: fraction, detail: ""))
             }
-            progress.show(.finished(step: "evaluate", summary: "\(report.users) users"))
+            progress.show(.finished(step: "evaluate", summary: report.users.counted("user")))
             return report
         } catch {
             progress.clear()

@@ -18,22 +18,27 @@ struct SampleCommand: ParsableCommand {
     var output: String
     @Flag(help: "Write a bundle of made-up factors instead of ratings.")
     var bundle = false
-    @Option(help: "Number of users.")
+    @Option(parsing: .unconditional, help: "Number of users, 10 to 10000000 (with --bundle: 1 to 100000000).")
     var users: Int?
-    @Option(help: "Number of items.")
+    @Option(parsing: .unconditional, help: "Number of items, 24 to 1000000 (with --bundle: 100 to 10000000).")
     var items: Int?
-    @Option(help: "About how many ratings (with --bundle: entries of all histories).")
+    @Option(parsing: .unconditional, help: "About how many ratings (with --bundle: entries of all histories).")
     var interactions: Int?
-    @Option(help: "Dimensions of the factors; only with --bundle.")
+    @Option(parsing: .unconditional, help: "Dimensions of the factors, 1 to 1024; only with --bundle.")
     var rank = 64
-    @Option(help: "Number that decides all chance.")
+    @Option(parsing: .unconditional, help: "Number that decides all chance, 0 or more.")
     var seed: UInt64 = 1
-    @Option(help: "Threads to use (default: one for each core); only with --bundle.")
+    @Option(
+        parsing: .unconditional, help: "Threads to use, 1 to 1024 (default: one for each core); only with --bundle.")
     var threads: Int?
     @Flag(help: "Replace what stands there.")
     var replace = false
 
     func validate() throws {
+        try ArgumentCheck.path(output, "--output")
+        try ArgumentCheck.range(users, "--users", bundle ? 1...100_000_000 : 10...10_000_000)
+        try ArgumentCheck.range(items, "--items", bundle ? 100...10_000_000 : 24...1_000_000)
+        try ArgumentCheck.range(threads, "--threads", 1...1024)
         if let fault = bundle ? shape.fault() : configuration.fault() { throw ValidationError(fault) }
     }
 
@@ -41,7 +46,7 @@ struct SampleCommand: ParsableCommand {
         var configuration = SampleConfiguration(seed: seed)
         configuration.users = users ?? configuration.users
         configuration.items = items ?? configuration.items
-        configuration.interactions = interactions ?? configuration.users * 40
+        configuration.interactions = interactions ?? configuration.users * min(40, configuration.items / 4)
         return configuration
     }
 

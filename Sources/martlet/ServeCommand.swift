@@ -22,7 +22,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Where metrics and health are answered, or off.", valueName: "host:port"))
     var http: String?
 
-    @Option(help: ArgumentHelp("Event loops, each with one shard; 0: one for each core.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Event loops, each with one shard, 0 to 1024; 0: one for each core.", valueName: "n"))
     var shards: String?
 
     @Option(help: ArgumentHelp("A YAML file with settings.", valueName: "file"))
@@ -59,7 +61,9 @@ struct ServeCommand: AsyncParsableCommand {
         let loaded = try loadConfiguration()
         for warning in loaded.warnings { Self.complain("warning: \(warning)") }
         if printConfig { print(loaded.yaml(), terminator: "") }
-        if checkConfig, !printConfig { print("The configuration is valid.") }
+        if checkConfig, !printConfig {
+            print("The configuration is valid. The bundle was not opened and the ports were not tried.")
+        }
         if checkConfig || printConfig { return }
 
         let configuration = loaded.configuration
@@ -99,11 +103,9 @@ struct ServeCommand: AsyncParsableCommand {
         var file: (name: String, text: String)?
         if let name = config ?? environment["MARTLET_CONFIG"] {
             do {
-                file = (name, try String(contentsOfFile: name, encoding: .utf8))
+                file = (name, try ServerConfiguration.text(ofFile: name))
             } catch {
-                Self.complain(
-                    "\(name) cannot be read as a configuration (does it exist, may you read it, is it UTF-8?): "
-                        + error.localizedDescription)
+                Self.complain(error.description)
                 throw ExitCode(Self.configurationExit)
             }
         }

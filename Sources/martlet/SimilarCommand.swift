@@ -14,13 +14,14 @@ struct SimilarCommand: AsyncParsableCommand {
     @OptionGroup(title: "Node") var node: NodeArguments
 
     func validate() throws {
-        if item.isEmpty { throw ValidationError("--item is empty") }
+        try ArgumentCheck.id(item, "--item")
+        try ArgumentCheck.name(source, "--source")
     }
 
     func run() async throws {
         var request = SimilarItemsRequest(item: item, k: slate.k, source: source)
         request.tenant = slate.tenant
-        request.excludeItems = slate.excluded
+        request.excludeItems = slate.exclude
         request.filter = slate.filter
         request.includeDetails = true
         try await node.ask("similar") { [request] client in

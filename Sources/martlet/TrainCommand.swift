@@ -1,6 +1,7 @@
 import ArgumentParser
 import Artifacts
 import Training
+import Vocabulary
 
 /// `martlet train`: from a file of interactions to a bundle.
 struct TrainCommand: ParsableCommand {
@@ -21,7 +22,7 @@ struct TrainCommand: ParsableCommand {
     var valid: String?
     @Flag(help: "Also tune rank, regularisation and the like, on --valid or on a random tenth of the input.")
     var tune = false
-    @Option(help: "How long to tune.")
+    @Option(parsing: .unconditional, help: "How long to tune, above 0 to 10000.")
     var tuneMinutes = 10.0
     @Option(help: "The bundle to write: a directory that must not exist yet.")
     var output: String
@@ -35,16 +36,20 @@ struct TrainCommand: ParsableCommand {
     var modelVersion: String?
     @Option(help: "Hold out by \(SplitMethod.names), report the quality, then train on everything.")
     var evaluate: SplitMethod?
-    @Option(name: [.customShort("k"), .customLong("at")], help: "Length of the lists that are evaluated.")
+    @Option(
+        name: [.customShort("k"), .customLong("at")], parsing: .unconditional,
+        help: "Length of the lists that are evaluated, 1 to 1000.")
     var k = 20
     @OptionGroup(title: "Reading") var data: DataArguments
     @OptionGroup(title: "Fitting") var training: TrainingArguments
 
     func validate() throws {
         guard tuneMinutes > 0, tuneMinutes <= 10_000 else {
-            throw ValidationError("--tune-minutes is \(tuneMinutes); it is above 0 and at most 10000")
+            throw ValidationError("--tune-minutes is \(tuneMinutes); allowed: above 0 to 10000")
         }
-        guard (1...1000).contains(k) else { throw ValidationError("-k is \(k); 1 to 1000 make sense") }
+        try ArgumentCheck.range(k, "-k", 1...1000)
+        let paths = [(input, "--input"), (output, "--output"), (valid, "--valid"), (items, "--items")]
+        for (path, flag) in paths { try ArgumentCheck.path(path, flag) }
     }
 
     func run() throws {
@@ -52,7 +57,8 @@ struct TrainCommand: ParsableCommand {
             var plan = try training.plan()
             plan.name = name
             plan.version = modelVersion
-            // Before the work: a place that cannot be written to is found out now.
+            // Before the work: files that cannot be read and a place that cannot be written to are found out now.
+            try DataArguments.check(interactions: [input, valid], items: items)
             let writer = try BundleWriter(destination: output, replace: replace)
             let (interactions, report) = try data.readWithReport(input, cancellation)
             let attributes = try data.readAttributes(items, beside: report.files[0])
@@ -98,8 +104,8 @@ struct TrainCommand: ParsableCommand {
             onTrial: { line.note("tune: \($0)") })
         let outcome = try tuner.tune(training: parts.training, validation: parts.test)
         line.finish(
-            "ndcg@\(k) \(outcome.ndcg.text(digits: 4)), recall@\(k) \(outcome.recall.text(digits: 4)) for \(outcome.users) "
-                + "users of \(valid ?? "a random tenth"), \(outcome.trials.count) trials; the model is now trained on everything"
+            "ndcg@\(k) \(outcome.ndcg.text(digits: 4)), recall@\(k) \(outcome.recall.text(digits: 4)) for "
+                + "\(outcome.users.counted("user")) of \(valid ?? "a random tenth"), \(outcome.trials.count.counted("trial")); the model is now trained on everything"
         )
         notes.tuning = try outcome.json
         notes.evaluation = [
@@ -113,7 +119,8 @@ struct TrainCommand: ParsableCommand {
     static func summary(_ manifest: Manifest, _ output: String) -> String {
         let counts = manifest.counts
         let megabytes = (Double(manifest.totalBytes) / 1_000_000).text(digits: 1)
-        return "\(output): \(manifest.name) \(manifest.version), \(counts.users) users, \(counts.items) items, "
-            + "\(counts.interactions) interactions, \(manifest.files.count) files, \(megabytes) MB"
+        return "\(output): \(manifest.name) \(manifest.version), \(counts.users.counted("user")), "
+            + "\(counts.items.counted("item")), \(counts.interactions.counted("interaction")), "
+            + "\(manifest.files.count.counted("file")), \(megabytes) MB"
     }
 }

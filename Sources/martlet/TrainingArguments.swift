@@ -5,23 +5,30 @@ import Training
 
 /// What to fit: the flags that `train` and `evaluate --input` share.
 struct TrainingArguments: ParsableArguments {
-    @Option(help: "Dimensions of the ALS factors, 1 to 512; 16 and more make sense.")
+    @Option(parsing: .unconditional, help: "Dimensions of the ALS factors, 1 to 512.")
     var rank: Int?
-    @Option(help: "Passes of ALS over the data.")
+    @Option(parsing: .unconditional, help: "Passes of ALS over the data, 1 to 1000.")
     var iterations: Int?
-    @Option(help: "Strength of the ALS regularisation.")
+    @Option(parsing: .unconditional, help: "Strength of the ALS regularisation, above 0.")
     var regularization: Float?
-    @Option(help: "Weight of the pairs without an interaction in ALS.")
+    @Option(parsing: .unconditional, help: "Weight of the pairs without an interaction in ALS, above 0.")
     var unobservedWeight: Float?
-    @Option(help: "Dimensions of the spectral factors.")
+    @Option(parsing: .unconditional, help: "Dimensions of the spectral factors, 1 to 512.")
     var spectralRank: Int?
     @Option(help: "Factor models to fit: als, spectral, or both with a comma between.")
     var factors = "als"
     @Option(help: "What makes an interaction weigh more in the fit: equal (nothing), value, or count.")
     var confidence = TrainingPlan.Confidence.equal
-    @Option(help: "Number that decides all chance.")
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Number that decides all chance, 0 or more.",
+            discussion: """
+                Equal input, settings and seed give an equal model whatever --threads, but for the graphs that search it \
+                (*.hnsw.safetensors): with more than one thread some of their links vary from run to run.
+                """))
     var seed: UInt64 = 1
-    @Option(help: "Threads to use (default: one for each core).")
+    @Option(parsing: .unconditional, help: "Threads to use, 1 to 1024 (default: one for each core).")
     var threads: Int?
 
     /// The plan that the flags describe.
@@ -41,9 +48,7 @@ struct TrainingArguments: ParsableArguments {
 
     func threadCount() throws -> Int {
         let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
-        guard (1...1024).contains(threads) else {
-            throw ValidationError("--threads is \(threads); 1 to 1024 make sense")
-        }
+        try ArgumentCheck.range(threads, "--threads", 1...1024)
         return threads
     }
 

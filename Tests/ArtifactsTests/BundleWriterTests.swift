@@ -79,6 +79,10 @@ import Testing
         let missing = try refusal(folder.file("no/such/model"))
         #expect(missing.code == .notFound)
         #expect(missing.path == folder.file("no/such"))
+        try folder.write([1], to: "plain")
+        let plain = try refusal(folder.file("plain/model"))
+        #expect(plain.code == .notFound)
+        #expect(plain.description.hasSuffix("plain: not a folder; model needs one to be published in"))
         #expect(try refusal("/proc/martlet-model").code == .system)
         for path in ["", "/", ".", "..", folder.file("x/.."), String(repeating: "m", count: 300)] {
             #expect(try refusal(path).code == .unsafePath)

@@ -86,6 +86,19 @@ struct ModelSwapTests {
         }
     }
 
+    @Test("lists what is or was a bundle, and no other folder")
+    func listing() async throws {
+        try await withNode { node, folder in
+            try folder.makeFolder("photographs")
+            try folder.makeFolder("damaged")
+            try folder.write(Array("{".utf8), to: "damaged/manifest.json")
+            let models = try await node.client.listModels().models
+            #expect(models.map(\.path) == ["damaged", "world"])
+            #expect(models.first?.fault.contains("manifest.json") == true)
+            #expect(models.last?.fault == "")
+        }
+    }
+
     @Test("a page goes on in the generation that began it")
     func pagesAcrossSwap() async throws {
         try await withNode { node, folder in

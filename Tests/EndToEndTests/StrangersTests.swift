@@ -1,5 +1,6 @@
 import Artifacts
 import Foundation
+import MartletClient
 import Retrieval
 import TestSupport
 import Testing
@@ -47,6 +48,36 @@ struct StrangersTests {
                 try ExternalTool.promtool.run(["check", "metrics"], input: Array(body.utf8))
             }.value
             #expect(result.status == 0 && result.output.isEmpty, "\(result.output)")
+        }
+    }
+
+    @Test("an answer that no frame can carry is refused, and counted as what it is answered with")
+    func oversizedAnswers() async throws {
+        try await withNode(shards: 2) {
+            $0.limits.frameBytesMax = 4096
+        } _: { node, _ in
+            let users = (0..<60).map { "u\($0)" }
+            for _ in 0..<2 {
+                await expectFailure(.resourceExhausted) {
+                    _ = try await node.client.recommendMany(RecommendManyRequest(users: users, k: 20))
+                }
+                // Twice the same question: the refusal is not kept, and neither is the answer that was too large.
+                var request = RecommendRequest(user: "u", k: 100)
+                request.includeDetails = true
+                await expectFailure(.resourceExhausted) { _ = try await node.client.recommend(request) }
+            }
+            _ = try await node.client.recommend(user: "u", k: 5)
+            let socket = try BlockingSocket(port: node.httpPort)
+            try socket.send(Array("GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".utf8))
+            let text = String(decoding: try socket.receiveAll(), as: UTF8.self)
+            for method in ["Recommend", "RecommendMany"] {
+                #expect(text.contains("martlet_requests_total{method=\"\(method)\",code=\"RESOURCE_EXHAUSTED\"} 2\n"))
+            }
+            #expect(text.contains("martlet_requests_total{method=\"Recommend\",code=\"OK\"} 1\n"))
+            #expect(text.contains("martlet_requests_total{method=\"RecommendMany\",code=\"OK\"} 0\n"))
+            #expect(
+                text.contains(
+                    "martlet_request_duration_seconds_count{scenario=\"default\",outcome=\"failed\"} 2\n"))
         }
     }
 

@@ -108,6 +108,26 @@ struct ClientFailureTests {
         }
     }
 
+    @Test("why a connection broke is said in plain words")
+    func brokenConnections() async throws {
+        let node = try await FakeNode.start()
+        try await withClient(of: node) {
+            $0.waitsForNode = true
+        } _: { client in
+            let name = client.configuration.nodeName
+            node.change { $0.onCall = { _ in .reset } }
+            let reset = await failure { try await client.health() }
+            #expect(reset?.message == "the connection to \(name) broke: reset by the other side")
+            node.change { $0.onCall = { _ in .close } }
+            let closed = await failure { try await client.health() }
+            #expect(closed?.message == "\(name) closed the connection before the answer came")
+        }
+        for code in [ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT, EMFILE, EINVAL] {
+            let words = ConnectFailure.text(IOError(errnoCode: code, reason: "read(descriptor:pointer:size:)"))
+            #expect(!words.contains("descriptor:") && !words.contains("errno"), "\(words)")
+        }
+    }
+
     @Test("garbage from the node fails the call as the node's fault")
     func garbage() async throws {
         let node = try await FakeNode.start()

@@ -16,6 +16,8 @@ final class FakeNode: Sendable {
         /// These bytes instead of a reply.
         case bytes([UInt8])
         case close
+        /// Ends the connection with a reset.
+        case reset
         /// Goaway, then the answer.
         case goawayThen(any MessageBody)
         /// Kept until `release`.
@@ -190,6 +192,10 @@ private final class FakeConnection: ChannelInboundHandler {
         case .silence: break
         case .bytes(let bytes): context.write(wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
         case .close: context.close(promise: nil)
+        case .reset:
+            let channel = context.channel
+            (channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+                .whenComplete { _ in channel.close(promise: nil) }
         case .goawayThen(let body):
             write(Goaway(reason: "test"), FrameHeader(kind: .goaway, bodyBytes: 0), context)
             reply(.ok, body, [], call, context)

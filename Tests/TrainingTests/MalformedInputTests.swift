@@ -94,6 +94,8 @@ import Testing
         let bad = failure(
             try folder.write("bad.csv", "user,item,value\na,x,q\nb,y,z\n"), ImportOptions(skipBadLines: true))
         #expect(bad?.code == .empty && bad?.message.contains("2 bad lines") == true)
+        let one = failure(try folder.write("one.csv", "user,item,value\na,x,q\n"), ImportOptions(skipBadLines: true))
+        #expect(one?.message.contains("no usable interaction in 1 line; 1 bad line skipped, the first") == true)
     }
 
     @Test func `A file that is missing, a directory, binary, or UTF-16 is refused`() throws {
@@ -103,6 +105,14 @@ import Testing
         #expect(failure(try folder.write("garbage.csv", garbage))?.message.contains("binary") == true)
         #expect(failure(try folder.write("wide.csv", [0xFF, 0xFE, 0x61, 0x00]))?.message.contains("UTF-16") == true)
         #expect(failure(try folder.write("prose", "hello\nworld\n"))?.code == .unknownFormat)
+    }
+
+    @Test func `What can be read is told from what cannot without reading it`() throws {
+        try FileSystem.checkReadable(try folder.write("some.csv", "a,x\n"))
+        let error = #expect(throws: DatasetError.self) { try FileSystem.checkReadable("\(folder.path)/nothing.csv") }
+        let directory = #expect(throws: DatasetError.self) { try FileSystem.checkReadable(folder.path) }
+        #expect(directory?.message.hasSuffix("is a directory; name a file in it") == true)
+        #expect(error == DatasetError(.notFound, "\(folder.path)/nothing.csv: no such file"))
     }
 
     @Test func `A gzip file that is cut off or changed is refused`() throws {

@@ -75,22 +75,27 @@ package struct LoadConfiguration: Sendable {
         try check((1...65535).contains(port), "port \(port) is not in 1...65535")
         switch mode {
         case .open(let rate):
-            try check(rate > 0 && rate <= Self.rateMax, "--rate must be above 0 and at most \(Int(Self.rateMax))")
+            try check(rate > 0 && rate <= Self.rateMax, "--rate is \(rate); allowed: above 0 to \(Int(Self.rateMax))")
         case .closed(let inFlight):
-            try check((1...Self.inFlightMax).contains(inFlight), "--closed must be in 1...\(Self.inFlightMax)")
+            try check(
+                (1...Self.inFlightMax).contains(inFlight), "--closed is \(inFlight); allowed: 1 to \(Self.inFlightMax)")
         }
         try check(
-            (1...Self.connectionsMax).contains(connections), "--connections must be in 1...\(Self.connectionsMax)")
-        try check((1...64).contains(threads), "--threads must be in 1...64")
+            (1...Self.connectionsMax).contains(connections),
+            "--connections is \(connections); allowed: 1 to \(Self.connectionsMax)")
+        try check((1...64).contains(threads), "--threads is \(threads); allowed: 1 to 64")
         try check(threads <= connections, "\(threads) threads need at least as many connections, not \(connections)")
-        try check(duration > 0 && duration <= Self.durationMax, "--duration must be above 0 and at most a day")
-        try check(warmup >= 0 && warmup <= 3600, "--warmup must be in 0...3600 seconds")
-        try check((0...3600).contains(timeout), "--timeout must be in 0...3600 seconds")
-        try check((0...65535).contains(k), "-k must be in 0...65535")
-        try check(exponent >= 0 && exponent <= 10, "--zipf must be in 0...10")
-        try check((1...1024).contains(usersPerManyCall), "--many-users must be in 1...1024")
-        try check((1...Self.inFlightMax).contains(openWindow), "--window must be in 1...\(Self.inFlightMax)")
-        if let requestsMax { try check(requestsMax > 0, "--requests must be above 0") }
+        try check(
+            duration > 0 && duration <= Self.durationMax, "--duration is \(duration); allowed: above 0 to 86400 seconds"
+        )
+        try check(warmup >= 0 && warmup <= 3600, "--warmup is \(warmup); allowed: 0 to 3600 seconds")
+        try check((0...3600).contains(timeout), "--timeout is \(timeout) s; allowed: 0 to 3600 seconds")
+        try check((0...65535).contains(k), "-k is \(k); allowed: 0 to 65535")
+        try check(exponent >= 0 && exponent <= 10, "--zipf is \(exponent); allowed: 0 to 10")
+        try check((1...1024).contains(usersPerManyCall), "--many-users is \(usersPerManyCall); allowed: 1 to 1024")
+        try check(
+            (1...Self.inFlightMax).contains(openWindow), "--window is \(openWindow); allowed: 1 to \(Self.inFlightMax)")
+        if let requestsMax { try check(requestsMax > 0, "--requests is \(requestsMax); allowed: 1 or more") }
         try users.validate("user")
         try items.validate("item")
     }
@@ -125,18 +130,29 @@ extension UserSource {
 
     func validate(_ what: String) throws(LoadError) {
         guard (1...UserSource.countMax).contains(count) else {
-            throw LoadError("the number of \(what)s must be in 1...\(UserSource.countMax), not \(count)")
+            throw LoadError("--\(what)s is \(count); allowed: 1 to \(UserSource.countMax)")
         }
         guard (1...255).contains(name(count - 1).utf8.count) else {
             throw LoadError("\(what) IDs must have 1 to 255 bytes; '\(name(count - 1))' does not")
         }
     }
 
+    /// Why a file of IDs could not be read.
+    private static func unreadable(_ path: String) -> String {
+        var isFolder: ObjCBool = false
+        let files = FileManager.default
+        if path.isEmpty { return "the name of the file is empty" }
+        guard files.fileExists(atPath: path, isDirectory: &isFolder) else { return "there is no such file" }
+        if isFolder.boolValue { return "is a folder; name a file with one ID a line" }
+        guard files.isReadableFile(atPath: path) else { return "may not be read by this user; check its permissions" }
+        return "is not UTF-8 text; it should hold one ID a line"
+    }
+
     /// Reads one ID a line. Blank lines are skipped; with tabs or commas, the first column is the ID.
     package static func reading(file path: String) throws(LoadError) -> UserSource {
         let text: String
         do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
-            throw LoadError("\(path) cannot be read as UTF-8 text: \(error.localizedDescription)")
+            throw LoadError("\(path): \(unreadable(path))")
         }
         let names = text.split(whereSeparator: \.isNewline).compactMap { line -> String? in
             let name = line.split(omittingEmptySubsequences: false) { $0 == "\t" || $0 == "," }[0]

@@ -92,11 +92,11 @@ package struct ServiceObjective: Sendable, Equatable {
         terms.map { term in
             switch term.bound {
             case .percentile(let percentile, let bound):
-                latency(term, report.client.valueAt(percentile), bound)
+                latency(term, report.client, report.client.valueAt(percentile), bound)
             case .serverPercentile(let percentile, let bound):
-                latency(term, report.server.valueAt(percentile), bound)
-            case .mean(let bound): latency(term, report.client.mean, bound)
-            case .maximum(let bound): latency(term, report.client.max, bound)
+                latency(term, report.server, report.server.valueAt(percentile), bound)
+            case .mean(let bound): latency(term, report.client, report.client.mean, bound)
+            case .maximum(let bound): latency(term, report.client, report.client.max, bound)
             case .errorCount(let bound):
                 Verdict(term: term.text, measured: "\(report.failed)", held: report.failed <= bound)
             case .errorShare(let bound):
@@ -112,8 +112,8 @@ package struct ServiceObjective: Sendable, Equatable {
     }
 
     /// A run without a single answer holds no bound on latency.
-    private func latency(_ term: Term, _ measured: Double?, _ bound: Double) -> Verdict {
+    private func latency(_ term: Term, _ figures: LatencyFigures, _ measured: Double?, _ bound: Double) -> Verdict {
         guard let measured else { return Verdict(term: term.text, measured: "no answers", held: false) }
-        return Verdict(term: term.text, measured: TimeText.of(measured), held: measured <= bound)
+        return Verdict(term: term.text, measured: figures.text(measured), held: measured <= bound)
     }
 }

@@ -2,6 +2,7 @@ import Foundation
 import MartletClient
 import NIOPosix
 import Synchronization
+import Vocabulary
 import Wire
 
 /// Puts the load on the node through `MartletClient`, as a service would: tasks, decoded answers, its own connections.
@@ -35,7 +36,7 @@ package final class ClientDriver: LoadDriver, Sendable {
             let health = try await clients[0].health()
             shardCount = max(Int(health.shardCount), 1)
             description =
-                "\(configuration.host):\(configuration.port) \(health.softwareVersion), \(shardCount) shards, "
+                "\(configuration.host):\(configuration.port) \(health.softwareVersion), \(shardCount.counted("shard")), "
                 + "model \(health.model), \(health.state.name)"
             for client in clients { _ = try await client.health() }
         } catch {

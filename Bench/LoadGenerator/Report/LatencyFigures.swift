@@ -44,6 +44,12 @@ package struct LatencyFigures: Sendable {
     package var min: Double? { isEmpty ? nil : Double(histogram.min) * unit }
     package var max: Double? { isEmpty ? nil : Double(histogram.max) * unit }
 
+    /// A time of this distribution for people. One that was recorded as zero units is below one, not nothing.
+    package func text(_ nanoseconds: Double?) -> String {
+        if let nanoseconds, unit == 1000, nanoseconds < unit { return "<1 us" }
+        return TimeText.of(nanoseconds)
+    }
+
     private func min(_ a: UInt64, _ b: UInt64) -> UInt64 { a < b ? a : b }
 }
 

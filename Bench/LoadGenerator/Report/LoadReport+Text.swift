@@ -1,4 +1,5 @@
 import Foundation
+import Vocabulary
 
 extension LoadReport {
     package static let percentiles: [Double] = [50, 75, 90, 95, 99, 99.9, 99.99]
@@ -14,8 +15,8 @@ extension LoadReport {
     package var text: String {
         var lines = [
             "node         \(node)",
-            "load         \(modeText), \(connections) connection\(connections == 1 ? "" : "s"), "
-                + "\(threads) thread\(threads == 1 ? "" : "s"), driver \(driver)",
+            "load         \(modeText), \(connections.counted("connection")), "
+                + "\(threads.counted("thread")), driver \(driver)",
             String(format: "measured     %.1f s after %.1f s of warm-up", duration, warmup)
                 + (wasStopped ? ", stopped early" : ""),
             "throughput   \(grouped(Int(throughput.rounded()))) answers/s"
@@ -28,10 +29,13 @@ extension LoadReport {
             lines.append("routing      none: too few connections for every thread to reach every shard")
         }
         if lostConnections > 0 {
-            lines.append("connections  \(lostConnections) were lost and could not be opened again")
+            lines.append(
+                "connections  \(lostConnections.counted("was", many: "were")) lost and could not be opened again")
         }
         if lateReplies > 0 {
-            lines.append("late         \(grouped(lateReplies)) answers to calls that had been given up")
+            lines.append(
+                "late         \(grouped(lateReplies)) answer\(lateReplies == 1 ? "" : "s") to calls that had been given up"
+            )
         }
         lines.append(String(format: "load tool    %.2f cores", toolCPU) + toolWarning)
         lines += ["", latencyTable]
@@ -54,8 +58,8 @@ extension LoadReport {
         var table = TextTable(
             ["latency", "count"] + LoadReport.percentiles.map { "p\($0.formatted(.plain))" } + ["max", "mean"])
         func row(_ name: String, _ figures: LatencyFigures) -> [String] {
-            [name, grouped(figures.count)] + LoadReport.percentiles.map { TimeText.of(figures.valueAt($0)) }
-                + [TimeText.of(figures.max), TimeText.of(figures.mean)]
+            [name, grouped(figures.count)] + LoadReport.percentiles.map { figures.text(figures.valueAt($0)) }
+                + [figures.text(figures.max), figures.text(figures.mean)]
         }
         table.add(row("client", client))
         table.add(row("server", server))

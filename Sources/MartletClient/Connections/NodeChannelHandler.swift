@@ -151,7 +151,7 @@ final class NodeChannelHandler: ChannelInboundHandler {
             ?? (wasGreeting
                 ? endedAtHello
                 : MartletClientError(
-                    .unavailable, "the connection to \(configuration.nodeName) ended before the answer came"))
+                    .unavailable, "\(configuration.nodeName) closed the connection before the answer came"))
         for call in inFlight.removeAll() { call.fail(reason) }
         driver?.channelEnded(self, reason)
     }
@@ -162,7 +162,10 @@ final class NodeChannelHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(MartletClientError(.unavailable, "the connection to \(configuration.nodeName) broke: \(error)"))
+        close(
+            MartletClientError(
+                .unavailable, "the connection to \(configuration.nodeName) broke: \(ConnectFailure.text(error))",
+                retryIsSafe: phase == .greeting))
         context.close(promise: nil)
     }
 
@@ -247,7 +250,9 @@ final class NodeChannelHandler: ChannelInboundHandler {
     private func protocolFault(_ fault: String) {
         close(
             MartletClientError(
-                .internal, "\(configuration.nodeName) does not speak Martlet's protocol as this client does: \(fault)"))
+                .internal,
+                "\(configuration.nodeName) does not speak Martlet's protocol as this client does: \(fault); is it the port"
+                    + " of the node that is meant for calls (`listen`)?"))
     }
 
     // MARK: Time

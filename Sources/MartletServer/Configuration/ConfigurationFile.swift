@@ -1,5 +1,6 @@
 import Retrieval
 import Vocabulary
+import Wire
 import Yams
 
 /// Reads the YAML file: single values by the table of settings, scenarios by the rules below.
@@ -104,7 +105,7 @@ struct ConfigurationFile {
             switch part {
             case "k":
                 change.k = scalar(value, "\(key).k") { (text) throws(SettingFault) in
-                    try SettingValue.integer(text, in: 1...10_000)
+                    try SettingValue.integer(text, in: 1...RequestLimits.kMax)
                 }
             case "cache_ttl":
                 change.cacheTTL = scalar(value, "\(key).cache_ttl") { (text) throws(SettingFault) in
@@ -123,6 +124,7 @@ struct ConfigurationFile {
             fail(node, "'\(key)' must hold sources and, if wanted, normalisation")
             return nil
         }
+        let problemsBefore = problems.count
         var sources: [RetrievalMix.Entry] = []
         var normalisation = RetrievalMix.Normalisation.zscore
         for (keyNode, value) in mapping {
@@ -137,6 +139,8 @@ struct ConfigurationFile {
             default: failUnknown(keyNode, "\(key).\(part)", known: ["sources", "normalisation"].map { "\(key).\($0)" })
             }
         }
+        // What could not be read is missing below; faults of what is left would be false ones.
+        guard problems.count == problemsBefore else { return nil }
         let mix = RetrievalMix(sources: sources, normalisation: normalisation)
         if let fault = mix.fault() {
             fail(node, "\(key): \(fault); a mix looks like `sources: [{source: als, limit: 200, weight: 1}]`")

@@ -33,7 +33,8 @@ package struct ListenFailure: Error, CustomStringConvertible {
             return beginning + "this machine has no such address; 0.0.0.0:\(endpoint.port) takes all it has, 127.0.0.1:"
                 + "\(endpoint.port) only local callers"
         default:
-            return beginning + "\(underlying)"
+            return beginning
+                + ((underlying as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(underlying)")
         }
     }
 }

@@ -1,4 +1,5 @@
 import Logging
+import Wire
 
 /// One key of the configuration: its name everywhere, its meaning, its way in and out.
 package struct Setting: Sendable {
@@ -105,7 +106,10 @@ package struct Setting: Sendable {
         integer(
             "limits.queued_requests_max", \.limits.queuedRequestsMax, in: 1...1_000_000,
             "Calls that wait for a shard; further ones are answered RESOURCE_EXHAUSTED."),
-        integer("limits.k_max", \.limits.kMax, in: 1...10_000, "A call for more items is answered INVALID_ARGUMENT."),
+        // The protocol's own limit stands above: a larger value would change nothing.
+        integer(
+            "limits.k_max", \.limits.kMax, in: 1...RequestLimits.kMax,
+            "A call for more items is answered INVALID_ARGUMENT; at most \(RequestLimits.kMax)."),
         size(
             "limits.write_buffer_bytes_max", \.limits.writeBufferBytesMax, in: (64 << 10)...(1 << 30),
             "A client that leaves more than this unread is disconnected."),

@@ -311,16 +311,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     ) {
         let header = FrameHeader.reply(
             status, id: id, flags: flags, serverMicroseconds: microseconds, loadHint: load, bodyBytes: body.count)
-        guard Int(header.length) <= node.limits.frameBytesMax else {
-            let refusal = ErrorBody(
-                message:
-                    "the answer has \(header.length) bytes, the limit is \(node.limits.frameBytesMax): ask for fewer users"
-                    + " or a smaller k")
-            return append(
-                refusal,
-                header: .reply(
-                    .resourceExhausted, id: id, serverMicroseconds: microseconds, loadHint: load, bodyBytes: 0))
-        }
+        // The encoder lets no larger answer out, and the cache keeps what it encoded.
+        assert(Int(header.length) <= node.limits.frameBytesMax, "a reply of \(header.length) bytes")
         withOutgoing {
             $0.writeWithUnsafeMutableBytes(minimumWritableBytes: header.frameBytes) { target in
                 guard let base = target.baseAddress else { return 0 }

@@ -37,7 +37,7 @@ final class LoopWorker {
         self.shard = shard
         self.metrics = shard.metrics
         self.node = node
-        encoder = AnswerEncoder()
+        encoder = AnswerEncoder(frameBytesMax: node.limits.frameBytesMax)
         outboxes = Array(repeating: Outbox(), count: node.shardCount)
     }
 
@@ -164,7 +164,7 @@ final class LoopWorker {
         let done = Self.now
         metrics.record(.encode, nanoseconds: done &- started)
         if case .slate(let slate) = answer {
-            if slate.isCacheable, let key = ticket.cacheKey {
+            if status == .ok, slate.isCacheable, let key = ticket.cacheKey {
                 key.withUnsafeBytes { key in
                     encoder.withBody {
                         shard.keep(
@@ -176,7 +176,7 @@ final class LoopWorker {
             }
             metrics.recordRequest(
                 scenario: node.scenarioIndex(ticket.scenario),
-                slate.degraded.isEmpty && slate.fallback == .none ? .served : .degraded,
+                status != .ok ? .failed : slate.degraded.isEmpty && slate.fallback == .none ? .served : .degraded,
                 nanoseconds: done &- ticket.arrived)
         } else if case .rejected = answer, ticket.method == .recommend {
             metrics.recordRequest(
@@ -314,8 +314,8 @@ final class LoopWorker {
 
     /// On the connection's loop: answers a call about the node.
     func reply(_ message: some MessageBody, to ticket: CallTicket) {
-        encoder.encode(message)
-        finish(ticket, .ok, [])
+        let (status, flags) = encoder.encode(message)
+        finish(ticket, status, flags)
     }
 
     /// Answers a call with why it is not served; on any loop.

@@ -30,16 +30,16 @@ struct ModelsFolder {
         return real
     }
 
-    /// The bundles in the folder, a line each; one that cannot be read says why.
+    /// The bundles in the folder, a line each; one that cannot be read says why. A folder without a manifest is none.
     func list(serving: Generation?) -> [ModelInfo] {
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).sorted()
         var result: [ModelInfo] = []
         for name in names where result.count < Self.listedMax && !name.hasPrefix(".") && !name.contains(".staging-") {
             let path = root + "/" + name
             var isFolder: ObjCBool = false
-            guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
-                continue
-            }
+            guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue,
+                Self.mayBeBundle(path)
+            else { continue }
             var info = ModelInfo()
             info.path = name
             do {
@@ -62,6 +62,12 @@ struct ModelsFolder {
             result.append(info)
         }
         return result
+    }
+
+    /// False where there surely is no manifest; a folder that may not be looked into is listed with that fault.
+    private static func mayBeBundle(_ path: String) -> Bool {
+        var information = stat()
+        return lstat("\(path)/\(Manifest.fileName)", &information) == 0 || errno != ENOENT
     }
 
     private static func resolved(_ path: String) -> String? {

@@ -4,13 +4,19 @@ import Wire
 
 /// Encodes what shards answer into the bodies of replies, in memory that is used again and again.
 ///
-/// IDs and titles are copied once, from the mapped catalogue to the body. Belongs to one loop.
+/// IDs and titles are copied once, from the mapped catalogue to the body. A body that no frame could carry becomes the
+/// refusal that says so, with its status: who counts or keeps the answer sees what the caller will get. Belongs to one
+/// loop.
 final class AnswerEncoder {
     private var memory: UnsafeMutableRawBufferPointer = .allocate(byteCount: 16 << 10, alignment: 16)
     private var count = 0
     private var ids: [UnsafeRawBufferPointer] = []
     private var titles: [UnsafeRawBufferPointer] = []
     private var scores: [Float] = []
+    private let frameBytesMax: Int
+
+    /// - Parameter frameBytesMax: The largest frame of the connections, without its length field.
+    init(frameBytesMax: Int) { self.frameBytesMax = frameBytesMax }
 
     deinit { memory.deallocate() }
 
@@ -28,18 +34,32 @@ final class AnswerEncoder {
         case .slates(let slates): encode([slates])
         case .rejected(let rejection): return encode(rejection)
         }
-        return (.ok, [])
+        return fitting()
     }
 
     /// Encodes the parts that several shards answered.
     func encode(_ gather: ManyGather) -> (StatusCode, ReplyFlags) {
         if let rejection = gather.rejection { return encode(rejection) }
         encode(gather.slates)
-        return (.ok, [])
+        return fitting()
     }
 
     /// Encodes any other message.
-    func encode(_ message: some ProtoEncodable) { write(message) }
+    func encode(_ message: some ProtoEncodable) -> (StatusCode, ReplyFlags) {
+        write(message)
+        return fitting()
+    }
+
+    /// The status of the good answer just encoded, after its replacement by a refusal if no frame can carry it.
+    private func fitting() -> (StatusCode, ReplyFlags) {
+        let frameBytes = FrameHeader.byteCount - 4 + count
+        guard frameBytes > frameBytesMax else { return (.ok, []) }
+        write(
+            ErrorBody(
+                message: "the answer has \(frameBytes) bytes, the limit is \(frameBytesMax): ask for fewer users or a"
+                    + " smaller k"))
+        return (.resourceExhausted, [])
+    }
 
     private func encode(_ rejection: Rejection) -> (StatusCode, ReplyFlags) {
         write(

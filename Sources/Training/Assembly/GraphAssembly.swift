@@ -2,6 +2,7 @@ import Artifacts
 import FactorModels
 import NearestNeighbors
 import VectorMath
+import Vocabulary
 
 /// The graph over a model's items, linked the way that finds most for its users.
 struct GraphAssembly {
@@ -37,6 +38,7 @@ struct GraphAssembly {
             isCancelled: isCancelled)
         try index.write(to: writer, name: "\(kind).hnsw")
         let links = parameters.linkMetric?.rawValue ?? "metric"
-        onEvent(.finished(step: step, summary: "\(index.rowCount) items, m \(parameters.m), links by \(links)"))
+        onEvent(
+            .finished(step: step, summary: "\(index.rowCount.counted("item")), m \(parameters.m), links by \(links)"))
     }
 }

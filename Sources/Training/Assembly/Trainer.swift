@@ -74,7 +74,7 @@ package struct Trainer {
                         detail: "iteration \(progress.iteration) of \(progress.iterations)\(objective)"))
             }, isCancelled: isCancelled)
         try model.write(to: writer)
-        onEvent(.finished(step: "als", summary: "rank \(model.rank), \(configuration.iterations) iterations"))
+        onEvent(.finished(step: "als", summary: "rank \(model.rank), \(configuration.iterations.counted("iteration"))"))
         try buildGraph(model, writer)
     }
 
@@ -96,7 +96,7 @@ package struct Trainer {
             matrix, plan.neighbors, threads: plan.threads,
             progress: { onEvent(.progress(step: "item_to_item", fraction: $0, detail: "")) }, isCancelled: isCancelled)
         try neighbors.write(to: writer)
-        onEvent(.finished(step: "item_to_item", summary: "neighbours of \(neighbors.itemCount) items"))
+        onEvent(.finished(step: "item_to_item", summary: "neighbours of \(neighbors.itemCount.counted("item"))"))
     }
 
     private func buildGraph(_ model: FactorModel, _ writer: BundleWriter) throws {

@@ -14,6 +14,25 @@ package enum FileSystem {
         mode(path).map { $0 & S_IFMT == S_IFREG } ?? false
     }
 
+    /// Throws unless `path` is a file that may be read. What it holds is not looked at.
+    package static func checkReadable(_ path: String) throws(DatasetError) {
+        guard access(path, R_OK) == 0 else { throw unopened(path) }
+        if isDirectory(path) { throw notAFile(path) }
+    }
+
+    static func notAFile(_ path: String) -> DatasetError {
+        DatasetError(.unreadable, "\(path): is a directory; name a file in it")
+    }
+
+    /// Why `path` could not be opened, by `errno`.
+    static func unopened(_ path: String) -> DatasetError {
+        switch errno {
+        case ENOENT, ENOTDIR: DatasetError(.notFound, "\(path): no such file")
+        case EACCES: DatasetError(.unreadable, "\(path): may not be read by this user; check its permissions")
+        default: DatasetError(.unreadable, "\(path): cannot be opened (\(String(cString: strerror(errno))))")
+        }
+    }
+
     /// Makes the directory `path` if it is not there; its parent has to be.
     package static func makeDirectory(_ path: String) throws(DatasetError) {
         if mkdir(path, 0o755) == 0 || isDirectory(path) { return }

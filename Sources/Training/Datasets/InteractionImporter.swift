@@ -187,12 +187,12 @@ private struct ImportPass {
         guard builder.pairCount > 0 else {
             let bad =
                 report.badLines > 0
-                ? "; \(report.badLines) bad lines skipped, the first: \(report.badLineSamples[0])" : ""
+                ? "; \(report.badLines.counted("bad line")) skipped, the first: \(report.badLineSamples[0])" : ""
             let low =
                 report.belowMinimum > 0
-                ? "; \(report.belowMinimum) lines have a value below \(options.minimumValue.map { "\($0)" } ?? "or at zero"), see --min-value"
+                ? "; \(report.belowMinimum.counted("line has", many: "lines have")) a value below \(options.minimumValue.map { "\($0)" } ?? "or at zero"), see --min-value"
                 : ""
-            throw DatasetError(.empty, "\(path): no usable interaction in \(report.lines) lines\(bad)\(low)")
+            throw DatasetError(.empty, "\(path): no usable interaction in \(report.lines.counted("line"))\(bad)\(low)")
         }
         let (interactions, duplicates) = builder.finish()
         report.duplicates = duplicates

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// How held-out interactions are chosen.
 package enum SplitMethod: String, CaseIterable, Sendable {
     /// The last item of every user with at least two.
@@ -45,7 +47,7 @@ extension Interactions {
         guard split.training.count > 0, split.test.count > 0 else {
             throw DatasetError(
                 .empty,
-                "the \(method.rawValue) split leaves \(split.training.count) interactions to learn from and "
+                "the \(method.rawValue) split leaves \(split.training.count.counted("interaction")) to learn from and "
                     + "\(split.test.count) to test with; there are too few")
         }
         return split

@@ -23,16 +23,11 @@ final class ByteSource {
     init(path: String) throws(DatasetError) {
         self.path = path
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            let missing = errno == ENOENT || errno == ENOTDIR
-            throw DatasetError(
-                missing ? .notFound : .unreadable,
-                missing ? "\(path): no such file" : "\(path): cannot be opened (\(String(cString: strerror(errno))))")
-        }
+        guard descriptor >= 0 else { throw FileSystem.unopened(path) }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else {
             close(descriptor)
-            throw DatasetError(.unreadable, "\(path): is a directory; name a file in it")
+            throw FileSystem.notAFile(path)
         }
         self.descriptor = descriptor
         self.fileBytes = Int(status.st_size)

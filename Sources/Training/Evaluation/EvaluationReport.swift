@@ -1,4 +1,5 @@
 import Artifacts
+import Vocabulary
 
 /// How good a bundle's sources, and what it serves, are against held-out interactions.
 package struct EvaluationReport: Sendable, Equatable {
@@ -89,7 +90,7 @@ extension EvaluationReport {
         }
         var text = EvaluationReport.aligned(lines)
         text +=
-            "\n\(users) users, \(testInteractions) held-out interactions (\(test)), every item ranked, training items removed\n"
+            "\n\(users.counted("user")), \(testInteractions.counted("held-out interaction")) (\(test)), every item ranked, training items removed\n"
         if unknownUsers > 0 { text += "left out: \(unknownUsers) users that the bundle does not know\n" }
         if unknownItems > 0 {
             text += "left out: \(unknownItems) interactions with items that the bundle does not know\n"

@@ -58,7 +58,10 @@ package struct SyntheticBundle: Sendable {
         do {
             let order = userOrder()
             let counts = try writeCatalog(order, writer, cancellation, onEvent)
-            onEvent(.finished(step: "histories", summary: "\(counts.interactions) entries of \(users) users"))
+            onEvent(
+                .finished(
+                    step: "histories",
+                    summary: "\(counts.interactions.counted("entry", many: "entries")) of \(users.counted("user"))"))
             let model = try factors(order, counts.itemOrder, cancellation)
             try model.write(to: writer)
             onEvent(.finished(step: "factors", summary: "rank \(rank)"))

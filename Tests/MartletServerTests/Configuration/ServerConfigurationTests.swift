@@ -1,5 +1,6 @@
 import Logging
 import Retrieval
+import TestSupport
 import Testing
 import Vocabulary
 
@@ -136,14 +137,47 @@ import Vocabulary
         ),
         ("scenarios: {a: {retrieval: {sources: [{limit: 3}]}}}", "names no source; write one of als, spectral"),
         (
-            "scenarios: {a: {k: 2000}}",
-            "scenarios.a.k: 2000 is above limits.k_max, which is 1000; raise that or lower k"
+            "limits: {k_max: 500}\nscenarios: {a: {k: 600}}",
+            "scenarios.a.k: 600 is above limits.k_max, which is 500; raise that or lower k"
         ),
+        // More than the protocol allows would have no effect.
+        ("limits: {k_max: 1001}", "node.yaml:1: limits.k_max: '1001' is not a whole number from 1 to 1000"),
+        ("scenarios: {a: {k: 1001}}", "scenarios.a.k: '1001' is not a whole number from 1 to 1000"),
         ("listen: 127.0.0.1:7480", "http: 127.0.0.1:7480 is the address of `listen` too; give the two different ports"),
     ])
     func `a mistake in the file is named with its line and what was meant`(yaml: String, problem: String) throws {
         let problems = Self.problems(yaml)
         #expect(problems.contains { $0.contains(problem) }, "\(problems)")
+    }
+
+    @Test(arguments: [
+        "scenarios: {a: {retrieval: {sources: [{source: alss}]}}}",
+        "scenarios: {a: {retrieval: {sources: [{limit: 3}]}}}",
+        "scenarios: {a: {retrieval: {sources: als}}}",
+        "scenarios: {a: {retrieval: {sources: [{source: als, weight: -1}]}}}",
+        "scenarios: {a: {retrieval: {sources: [{source: als, limit: 0}]}}}",
+        "scenarios: {a: {retrieval: {sources: [{source: als}], normalisation: z}}}",
+    ])
+    func `one mistake in a retrieval mix is one problem`(yaml: String) {
+        #expect(Self.problems(yaml).count == 1, "\(Self.problems(yaml))")
+    }
+
+    @Test func `a configuration file that cannot be read is named with why and what to do`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(Array("shards: 3\n".utf8), to: "node.yaml")
+        #expect(try ServerConfiguration.text(ofFile: folder.file("node.yaml")) == "shards: 3\n")
+        try folder.write([0x61, 0x3A, 0xFF], to: "latin.yaml")
+        try folder.write([UInt8](repeating: 0x20, count: ConfigurationFile.bytesMax + 1), to: "large.yaml")
+        for (path, words) in [
+            (folder.file("none.yaml"), "there is no such file; correct --config"),
+            (folder.file("node.yaml/x"), "there is no such file"), (folder.path, "is a folder, not a configuration"),
+            (folder.file("latin.yaml"), "is not UTF-8 text"), (folder.file("large.yaml"), "larger than 1048576 bytes"),
+        ] {
+            let error = #expect(throws: ConfigurationError.self) { try ServerConfiguration.text(ofFile: path) }
+            #expect(error?.description.hasPrefix("\(path): \(words)") == true, "\(String(describing: error))")
+        }
+        let unnamed = #expect(throws: ConfigurationError.self) { try ServerConfiguration.text(ofFile: "") }
+        #expect(unnamed?.description.contains("empty") == true)
     }
 
     @Test func `all mistakes are told at once`() {
