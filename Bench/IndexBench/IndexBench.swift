@@ -25,6 +25,7 @@ struct IndexBench: ParsableCommand {
     @Option(help: "Queries to ask at most.") var queryCount = 10_000
     @Option(help: "inner_product, cosine or l2.") var metric = SimilarityMetric.innerProduct
     @Option(help: "Neighbours wanted, one or more: 10,100.") var k = "10,100"
+    @Option(help: "Indexes to measure, of exact, scan and hnsw.") var indexes = "exact,scan,hnsw"
     @Option(help: "efSearch values.") var ef = "10,16,24,32,48,64,96,128,192,256,384,512"
     @Option(help: "Links per node (twice on layer 0).") var m = 16
     @Option(help: "Breadth of the search for a new node's neighbours.") var efConstruction = 200
@@ -42,42 +43,69 @@ struct IndexBench: ParsableCommand {
     func run() throws {
         let (matrix, asked) = try data()
         let ks = try Self.numbers(k, "--k")
+        let wanted = indexes.split(separator: ",").map(String.init)
+        for name in wanted where !["exact", "scan", "hnsw"].contains(name) {
+            throw ValidationError("--indexes: '\(name)' is not one of exact, scan, hnsw")
+        }
+        let start = DispatchTime.now().uptimeNanoseconds
+        let scan = try wanted.contains("scan") ? ScanIndex(matrix, metric: metric) : nil
+        let scanSeconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
+        let (walked, built) =
+            wanted.contains("hnsw") || turns
+            ? try buildGraph(matrix, asked, k: ks.max() ?? 10) : (nil, nil)
+        if let scan, !json {
+            print(
+                String(
+                    format: "scan: built in %.2f s, %.1f MB of codes", scanSeconds, Double(scan.byteCount) / 1e6))
+        }
+        let exact = try ExactIndex(matrix, metric: metric)
+        let runner = Runner(queries: asked, truth: try trueRows(exact, asked, max(ks.max() ?? 1, turns ? 100 : 1)))
+
+        if turns, let walked, let built { return try takeTurns(built, walked, exact, runner) }
+        if !json { built?.printTable() }
+        var sweep: [Measurement] = []
+        for k in ks {
+            if wanted.contains("exact") {
+                sweep.append(
+                    try runner.measure(
+                        exact, named: "exact", k: k, efSearch: 0, repeats: repeats, queriesMax: 1000))
+                if !json { Self.printRow(sweep[sweep.count - 1]) }
+            }
+            if let scan {
+                sweep.append(try runner.measure(scan, named: "scan", k: k, efSearch: 0, repeats: repeats))
+                if !json { Self.printRow(sweep[sweep.count - 1]) }
+            }
+            guard let walked else { continue }
+            for ef in try Self.numbers(ef, "--ef") where ef >= k {
+                let point = try runner.measure(walked, named: "hnsw", k: k, efSearch: ef, repeats: repeats)
+                sweep.append(point)
+                if !json { Self.printRow(point) }
+            }
+        }
+        if json { print(try Self.encode(Report(build: built, sweep: sweep))) }
+    }
+
+    private func buildGraph(
+        _ matrix: FactorMatrix, _ asked: FactorMatrix, k: Int
+    ) throws -> (HNSWIndex, Build) {
         var parameters = HNSWParameters(m: m, efConstruction: efConstruction, seed: seed)
         switch links {
         case .own: break
         case .cosine: parameters.linkMetric = .cosine
         case .auto:
             parameters.linkMetric = try HNSWIndex.chooseLinkMetric(
-                matrix, metric: metric, parameters, queries: asked, k: ks.max() ?? 10, threads: threads)
+                matrix, metric: metric, parameters, queries: asked, k: k, threads: threads)
         }
         let before = residentBytes()
         let start = DispatchTime.now().uptimeNanoseconds
-        let index = try HNSWIndex.build(
-            matrix, metric: metric, parameters, threads: threads)
+        let index = try HNSWIndex.build(matrix, metric: metric, parameters, threads: threads)
         let built = Build(
             rows: matrix.rowCount, dimension: matrix.columnCount, metric: metric.rawValue,
             linkMetric: (parameters.linkMetric ?? metric).rawValue, isa: Kernels.isa, m: m,
             efConstruction: efConstruction, threads: threads,
             buildSeconds: Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9,
             graphBytes: index.graphByteCount, residentGrowthBytes: residentBytes() - before, layers: index.layerCount)
-        let exact = try ExactIndex(matrix, metric: metric)
-        let runner = Runner(queries: asked, truth: try trueRows(exact, asked, max(ks.max() ?? 1, turns ? 100 : 1)))
-
-        if turns { return try takeTurns(built, index, exact, runner) }
-        if !json { built.printTable() }
-        var sweep: [Measurement] = []
-        for k in ks {
-            let scan = try runner.measure(
-                exact, named: "exact", k: k, efSearch: 0, repeats: repeats, queriesMax: 1000)
-            sweep.append(scan)
-            if !json { Self.printRow(scan) }
-            for ef in try Self.numbers(ef, "--ef") where ef >= k {
-                let point = try runner.measure(index, named: "hnsw", k: k, efSearch: ef, repeats: repeats)
-                sweep.append(point)
-                if !json { Self.printRow(point) }
-            }
-        }
-        if json { print(try Self.encode(Report(build: built, sweep: sweep))) }
+        return (index, built)
     }
 
     private func data() throws -> (FactorMatrix, FactorMatrix) {
@@ -168,7 +196,8 @@ enum Links: String, ExpressibleByArgument {
 }
 
 struct Report: Codable {
-    var build: Build
+    /// Of the graph, where one was asked for.
+    var build: Build?
     var sweep: [Measurement]
 }
 

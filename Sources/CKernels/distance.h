@@ -11,6 +11,8 @@ extern const ck_distance ck_distance_avx512;
 extern const ck_distance ck_distance_neon;
 #endif
 
+#ifndef CK_INLINE
 #define CK_INLINE static inline __attribute__((always_inline))
+#endif
 
 #endif

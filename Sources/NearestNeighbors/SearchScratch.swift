@@ -16,6 +16,10 @@ package final class SearchScratch {
     let positions: UnsafeMutablePointer<UInt32>
     let scores: UnsafeMutablePointer<Float>
 
+    /// Positions that a turn of a `ScanIndex` leaves in.
+    let hits: UnsafeMutablePointer<UInt32>
+    private var running: RunningScan?
+
     /// The query as the kernels take it (normalised for cosine).
     private(set) var query: UnsafeMutablePointer<Float>
     private var queryCapacity: Int
@@ -34,6 +38,7 @@ package final class SearchScratch {
         rows = .allocate(capacity: room)
         positions = .allocate(capacity: room)
         scores = .allocate(capacity: room)
+        hits = .allocate(capacity: ScanIndex.blocksPerTurn * CodeBlocks.rowsPerBlock + 32)
         queryCapacity = 0
         query = .allocate(capacity: 1)
         visitedWords = 0
@@ -48,6 +53,7 @@ package final class SearchScratch {
         rows.deallocate()
         positions.deallocate()
         scores.deallocate()
+        hits.deallocate()
         query.deallocate()
         visited.deallocate()
         touched.deallocate()
@@ -57,6 +63,14 @@ package final class SearchScratch {
     /// Bytes held.
     package var byteCount: Int {
         (Self.blockRows + 16) * 12 + queryCapacity * 4 + visitedWords * 8 + touchedCapacity * 4 + poolCapacity * 8
+    }
+
+    /// The scan of the search under way, for searches one at a time.
+    func scan(for index: ScanIndex) -> RunningScan {
+        if let running, running.index === index { return running }
+        let new = RunningScan(index)
+        running = new
+        return new
     }
 
     func reserveQuery(_ count: Int) {

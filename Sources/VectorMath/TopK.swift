@@ -80,6 +80,11 @@ package struct TopK: Sendable {
         if keys.count >= 2 * wanted { select() }
     }
 
+    /// Raises the threshold by what was pushed since, when that promises to be worth a selection.
+    package mutating func tighten() {
+        if keys.count >= (bar == 0 ? wanted : wanted + wanted / 4 + 1) { select() }
+    }
+
     /// Appends the kept rows to `results`, best first, and empties itself.
     package mutating func drain(into results: inout [ScoredRow]) {
         select()

@@ -63,6 +63,48 @@ extern const ck_distance *ck_active_distance;
 /// The kernels in use, never NULL.
 static inline const ck_distance *ck_active(void) { return ck_active_distance; }
 
+/* Upper bounds of scores from 8-bit codes.
+ *
+ * Sixteen rows form a block; `scan` reads blocks, four dimensions ("a group") of all sixteen rows on each cache line:
+ *
+ *   | scale: 16 IEEE halves | rest: 16 IEEE halves | group 0: 16 rows x 4 codes | group 1 | ...
+ *
+ * A code is the value divided by the row's scale, plus 128. `rest` is at least the length of what the codes of this
+ * and earlier levels leave out of the row.
+ */
+enum { CK_BLOCK_ROWS = 16 };
+
+/// A query against codes: bound(row) = (dot(codes) + bias) * scale * row scale + rest * row rest.
+typedef struct ck_probe {
+    /// 4 * groups codes, -127 to 127.
+    const int8_t *codes;
+    size_t groups;
+    /// Takes the rows' 128 off and adds what rounding may hide.
+    int32_t bias;
+    float scale;
+    float rest;
+} ck_probe;
+
+/// The bounds of one instruction set. A bound that is NaN passes.
+typedef struct ck_bounds {
+    /// Writes the positions (`first` + 16 * block + lane, ascending) of the rows whose bound is not below `threshold`
+    /// and returns how many. `fine`, if given, holds further dimensions of the same blocks and is read where `coarse`
+    /// leaves a row in. `offsets`, if given, is added to each row's bound. Room for 16 * blocks + 16 hits.
+    size_t (*scan)(const uint8_t *coarse, const ck_probe *a, const uint8_t *fine, const ck_probe *b,
+                   const float *offsets, size_t blocks, float threshold, uint32_t first, uint32_t *hits);
+    /// Keeps those of `n` positions whose bound from row-major codes is not below `threshold`. `hits` may be
+    /// `positions`; room for n + 4.
+    size_t (*rows)(const uint8_t *codes, size_t stride, const float *scales, const float *offsets,
+                   const ck_probe *probe, const uint32_t *positions, size_t n, float threshold, uint32_t *hits);
+} ck_bounds;
+
+/// The bounds of `isa`, or NULL where this machine or build cannot run them.
+const ck_bounds *ck_bounds_of(int isa);
+/// Set once before main.
+extern const ck_bounds *ck_active_bounds;
+/// The bounds in use, never NULL.
+static inline const ck_bounds *ck_bounding(void) { return ck_active_bounds; }
+
 /// Asks for the cache line at `address`.
 static inline void ck_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 /// A float as an integer of the same order: -0 counts as 0, NaN as the least.

@@ -1,0 +1,125 @@
+// AVX-512 with VNNI: sixteen rows of a block at a time, one lane per row.
+#if defined(__x86_64__)
+#include "bounds.h"
+#include <immintrin.h>
+#include <string.h>
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"))), \
+                             apply_to = function)
+
+CK_INLINE __m512i group_of(const ck_probe *probe, size_t g) {
+    int32_t four;
+    memcpy(&four, probe->codes + g * 4, 4);
+    return _mm512_set1_epi32(four);
+}
+
+CK_INLINE __m512 halves(const uint8_t *place) {
+    return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)place));
+}
+
+/// The scores of a block's rows as far as its codes know them.
+CK_INLINE __m512 known(const uint8_t *block, const ck_probe *probe, size_t groups) {
+    __m512i even = _mm512_set1_epi32(probe->bias), odd = _mm512_setzero_si512();
+    size_t g = 0;
+    for (; g + 2 <= groups; g += 2) {
+        even = _mm512_dpbusd_epi32(even, _mm512_load_si512(block + 64 + g * 64), group_of(probe, g));
+        odd = _mm512_dpbusd_epi32(odd, _mm512_load_si512(block + 128 + g * 64), group_of(probe, g + 1));
+    }
+    if (g < groups) even = _mm512_dpbusd_epi32(even, _mm512_load_si512(block + 64 + g * 64), group_of(probe, g));
+    __m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
+    return _mm512_mul_ps(_mm512_mul_ps(sum, _mm512_set1_ps(probe->scale)), halves(block));
+}
+
+CK_INLINE size_t scan_groups(const uint8_t *coarse, const ck_probe *a, const uint8_t *fine, const ck_probe *b,
+                             const float *offsets, size_t blocks, float threshold, uint32_t first, uint32_t *hits,
+                             size_t groups, size_t more) {
+    const __m512 bar = _mm512_set1_ps(threshold);
+    const __m512 rest = _mm512_set1_ps(a->rest);
+    __m512i position = _mm512_add_epi32(
+        _mm512_set1_epi32((int)first), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    size_t count = 0;
+    for (size_t i = 0; i < blocks; i++) {
+        const uint8_t *block = coarse + i * ck_block_bytes(groups);
+        __m512 score = known(block, a, groups);
+        if (offsets) score = _mm512_add_ps(score, _mm512_loadu_ps(offsets + i * CK_BLOCK_ROWS));
+        __mmask16 hit = _mm512_cmp_ps_mask(_mm512_fmadd_ps(rest, halves(block + 32), score), bar, _CMP_NLT_UQ);
+        if (hit && fine) {
+            const uint8_t *next = fine + i * ck_block_bytes(more);
+            score = _mm512_add_ps(score, known(next, b, more));
+            score = _mm512_fmadd_ps(_mm512_set1_ps(b->rest), halves(next + 32), score);
+            hit = _mm512_mask_cmp_ps_mask(hit, score, bar, _CMP_NLT_UQ);
+        }
+        if (hit) {
+            _mm512_storeu_si512(hits + count, _mm512_maskz_compress_epi32(hit, position));
+            count += (size_t)__builtin_popcount(hit);
+        }
+        position = _mm512_add_epi32(position, _mm512_set1_epi32(CK_BLOCK_ROWS));
+    }
+    return count;
+}
+
+static size_t scan(const uint8_t *coarse, const ck_probe *a, const uint8_t *fine, const ck_probe *b,
+                   const float *offsets, size_t blocks, float threshold, uint32_t first, uint32_t *hits) {
+    // Known sizes let the compiler unroll and keep the probe in registers.
+    size_t more = fine ? b->groups : 0;
+#define SCAN(G, M) return scan_groups(coarse, a, fine, b, offsets, blocks, threshold, first, hits, G, M)
+    if (a->groups == 4 && more == 4) SCAN(4, 4);
+    if (a->groups == 4) SCAN(4, more);
+    if (a->groups == 8 && more == 8) SCAN(8, 8);
+    if (a->groups == 8) SCAN(8, more);
+    SCAN(a->groups, more);
+#undef SCAN
+}
+
+/// The sums of four vectors of sixteen, in order.
+CK_INLINE __m128i sums4(const __m512i *x) {
+    __m256i f[4];
+    for (int r = 0; r < 4; r++) f[r] = _mm256_add_epi32(_mm512_castsi512_si256(x[r]), _mm512_extracti64x4_epi64(x[r], 1));
+    __m256i h = _mm256_hadd_epi32(_mm256_hadd_epi32(f[0], f[1]), _mm256_hadd_epi32(f[2], f[3]));
+    return _mm_add_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
+}
+
+static size_t rows(const uint8_t *codes, size_t stride, const float *scales, const float *offsets,
+                   const ck_probe *probe, const uint32_t *positions, size_t n, float threshold, uint32_t *hits) {
+    size_t bytes = probe->groups * 4, whole = bytes & ~(size_t)63, count = 0;
+    __mmask64 tail = bytes & 63 ? (~(__mmask64)0) >> (64 - (bytes & 63)) : 0;
+    __m512i first = _mm512_maskz_loadu_epi8(bytes >= 64 ? ~(__mmask64)0 : tail, probe->codes);
+    for (size_t i = 0; i < n; i += 4) {
+        size_t left = n - i < 4 ? n - i : 4;
+        uint32_t at[4];
+        __m512i sum[4];
+        for (size_t r = 0; r < 4; r++) at[r] = positions[i + (r < left ? r : left - 1)];
+        for (size_t r = 0; r < 4; r++) {
+            if (i + 12 + r < n) {
+                const uint8_t *ahead = codes + positions[i + 12 + r] * stride;
+                for (size_t line = 0; line < bytes && line < 256; line += 64)
+                    _mm_prefetch((const char *)ahead + line, _MM_HINT_T0);
+            }
+            const uint8_t *x = codes + at[r] * stride;
+            if (whole == 0) {
+                sum[r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_maskz_loadu_epi8(tail, x), first);
+                continue;
+            }
+            sum[r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_loadu_si512(x), first);
+            for (size_t j = 64; j < whole; j += 64)
+                sum[r] = _mm512_dpbusd_epi32(sum[r], _mm512_loadu_si512(x + j), _mm512_loadu_si512(probe->codes + j));
+            if (tail)
+                sum[r] = _mm512_dpbusd_epi32(sum[r], _mm512_maskz_loadu_epi8(tail, x + whole),
+                                             _mm512_maskz_loadu_epi8(tail, probe->codes + whole));
+        }
+        __m128i position = _mm_loadu_si128((const __m128i *)at);
+        __m128i dot = _mm_add_epi32(sums4(sum), _mm_set1_epi32(probe->bias));
+        __m128 bound = _mm_mul_ps(_mm_mul_ps(_mm_cvtepi32_ps(dot), _mm_set1_ps(probe->scale)),
+                                  _mm_i32gather_ps(scales, position, 4));
+        if (offsets) bound = _mm_add_ps(bound, _mm_i32gather_ps(offsets, position, 4));
+        __mmask8 hit = _mm_mask_cmp_ps_mask((__mmask8)((1u << left) - 1), bound, _mm_set1_ps(threshold), _CMP_NLT_UQ);
+        _mm_storeu_si128((__m128i *)(hits + count), _mm_maskz_compress_epi32(hit, position));
+        count += (size_t)__builtin_popcount(hit);
+    }
+    return count;
+}
+
+#pragma clang attribute pop
+
+const ck_bounds ck_bounds_avx512 = {.scan = scan, .rows = rows};
+#endif

@@ -1,0 +1,101 @@
+import VectorMath
+
+/// How rows and queries are moved so that one kind of bound serves every metric.
+///
+/// The kernels bound `t = q . x + offset(x)`:
+///
+/// | metric | x | q | offset | score |
+/// |---|---|---|---|---|
+/// | inner product | row * unit | query | 0 | t / unit |
+/// | cosine | row / its length * unit | query / its length | 0 | t / unit |
+/// | l2 | (row - centre) * unit | (query - centre) * unit | -x.x / 2 | 2 t / unit^2 - \|query - centre\|^2 |
+///
+/// `unit` is a power of two that brings the longest row near 256, where half precision has room on both sides.
+struct ScanSpace {
+    let metric: SimilarityMetric
+    let dimension: Int
+    let unit: Float
+    /// Zeros but for l2.
+    let centre: [Float]
+    let axes: PrincipalAxes
+    /// Axes whose coordinates are coded in the coarse blocks; the others are coded in the fine ones.
+    let coarse: Int
+
+    var fine: Int { axes.count - coarse }
+
+    /// Coordinates to code: a whole number of groups of four; rows as short as that are coded whole.
+    static func levels(dimension: Int) -> (coarse: Int, fine: Int) {
+        let whole = (dimension + 3) / 4 * 4
+        if whole <= 24 { return (whole, 0) }
+        if whole <= 40 { return (16, 0) }
+        return dimension <= 256 ? (16, 16) : (32, 32)
+    }
+
+    init(_ scorer: RowScorer) {
+        let vectors = scorer.vectors
+        let dimension = vectors.columnCount
+        metric = scorer.metric
+        self.dimension = dimension
+        var centre = [Float](repeating: 0, count: dimension)
+        if metric == .l2, vectors.rowCount > 0 {
+            var sums = [Double](repeating: 0, count: dimension)
+            let step = max(1, vectors.rowCount / 10_000)
+            var count = 0.0
+            for row in stride(from: 0, to: vectors.rowCount, by: step) {
+                for (i, value) in vectors.row(row).enumerated() { sums[i] += Double(value) }
+                count += 1
+            }
+            centre = sums.map { Float($0 / count) }
+        }
+        self.centre = centre
+        var longest = 1.0
+        if metric != .cosine {
+            longest = 0
+            for row in 0..<vectors.rowCount {
+                longest = max(longest, Self.length(vectors.base + row * vectors.stride, minus: centre))
+            }
+        }
+        let exponent = longest > 0 && longest.isFinite ? 8 - Int(longest.exponent) : 0
+        unit = Float(sign: .plus, exponent: max(-100, min(100, exponent)), significand: 1)
+        let (coarse, fine) = Self.levels(dimension: dimension)
+        self.coarse = min(coarse, dimension)
+        let space = ScanSpace(
+            metric: metric, dimension: dimension, unit: unit, centre: centre,
+            axes: PrincipalAxes(rowCount: 0, dimension: dimension, count: 0) { _, _ in }, coarse: 0)
+        axes = PrincipalAxes(rowCount: vectors.rowCount, dimension: dimension, count: min(coarse + fine, dimension)) {
+            row, target in
+            if let target = target.baseAddress { space.place(row, of: scorer, into: target) }
+        }
+    }
+
+    private init(
+        metric: SimilarityMetric, dimension: Int, unit: Float, centre: [Float], axes: PrincipalAxes, coarse: Int
+    ) {
+        self.metric = metric
+        self.dimension = dimension
+        self.unit = unit
+        self.centre = centre
+        self.axes = axes
+        self.coarse = coarse
+    }
+
+    static func length(_ vector: UnsafePointer<Float>, minus centre: [Float]) -> Double {
+        var square = 0.0
+        for i in 0..<centre.count {
+            let value = Double(vector[i]) - Double(centre[i])
+            square += value * value
+        }
+        return square.squareRoot()
+    }
+
+    /// Writes x of the table above.
+    func place(_ row: Int, of scorer: RowScorer, into target: UnsafeMutablePointer<Float>) {
+        let source = scorer.vectors.base + row * scorer.vectors.stride
+        let scale = unit * (scorer.rowScale.map { $0[row] } ?? 1)
+        if metric == .l2 {
+            for i in 0..<dimension { target[i] = (source[i] - centre[i]) * scale }
+        } else {
+            for i in 0..<dimension { target[i] = source[i] * scale }
+        }
+    }
+}
