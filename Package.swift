@@ -75,7 +75,7 @@ let package = Package(
         room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
 
         // L2: indexes, factor models, the catalogue of users and items; the client library.
-        room("NearestNeighbors", ["VectorMath", "Artifacts"]),
+        room("NearestNeighbors", ["Vocabulary", "VectorMath", "Artifacts"]),
         room("FactorModels", ["VectorMath", "Artifacts"]),
         room("Catalog", ["Vocabulary", "Artifacts"]),
         room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
@@ -97,7 +97,7 @@ let package = Package(
         room(
             "MartletServer",
             [
-                "Vocabulary", "VectorMath", "Wire", "Artifacts", "Retrieval", "Serving", "Telemetry", nioCore, nioPosix,
+                "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "Serving", "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams,
             ]),
 
@@ -140,7 +140,7 @@ let package = Package(
         tests("FactorModelsTests", ["FactorModels", "VectorMath", "Artifacts", "CKernels", "TestSupport"]),
         tests("CatalogTests", ["Catalog", "Artifacts", "Vocabulary", "TestSupport"]),
         tests("VectorMathTests", ["VectorMath", "CKernels"]),
-        tests("NearestNeighborsTests", ["NearestNeighbors", "VectorMath", "Artifacts", "TestSupport"]),
+        tests("NearestNeighborsTests", ["NearestNeighbors", "Vocabulary", "VectorMath", "Artifacts", "TestSupport"]),
         tests(
             "TrainingTests",
             [

@@ -74,6 +74,33 @@ package final class HNSWIndex: NeighborIndex {
         try exact.search(query, k: k, where: predicate, scratch: scratch, into: &results)
     }
 
+    /// A walk of the breadth `efSearch`, whatever a scan would cost.
+    ///
+    /// - Parameter dropping: Walks as if all rows were eligible, for as many more rows as are not, and drops those; else
+    ///   the walk passes through rows that are not eligible and keeps the others.
+    /// - Returns: Whether as many rows were found as there are to find.
+    @discardableResult
+    package func walk(
+        _ query: UnsafeBufferPointer<Float>, k: Int, efSearch: Int, where predicate: RowPredicate? = nil,
+        dropping: Bool = false, scratch: SearchScratch, into results: inout [ScoredRow]
+    ) throws(SearchError) -> Bool {
+        let base = try validate(query, k: k, efSearch: efSearch, predicate)
+        results.removeAll(keepingCapacity: true)
+        let eligible = predicate?.eligibleCount ?? rowCount
+        let wanted = min(k, eligible)
+        if wanted == 0 { return true }
+        let prepared = scorer.prepared(base, scratch)
+        if dropping, let predicate {
+            let more = wanted + rowCount - eligible
+            walk(prepared, more, max(efSearch, more), nil, scratch, &results)
+            results.removeAll { !HNSWWalk.isSet(predicate.words, $0.row) }
+            if results.count > wanted { results.removeLast(results.count - wanted) }
+        } else {
+            walk(prepared, wanted, max(efSearch, wanted), predicate, scratch, &results)
+        }
+        return results.count == wanted
+    }
+
     private func walk(
         _ query: UnsafePointer<Float>, _ wanted: Int, _ ef: Int, _ predicate: RowPredicate?, _ scratch: SearchScratch,
         _ results: inout [ScoredRow]

@@ -41,6 +41,12 @@ package final class RunningScan {
         coordinates.deallocate()
     }
 
+    /// Ends it without an answer.
+    func finish() {
+        isDone = true
+        predicate = nil
+    }
+
     /// Takes a query's finite components.
     func set(_ source: UnsafePointer<Float>, confidence: Float) {
         let space = index.space

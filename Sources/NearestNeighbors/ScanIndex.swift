@@ -1,4 +1,5 @@
 import VectorMath
+import Vocabulary
 
 /// An exact search that reads a few bytes of most rows, and all of only those that can still be among the best.
 ///
@@ -51,7 +52,7 @@ package final class ScanIndex: NeighborIndex {
     /// Blocks between two looks at the threshold.
     static let blocksPerTurn = 64
     static let blocksOfFirstTurn = 8
-    /// With fewer eligible rows than one in so many, they are looked up one by one.
+    /// With fewer eligible rows than one in so many, `search` looks them up one by one.
     static let sparsity = 12
 
     /// Reads all of `vectors`, twice.
@@ -71,9 +72,19 @@ package final class ScanIndex: NeighborIndex {
         _ query: UnsafeBufferPointer<Float>, k: Int, efSearch: Int = 0, where predicate: RowPredicate? = nil,
         scratch: SearchScratch, into results: inout [ScoredRow]
     ) throws(SearchError) {
+        let eligible = predicate?.eligibleCount ?? rowCount
+        let plan = eligible * Self.sparsity < rowCount ? SearchPlan.lookUp : .scan
+        try search(query, k: k, where: predicate, plan: plan, scratch: scratch, into: &results)
+    }
+
+    /// The same by a plan of the caller's: `scan` or `lookUp`.
+    package func search(
+        _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate?, plan: SearchPlan,
+        scratch: SearchScratch, into results: inout [ScoredRow]
+    ) throws(SearchError) {
         results.removeAll(keepingCapacity: true)
         let scan = scratch.scan(for: self)
-        try begin(scan, query, k: k, where: predicate)
+        try begin(scan, query, k: k, where: predicate, plan: plan)
         while !advance(scan, turns: .max, scratch) {}
         scan.top.drain(into: &results)
     }
@@ -83,7 +94,7 @@ package final class ScanIndex: NeighborIndex {
     /// Makes `scan` ready to search for `query`.
     package func begin(
         _ scan: RunningScan, _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate? = nil,
-        confidence: Float = 1
+        plan: SearchPlan = .scan, confidence: Float = 1
     ) throws(SearchError) {
         let base = try validate(query, k: k, efSearch: 0, predicate)
         let eligible = predicate?.eligibleCount ?? rowCount
@@ -94,7 +105,7 @@ package final class ScanIndex: NeighborIndex {
         scan.isDone = scan.top.k == 0
         if scan.isDone { return }
         scan.set(base, confidence: confidence)
-        scan.isSparse = eligible * Self.sparsity < rowCount
+        scan.isSparse = plan == .lookUp && scan.predicate != nil
         scan.nextWord = 0
     }
 

@@ -19,6 +19,7 @@ package final class SearchScratch {
     /// Positions that a turn of a `ScanIndex` leaves in.
     let hits: UnsafeMutablePointer<UInt32>
     private var running: RunningScan?
+    private var planned: RunningSearch?
 
     /// The query as the kernels take it (normalised for cosine).
     private(set) var query: UnsafeMutablePointer<Float>
@@ -70,6 +71,13 @@ package final class SearchScratch {
         if let running, running.index === index { return running }
         let new = RunningScan(index)
         running = new
+        return new
+    }
+
+    func search(for index: PlannedIndex) -> RunningSearch {
+        if let planned, planned.index === index { return planned }
+        let new = RunningSearch(index)
+        planned = new
         return new
     }
 

@@ -1,5 +1,6 @@
 import Artifacts
 import Catalog
+import Dispatch
 import FactorModels
 import NearestNeighbors
 import VectorMath
@@ -9,27 +10,23 @@ import Vocabulary
 package final class RetrievalModel: Sendable {
     /// Choices made at load, not at training.
     package struct Options: Sendable, Equatable {
-        /// Up to this many rows a factor index is scanned exactly; above, the bundle's graph is searched.
-        package var exactRowsMax: Int
-        /// Effort of a graph search; raised to the number of candidates wanted.
-        package var efSearch: Int
+        /// How factors are searched: by measured cost, always exactly, or by the bundle's graph.
+        package var index = SearchPlanner.Mode.auto
+        /// Recall that a walk over the graph must reach when the factors are loaded, to be chosen by cost.
+        package var recallMin = 0.98
+        /// Breadth of a walk where `index` is `hnsw`; raised to the number of candidates wanted.
+        package var efSearch = 200
 
-        package init(exactRowsMax: Int = 65_536, efSearch: Int = 200) {
-            self.exactRowsMax = exactRowsMax
-            self.efSearch = efSearch
-        }
+        package init(index: SearchPlanner.Mode = .auto) { self.index = index }
     }
 
-    /// A factor model with the index over its items.
+    /// A factor model with the indexes over its items.
     package struct Factors: Sendable {
         package let model: FactorModel
-        package let exact: ExactIndex
+        /// The items by inner product with a user's factor.
+        package let index: PlannedIndex
         /// The same rows by angle, for items like an item.
         package let similar: ExactIndex
-        /// The graph, where the bundle holds one.
-        package let graph: HNSWIndex?
-        /// Whether a search walks the graph.
-        package let usesGraph: Bool
     }
 
     package let users: UserDirectory
@@ -103,14 +100,22 @@ package final class RetrievalModel: Sendable {
         self.options = options
     }
 
-    /// A factor model with its indexes, searched as `options` say.
+    /// A factor model with its indexes, measured with the factors of some of its users.
     package static func factors(
         _ model: FactorModel, vectors: FactorMatrix, graph: HNSWIndex?, options: Options
     ) throws -> Factors {
-        Factors(
-            model: model, exact: try ExactIndex(vectors, metric: .innerProduct),
-            similar: try ExactIndex(vectors, metric: .cosine), graph: graph,
-            usesGraph: graph != nil && model.itemCount > options.exactRowsMax)
+        var calibration = SearchPlanner.Calibration()
+        calibration.mode = options.index
+        calibration.recallMin = options.recallMin
+        calibration.efSearch = options.efSearch
+        let count = min(model.userCount, calibration.queriesMax)
+        let queries = FactorMatrix(rowCount: count, columnCount: model.rank) { row, factor in
+            model.userFactor(UInt32(row * model.userCount / count), into: factor)
+        }
+        let index = try PlannedIndex(
+            scan: ScanIndex(vectors, metric: .innerProduct), graph: graph, queries: queries, calibration: calibration,
+            clock: { DispatchTime.now().uptimeNanoseconds })
+        return Factors(model: model, index: index, similar: try ExactIndex(vectors, metric: .cosine))
     }
 
     /// Whether the bundle can serve `source`.

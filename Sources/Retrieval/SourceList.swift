@@ -5,6 +5,8 @@ import Vocabulary
 package struct SourceList {
     package let entry: RetrievalMix.Entry
     package var rows: [ScoredRow] = []
+    /// How the rows were searched, for sources that search factors.
+    package var plan: SearchPlan?
 
     package init(entry: RetrievalMix.Entry, rows: [ScoredRow] = []) {
         self.entry = entry

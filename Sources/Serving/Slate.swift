@@ -94,7 +94,7 @@ package struct Slate: Sendable {
     /// Whether the same request may be answered with the same bytes for a while.
     package var isCacheable: Bool
     /// How many candidates each source brought.
-    package var candidates: [(source: RetrievalSource, count: Int)]
+    package var candidates: [(source: RetrievalSource, count: Int, plan: SearchPlan?)]
 }
 
 /// The slates of several users, each at its place in the call.

@@ -28,6 +28,10 @@ package enum MetricCatalogue {
         "martlet_retrieval_candidates_total", .counter, labels: ["source"],
         help: "Candidates that a retrieval source found, before fusion and filters.")
 
+    static let searches = Metric(
+        "martlet_retrieval_searches_total", .counter, labels: ["plan"],
+        help: "Searches of factors for a slate, by how they were done.")
+
     // The result cache.
     static let cacheRequests = Metric(
         "martlet_cache_requests_total", .counter, labels: ["level", "result"],
@@ -115,6 +119,7 @@ package enum MetricCatalogue {
     /// The whole catalogue, in the order of a scrape.
     package static let all: [Metric] = [
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
+        searches,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

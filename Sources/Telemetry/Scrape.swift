@@ -72,6 +72,10 @@ extension NodeMetrics {
         for (index, source) in RetrievalSource.allCases.enumerated() {
             writer.sample([source.rawValue], small(Layout.candidates + index))
         }
+        writer.begin(MetricCatalogue.searches)
+        for (index, plan) in SearchPlan.allCases.enumerated() {
+            writer.sample([plan.rawValue], small(Layout.searches + index))
+        }
     }
 
     private func write(

@@ -89,6 +89,19 @@ package final class ShardMetrics: Sendable {
         cells.add(UInt64(truncatingIfNeeded: count), to: smallAt &+ Layout.candidates &+ index)
     }
 
+    /// Counts a search of factors.
+    @inlinable
+    package func countSearch(_ plan: SearchPlan) {
+        let index: Int =
+            switch plan {
+            case .scan: 0
+            case .lookUp: 1
+            case .walk: 2
+            case .filteredWalk: 3
+            }
+        cells.add(1, to: smallAt &+ Layout.searches &+ index)
+    }
+
     // MARK: Cache
 
     @inlinable
@@ -173,7 +186,8 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var allocated: Int { 70 }
         @inlinable package static var opened: Int { 71 }
         @inlinable package static var closed: Int { 72 }
-        @inlinable package static var smallCells: Int { 80 }
+        @inlinable package static var searches: Int { 80 }
+        @inlinable package static var smallCells: Int { 88 }
     }
 }
 

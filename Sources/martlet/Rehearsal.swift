@@ -29,9 +29,7 @@ struct Rehearsal {
     ) throws -> EvaluationReport {
         let bundle = try Bundle(opening: path)
         let served = try RetrievalModel(bundle: bundle)
-        var options = RetrievalModel.Options()
-        options.exactRowsMax = .max
-        let exact = try RetrievalModel(bundle: bundle, options: options)
+        let exact = try RetrievalModel(bundle: bundle, options: RetrievalModel.Options(index: .scan))
         let progress = TrainingProgress()
         let evaluator = Evaluator(served: served, exact: exact, k: k, threads: threads)
         do {

@@ -8,12 +8,8 @@ import VectorMath
 @Suite struct EvaluatorTests {
     private func evaluator(_ path: String, k: Int, threads: Int = 1) throws -> Evaluator {
         let bundle = try Bundle(opening: path)
-        var options = RetrievalModel.Options()
-        options.exactRowsMax = .max
-        return Evaluator(
-            served: try RetrievalModel(bundle: bundle), exact: try RetrievalModel(bundle: bundle, options: options),
-            k: k,
-            threads: threads)
+        let exact = try RetrievalModel(bundle: bundle, options: RetrievalModel.Options(index: .scan))
+        return Evaluator(served: try RetrievalModel(bundle: bundle), exact: exact, k: k, threads: threads)
     }
 
     @Test func `Each source is ranked as a plain program over all items would`() throws {

@@ -53,7 +53,7 @@ struct TrainedSample {
 
         let model = try RetrievalModel(bundle: bundle)
         for source in ["als", "spectral", "item_to_item"] { #expect(bundle.has(source)) }
-        #expect(model.als?.graph != nil && model.spectral?.graph != nil)
+        #expect(model.als?.index.graph != nil && model.spectral?.index.graph != nil)
         #expect(model.mix == TrainedSample.plan.defaultMix(hasTimes: true))
         for user in 0..<UInt32(training.userCount) {
             #expect(model.users.name(user) == training.users.string(user))

@@ -18,6 +18,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var bundle: String?
     /// The only folder from which LoadModel takes bundles; nil: the folder that holds `bundle`.
     package var modelsRoot: String?
+    /// How factors are searched.
+    package var index = RetrievalModel.Options().index
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.

@@ -1,4 +1,5 @@
 import Logging
+import NearestNeighbors
 import Wire
 
 /// One key of the configuration: its name everywhere, its meaning, its way in and out.
@@ -89,6 +90,14 @@ package struct Setting: Sendable {
             $0.modelsRoot
         } assign: { (configuration, text) throws(SettingFault) in
             configuration.modelsRoot = try SettingValue.path(text)
+        },
+        Setting(
+            "index",
+            "How factors are searched: auto (by cost, measured at load), scan (exactly) or hnsw (by the bundle's graph)."
+        ) {
+            $0.index.rawValue
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.index = try SettingValue.choice(text, of: SearchPlanner.Mode.self)
         },
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         duration("cache.ttl", \.cache.ttl, "How long an answer may be served again."),

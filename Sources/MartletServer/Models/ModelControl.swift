@@ -2,8 +2,10 @@ import Artifacts
 import Glibc
 import Logging
 import NIOPosix
+import NearestNeighbors
 import Retrieval
 import Serving
+import Synchronization
 import Telemetry
 import Vocabulary
 import Wire
@@ -17,6 +19,8 @@ import Wire
 actor ModelControl {
     private let root: String?
     private let options: RetrievalModel.Options
+    /// Of the generation that serves, by kind of factors; any thread.
+    nonisolated let planners = Mutex<[String: SearchPlanner]>([:])
     private let logger: Logger
     private let metrics: NodeMetrics
     private let pool: NIOThreadPool
@@ -77,6 +81,12 @@ actor ModelControl {
         let nanoseconds = LoopWorker.now &- started
         metrics.setGeneration(number, model: generation.label, loadNanoseconds: nanoseconds)
         for (part, bytes) in generation.memory { metrics.setMemory(part.counted, bytes: bytes) }
+        planners.withLock { planners in
+            let model = generation.model
+            planners = [("als", model.als), ("spectral", model.spectral)].reduce(into: [:]) {
+                $0[$1.0] = $1.1?.index.planner
+            }
+        }
         metrics.countSwap(.swapped)
         logger.info(
             "model serves",
@@ -170,7 +180,7 @@ enum GenerationLoader {
         for factors in [model.als, model.spectral].compactMap({ $0 }) {
             users += factors.model.userFactorByteCount
             items += factors.model.itemFactorByteCount
-            index += factors.graph?.graphByteCount ?? 0
+            index += (factors.index.graph?.graphByteCount ?? 0) + factors.index.scan.byteCount
         }
         parts.append((.userFactors, users))
         parts.append((.itemFactors, items))

@@ -104,7 +104,10 @@ extension ShardMetrics {
             case .shortSlate: countDegraded(.shortSlate)
             }
         }
-        for (source, count) in slate.candidates { countCandidates(count, from: source) }
+        for (source, count, plan) in slate.candidates {
+            countCandidates(count, from: source)
+            if let plan { countSearch(plan) }
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import NearestNeighbors
 import Serving
 import Telemetry
 import Vocabulary
@@ -40,6 +41,8 @@ final class StatusDocument: Sendable {
         var connections: Int
         var callsInFlight: Int
         var shards: [Shard]
+        /// What each way to search factors costs here, as measured at load, by kind of factors.
+        var planners: [String: SearchPlanner]
         var memory: Memory
     }
 
@@ -62,6 +65,7 @@ final class StatusDocument: Sendable {
                     shard: $0.shard, slots: "\(slots.lowerBound)..<\(slots.upperBound)", queueDepth: $0.queueDepth,
                     cacheBytes: $0.cacheBytes, cacheEntries: $0.cacheEntries)
             },
+            planners: models.planners.withLock { $0 },
             memory: Document.Memory(
                 parts: parts, residentBytes: process.residentBytes, allocatedBytes: allocator?.allocatedBytes ?? 0,
                 allocatorResidentBytes: allocator?.residentBytes ?? 0))

@@ -143,7 +143,7 @@ final class SlateRun: ShardRun {
             includeDetails: request.includeDetails || request.explain,
             isCacheable: !request.explain && request.cursor.isEmpty
                 && !degraded.contains(DegradationSet(.deadlineTruncated)),
-            candidates: generator.lists.map { ($0.entry.source, $0.rows.count) })
+            candidates: generator.lists.map { ($0.entry.source, $0.rows.count, $0.plan) })
     }
 
     /// Eligible items that no source brought, most popular first: a slate has `k` items when `k` are eligible.
@@ -172,7 +172,9 @@ final class SlateRun: ShardRun {
             (stage: "retrieve", microseconds: Int(times.retrieve / 1000)),
         ]
         for (list, nanoseconds) in zip(generator.lists, sourceNanoseconds) {
-            timings.append((stage: "retrieve.\(list.entry.source.rawValue)", microseconds: Int(nanoseconds / 1000)))
+            // The plan of a search stands behind its source: "retrieve.als.scan".
+            let stage = ["retrieve", list.entry.source.rawValue, list.plan?.rawValue].compactMap { $0 }
+            timings.append((stage: stage.joined(separator: "."), microseconds: Int(nanoseconds / 1000)))
         }
         return explainer.explain(items, user: model.users.row(of: request.user), timings: timings)
     }

@@ -163,12 +163,17 @@ package struct Evaluator {
             + [.init(source: EvaluationReport.servedName, result: whole.served.result())]
     }
 
+    /// Candidates that the served mix wants of a kind of factors.
+    private func limit(of kind: String) -> Int {
+        served.mix.sources.first { $0.source.rawValue == kind }?.limit ?? k
+    }
+
     /// Recall of the graph against exact search, without a filter, for users spread over all rows.
     private func indexRecall(
         _ kind: String, _ factors: RetrievalModel.Factors, _ cases: [Case]
     ) throws -> EvaluationReport.IndexRecall {
         let efSearch = served.options.efSearch
-        guard let graph = factors.graph else {
+        guard let graph = factors.index.graph else {
             return .init(kind: kind, k: k, efSearch: efSearch, recall: nil, queries: 0, isServed: false)
         }
         let wanted = min(cases.count, Evaluator.indexQueriesMax)
@@ -181,10 +186,8 @@ package struct Evaluator {
             let user = cases[cases.count * n / wanted].user
             query.withUnsafeMutableBufferPointer { factors.model.userFactor(user, into: $0) }
             try query.withUnsafeBufferPointer { query in
-                try graph.search(
-                    query, k: k, efSearch: max(efSearch, k), where: nil, scratch: scratch, into: &approximate)
-                try factors.exact.search(
-                    query, k: k, efSearch: 0, where: nil, scratch: scratch, into: &truth)
+                try graph.walk(query, k: k, efSearch: max(efSearch, k), scratch: scratch, into: &approximate)
+                try factors.index.scan.search(query, k: k, scratch: scratch, into: &truth)
             }
             let rows = Set(truth.map(\.row))
             found += approximate.count { rows.contains($0.row) }
@@ -193,7 +196,7 @@ package struct Evaluator {
         return .init(
             kind: kind, k: k, efSearch: max(efSearch, k), recall: Double(found) / Double(max(total, 1)),
             queries: wanted,
-            isServed: factors.usesGraph)
+            isServed: factors.index.planner.decide(k: limit(of: kind), eligible: served.items.count).plan.isApproximate)
     }
 }
 
@@ -225,9 +228,10 @@ private struct Asker {
     /// The first `k` of `source` alone for the user asked for last.
     mutating func ranking(of source: RetrievalSource, _ mix: RetrievalMix) throws -> [UInt32] {
         // What it brought to the mix will do, if it is long enough and comes from an exact search.
-        let isExact = generator.model.factors(of: source).map { !$0.usesGraph } ?? true
         let list: SourceList?
-        if isExact, let brought = generator.lists.first(where: { $0.entry.source == source && $0.entry.limit >= k }) {
+        if let brought = generator.lists.first(where: { $0.entry.source == source && $0.entry.limit >= k }),
+            brought.plan?.isApproximate != true
+        {
             list = brought
         } else {
             try run(solo, mix)

@@ -1,0 +1,93 @@
+import VectorMath
+import Vocabulary
+
+/// The rows of a matrix with every way to search them, and a planner that knows what each costs here.
+package final class PlannedIndex: NeighborIndex {
+    package var metric: SimilarityMetric { scan.metric }
+    package var rowCount: Int { scan.rowCount }
+    package var dimension: Int { scan.dimension }
+
+    package let scan: ScanIndex
+    package let graph: HNSWIndex?
+    package let planner: SearchPlanner
+
+    package init(scan: ScanIndex, graph: HNSWIndex?, planner: SearchPlanner) {
+        self.scan = scan
+        self.graph = graph
+        self.planner = planner
+    }
+
+    /// Measures what each way costs with `queries`.
+    package convenience init(
+        scan: ScanIndex, graph: HNSWIndex?, queries: FactorMatrix,
+        calibration: SearchPlanner.Calibration = SearchPlanner.Calibration(), clock: () -> UInt64
+    ) throws(SearchError) {
+        self.init(
+            scan: scan, graph: graph,
+            planner: try .measured(scan, graph, queries: queries, calibration, clock: clock))
+    }
+
+    /// See `NeighborIndex`; the planner decides the breadth, `efSearch` is not used.
+    package func search(
+        _ query: UnsafeBufferPointer<Float>, k: Int, efSearch: Int = 0, where predicate: RowPredicate? = nil,
+        scratch: SearchScratch, into results: inout [ScoredRow]
+    ) throws(SearchError) {
+        let search = scratch.search(for: self)
+        try begin(search, query, k: k, where: predicate, scratch)
+        while !advance(search, turns: .max, scratch) {}
+        search.drain(into: &results)
+    }
+
+    /// Makes `search` ready. The predicate must stay as it is until the search is done.
+    package func begin(
+        _ search: RunningSearch, _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate? = nil,
+        _ scratch: SearchScratch
+    ) throws(SearchError) {
+        let decision = planner.decide(k: min(k, rowCount), eligible: predicate?.eligibleCount ?? rowCount)
+        search.plan = decision.plan
+        search.walked.removeAll(keepingCapacity: true)
+        if decision.plan.isApproximate, let graph {
+            let isComplete = try graph.walk(
+                query, k: k, efSearch: decision.efSearch, where: predicate, dropping: decision.plan == .walk,
+                scratch: scratch, into: &search.walked)
+            if isComplete {
+                search.scan.finish()
+                return
+            }
+            // The walk ended in a part of the graph with too few eligible rows.
+            search.walked.removeAll(keepingCapacity: true)
+            search.plan = .scan
+        }
+        try scan.begin(search.scan, query, k: k, where: predicate, plan: search.plan)
+    }
+
+    /// Does up to `turns` turns of about 10 microseconds; true when the answer can be drained.
+    package func advance(_ search: RunningSearch, turns: Int, _ scratch: SearchScratch) -> Bool {
+        scan.advance(search.scan, turns: turns, scratch)
+    }
+}
+
+/// One query on its way through a `PlannedIndex`. It belongs to one thread and is used again and again.
+package final class RunningSearch {
+    /// How the last search was done.
+    package internal(set) var plan = SearchPlan.scan
+    unowned let index: PlannedIndex
+    let scan: RunningScan
+    /// What a walk found.
+    var walked: [ScoredRow] = []
+
+    package init(_ index: PlannedIndex) {
+        self.index = index
+        scan = RunningScan(index.scan)
+    }
+
+    /// Replaces `results` by the rows found, best first.
+    package func drain(into results: inout [ScoredRow]) {
+        results.removeAll(keepingCapacity: true)
+        if plan.isApproximate {
+            results.append(contentsOf: walked)
+        } else {
+            scan.top.drain(into: &results)
+        }
+    }
+}

@@ -1,0 +1,145 @@
+import Vocabulary
+
+/// Decides how a search is done, by what the ways cost on this machine with these rows.
+///
+/// The costs are measured when an index is loaded (`PlannedIndex`), on queries of its own users: nanoseconds of a scan by
+/// how many rows it keeps, of a look-up by eligible rows, of a walk by its breadth, and the breadth that reached the
+/// wanted recall. A predicate that lets a share `s` of the rows through makes a scan as wide as one for `k / s` rows.
+package struct SearchPlanner: Sendable, Equatable, Codable {
+    /// What a search may use.
+    package enum Mode: String, Sendable, Codable, CaseIterable {
+        /// Whatever is cheapest and reaches the recall.
+        case auto
+        /// Exact, whatever it costs.
+        case scan
+        /// The graph, wherever there is one, as wide as `efSearch`.
+        case hnsw
+    }
+
+    /// One measured width.
+    package struct Point: Sendable, Equatable, Codable {
+        package var k: Int
+        /// Median of a scan.
+        package var scanNanoseconds: Double
+        /// The least breadth of a walk that reached the recall; nil when none did, or none was cheaper than the scan.
+        package var efSearch: Int?
+        package var walkNanoseconds: Double?
+        package var walkRecall: Double?
+
+        package init(k: Int, scanNanoseconds: Double) {
+            self.k = k
+            self.scanNanoseconds = scanNanoseconds
+        }
+    }
+
+    /// A decision.
+    package struct Decision: Sendable, Equatable {
+        package var plan: SearchPlan
+        /// Of a walk.
+        package var efSearch = 0
+        package var expectedNanoseconds = 0.0
+    }
+
+    package var mode = Mode.auto
+    package var rowCount: Int
+    /// By rising `k`; at least one.
+    package var points: [Point]
+    /// Of a look-up: for each 64 rows of the catalogue, for each eligible row.
+    package var nanosecondsPerWord = 0.5
+    package var nanosecondsPerEligibleRow = 4.0
+    /// Breadth of every walk in `hnsw` mode.
+    package var efSearch = 200
+    package var hasGraph: Bool
+
+    /// A filtered walk costs that much more than the rows it passes through would say.
+    private static let filteredWalkFactor = 1.3
+    /// Below this share of eligible rows a walk is not considered: it may end among rows that are not.
+    private static let filteredShareMin = 0.05
+    /// A walk that drops rows afterwards may be asked for at most this many times the rows wanted.
+    private static let droppedFactorMax = 2
+
+    package init(mode: Mode = .auto, rowCount: Int, points: [Point], hasGraph: Bool, efSearch: Int = 200) {
+        precondition(!points.isEmpty, "a planner without a measured point")
+        self.mode = mode
+        self.rowCount = rowCount
+        self.points = points
+        self.hasGraph = hasGraph
+        self.efSearch = efSearch
+    }
+
+    /// How to find `k` of `eligible` rows.
+    package func decide(k: Int, eligible: Int) -> Decision {
+        let share = Double(max(eligible, 1)) / Double(max(rowCount, 1))
+        var best = Decision(
+            plan: .scan, expectedNanoseconds: scanNanoseconds(k: min(Double(rowCount), Double(k) / share)))
+        let lookUp = nanosecondsPerWord * Double(rowCount / 64) + nanosecondsPerEligibleRow * Double(eligible)
+        if eligible < rowCount, lookUp < best.expectedNanoseconds {
+            best = Decision(plan: .lookUp, expectedNanoseconds: lookUp)
+        }
+        guard hasGraph, mode != .scan, k > 0 else { return best }
+        if let walk = walk(k: k, eligible: eligible, share: share),
+            mode == .hnsw || walk.expectedNanoseconds < best.expectedNanoseconds
+        {
+            return walk
+        }
+        return best
+    }
+
+    private func walk(k: Int, eligible: Int, share: Double) -> Decision? {
+        let blocked = rowCount - eligible
+        let drops = k + blocked <= k * Self.droppedFactorMax
+        let wanted = drops ? k + blocked : k
+        guard drops || share >= Self.filteredShareMin, let breadth = breadth(k: wanted) else { return nil }
+        if drops {
+            return Decision(plan: .walk, efSearch: breadth.efSearch, expectedNanoseconds: breadth.nanoseconds)
+        }
+        return Decision(
+            plan: .filteredWalk, efSearch: breadth.efSearch,
+            expectedNanoseconds: breadth.nanoseconds * Self.filteredWalkFactor / share)
+    }
+
+    /// Breadth and cost of a walk for `k` rows.
+    private func breadth(k: Int) -> (efSearch: Int, nanoseconds: Double)? {
+        if mode == .hnsw { return (max(efSearch, k), 0) }
+        func measured(_ index: Int) -> (k: Int, efSearch: Double, nanoseconds: Double)? {
+            guard points.indices.contains(index), let efSearch = points[index].efSearch,
+                let nanoseconds = points[index].walkNanoseconds
+            else { return nil }
+            return (points[index].k, Double(efSearch), nanoseconds)
+        }
+        let upper = points.firstIndex { $0.k >= k } ?? points.count
+        let (below, above) = (measured(upper - 1), measured(upper))
+        if let below, let above {
+            let share = Double(k - below.k) / Double(above.k - below.k)
+            let efSearch = below.efSearch + (above.efSearch - below.efSearch) * share
+            return (
+                max(Int(efSearch.rounded(.up)), k), below.nanoseconds + (above.nanoseconds - below.nanoseconds) * share
+            )
+        }
+        if let above { return (max(Int(above.efSearch), k), above.nanoseconds) }
+        // Past the last width that walks reach, a little: in proportion.
+        guard let below, k <= below.k * Self.stretchMax else { return nil }
+        let stretch = Double(k) / Double(below.k)
+        return (max(Int((below.efSearch * stretch).rounded(.up)), k), below.nanoseconds * stretch)
+    }
+
+    /// A walk for more rows than were ever measured to walk well is considered up to so many times as many.
+    private static let stretchMax = 2
+
+    /// Cost of a scan that keeps `k` rows: between measured widths a power law, beyond them in proportion.
+    func scanNanoseconds(k: Double) -> Double {
+        let last = points[points.count - 1]
+        guard let upper = points.firstIndex(where: { Double($0.k) >= k }) else {
+            return last.scanNanoseconds * k / Double(last.k)
+        }
+        guard upper > 0 else { return points[0].scanNanoseconds }
+        let (a, b) = (points[upper - 1], points[upper])
+        let share = (logarithm(k) - logarithm(Double(a.k))) / (logarithm(Double(b.k)) - logarithm(Double(a.k)))
+        return a.scanNanoseconds + (b.scanNanoseconds - a.scanNanoseconds) * share
+    }
+
+    /// Base 2, good to a few percent: costs are no better known than that.
+    private func logarithm(_ value: Double) -> Double {
+        value < 1 ? 0 : Double(value.exponent) + value.significand - 1
+    }
+}

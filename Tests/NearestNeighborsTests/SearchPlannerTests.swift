@@ -1,0 +1,114 @@
+import Foundation
+import TestSupport
+import Testing
+import VectorMath
+import Vocabulary
+
+@testable import NearestNeighbors
+
+@Suite struct SearchPlannerTests {
+    /// Scans of 50, 150 and 400 us; walks of 20, 80 and, at 400 rows, none.
+    static func planner(_ mode: SearchPlanner.Mode = .auto, hasGraph: Bool = true) -> SearchPlanner {
+        var points = [10, 100, 400].map { SearchPlanner.Point(k: $0, scanNanoseconds: Double($0) * 500 + 45_000) }
+        points[0].efSearch = 64
+        points[0].walkNanoseconds = 20_000
+        points[1].efSearch = 200
+        points[1].walkNanoseconds = 80_000
+        var planner = SearchPlanner(mode: mode, rowCount: 100_000, points: points, hasGraph: hasGraph, efSearch: 128)
+        planner.nanosecondsPerWord = 1
+        planner.nanosecondsPerEligibleRow = 5
+        return planner
+    }
+
+    @Test("the cheapest way that reaches the recall is chosen")
+    func cheapest() {
+        let planner = Self.planner()
+        #expect(planner.decide(k: 10, eligible: 100_000).plan == .walk)
+        #expect(planner.decide(k: 10, eligible: 100_000).efSearch == 64)
+        // Between two measured widths, in proportion; a little past the last one that walks reach, too.
+        #expect(planner.decide(k: 55, eligible: 100_000).efSearch == 132)
+        #expect(planner.decide(k: 120, eligible: 100_000).efSearch == 240)
+        #expect(planner.decide(k: 201, eligible: 100_000).plan == .scan)
+        #expect(planner.decide(k: 5000, eligible: 100_000).plan == .scan)
+    }
+
+    @Test("few eligible rows are looked up, none too many walked past")
+    func filters() {
+        let planner = Self.planner()
+        #expect(planner.decide(k: 10, eligible: 99_995).plan == .walk)
+        #expect(planner.decide(k: 10, eligible: 80_000).plan == .filteredWalk)
+        #expect(planner.decide(k: 10, eligible: 1000).plan == .lookUp)
+        #expect(planner.decide(k: 10, eligible: 0).plan == .lookUp)
+        for eligible in stride(from: 0, to: 100_000, by: 997) {
+            let decision = planner.decide(k: 10, eligible: eligible)
+            #expect(decision.expectedNanoseconds <= planner.scanNanoseconds(k: 1e6 / Double(max(1, eligible))) * 1.001)
+            #expect(decision.plan != .filteredWalk || eligible >= 5000)
+        }
+    }
+
+    @Test("a mode forces its way")
+    func modes() {
+        #expect(Self.planner(.scan).decide(k: 10, eligible: 100_000).plan == .scan)
+        #expect(Self.planner(.hnsw).decide(k: 300, eligible: 100_000).plan == .walk)
+        #expect(Self.planner(.hnsw).decide(k: 300, eligible: 100_000).efSearch == 300)
+        #expect(Self.planner(.hnsw).decide(k: 10, eligible: 90_000).plan == .filteredWalk)
+        #expect(Self.planner(.hnsw).decide(k: 10, eligible: 100).plan == .lookUp)
+        #expect(Self.planner(.hnsw, hasGraph: false).decide(k: 10, eligible: 100_000).plan == .scan)
+    }
+
+    @Test("costs rise with the width and never fall below the first measured one")
+    func costs() {
+        let planner = Self.planner()
+        var last = 0.0
+        for k in [0, 1, 5, 10, 20, 50, 100, 200, 399, 400, 1000, 100_000] {
+            let cost = planner.scanNanoseconds(k: Double(k))
+            #expect(cost >= max(last, 50_000))
+            last = cost
+        }
+    }
+
+    @Test("a planned search returns what its plan returns, whatever the predicate")
+    func planned() throws {
+        var random = SeededGenerator(seed: 21)
+        let matrix = random.matrix(rows: 6000, dimension: 24)
+        let graph = try HNSWIndex.build(matrix, metric: .innerProduct, HNSWParameters(), threads: 1)
+        let scan = try ScanIndex(matrix, metric: .innerProduct)
+        let exact = try ExactIndex(matrix, metric: .innerProduct)
+        let queries = random.matrix(rows: 8, dimension: 24)
+        for mode in SearchPlanner.Mode.allCases {
+            var calibration = SearchPlanner.Calibration()
+            calibration.mode = mode
+            // A clock by which every search takes as long as it has been asked for the time.
+            var ticks: UInt64 = 0
+            let index = try PlannedIndex(scan: scan, graph: graph, queries: queries, calibration: calibration) {
+                ticks += 1000
+                return ticks
+            }
+            let search = RunningSearch(index)
+            let scratch = SearchScratch()
+            for share in [0.001, 0.3, 0.9, 0.999, 1] {
+                let predicate = RowPredicate(rowCount: 6000) { _ in Double.random(in: 0..<1, using: &random) < share }
+                let query = random.vector(24)
+                var results: [ScoredRow] = []
+                try query.withUnsafeBufferPointer {
+                    try index.begin(search, $0, k: 20, where: predicate, scratch)
+                }
+                while !index.advance(search, turns: 1, scratch) {}
+                search.drain(into: &results)
+                #expect(results.count == min(20, predicate.eligibleCount))
+                #expect(results.allSatisfy { predicate.contains($0.row) })
+                if !search.plan.isApproximate {
+                    #expect(results == (try exact.search(query, k: 20, where: predicate)))
+                }
+                #expect(mode != .scan || !search.plan.isApproximate)
+            }
+        }
+    }
+
+    @Test("what was measured can be read again")
+    func codable() throws {
+        let planner = Self.planner()
+        let copy = try JSONDecoder().decode(SearchPlanner.self, from: JSONEncoder().encode(planner))
+        #expect(copy == planner)
+    }
+}
