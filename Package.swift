@@ -97,7 +97,8 @@ let package = Package(
         room(
             "MartletServer",
             [
-                "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "Serving", "Telemetry", nioCore, nioPosix,
+                "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "Serving",
+                "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams,
             ]),
 

@@ -4,8 +4,8 @@
 Recommend k=20 past the result cache (als retrieval of 200, seen filter) on a bundle of 100 k items x 64 dimensions, one
 shard on one core, the load tool on another: the rate that a closed loop reaches, then p50 and p99 in an open loop at
 half of it, as the client sees it and as the node says in its replies. Beside it: index-bench, which searches the same
-rows with the same users' factors, k 200, on the node's core while the node is idle; and the node's own stage
-histograms. The bare search takes 20 000 users, each once in a pass: a few of them again and again would find their rows
+rows with the same users' factors, k 200, on the node's core while the node is idle, by the same index (--index scan or
+hnsw); and the node's own stage histograms. The bare search takes 20 000 users, each once in a pass: a few of them again and again would find their rows
 in the nearest cache, which the node, asked for all users, does not.
 """
 import json
@@ -54,11 +54,11 @@ def bare_search(options, bundle, limit, ef):
         write_rows(bundle, next(n for n in names if n.startswith("item")), rows)
         write_rows(bundle, next(n for n in names if n.startswith("user")), queries, sample=BARE_USERS)
         command = [options.index_bench, "--rows", rows, "--queries", queries, "--k", str(limit), "--ef", str(ef),
-                   "--query-count", str(BARE_USERS), "--threads", "1", "--repeats", str(options.rounds), "--json"]
+                   "--query-count", str(BARE_USERS), "--threads", "1", "--indexes", options.index, "--repeats", str(options.rounds), "--json"]
         done = subprocess.run(
             harness.pinned(options.node_core, command), stdout=subprocess.PIPE, text=True, check=True)
     report = json.loads(done.stdout)
-    point = [entry for entry in report["sweep"] if entry["index"] == "hnsw"][-1]
+    point = [entry for entry in report["sweep"] if entry["index"] == options.index][-1]
     return {"p50": point["p50"], "p99": point["p99"], "mean": 1e6 / point["qps"],
             "processor_microseconds": 1e6 / point["cpuQPS"], "recall": point["recall"], "ef": ef, "k": limit}
 
@@ -89,13 +89,14 @@ def main():
     flags.add_argument("--index-bench", default=os.path.join(harness.ROOT, ".build", "release", "index-bench"))
     flags.add_argument("--limit", type=int, default=200, help="of the als source in the bundle's mix")
     flags.add_argument("--ef", type=int, default=200, help="efSearch of the node")
+    flags.add_argument("--index", choices=["scan", "hnsw"], default="scan", help="how node and bare search find rows")
     flags.add_argument("--in-flight", type=int, default=1, help="on each connection, when the maximum is looked for")
     options = flags.parse_args()
     harness.check(options)
     harness.warn_if_busy()
     bundle = harness.bundle(options, options.users, options.items)
     rounds = []
-    with harness.Node(options, bundle, shards=1, settings=["cache.bytes=0"]) as node:
+    with harness.Node(options, bundle, shards=1, settings=["cache.bytes=0", f"index={options.index}"]) as node:
         common = ["--bypass-cache", "--users", options.users, "--connections", 64, "--k", 20, "--zipf", 0]
         for turn in range(options.rounds):
             most, spent = harness.measured(
@@ -133,7 +134,8 @@ def main():
     if bare:
         middle["server_over_bare"] = middle["server_p50"] / bare["p50"]
         middle["processor_over_bare"] = middle["processor_microseconds"] / bare["processor_microseconds"]
-        rows += [[f"bare search, k {bare['k']}, ef {bare['ef']}, p50", f"{bare['p50']:.1f} us"],
+        breadth = f", ef {bare['ef']}" if options.index == "hnsw" else ""
+        rows += [[f"bare {options.index}, k {bare['k']}{breadth}, p50", f"{bare['p50']:.1f} us"],
                  ["bare search, processor time", f"{bare['processor_microseconds']:.1f} us"],
                  ["bare search, recall", f"{bare['recall']:.3f}"],
                  ["processor time of an answer over a bare search", f"{middle['processor_over_bare']:.2f}"],

@@ -90,8 +90,8 @@ static size_t rows(const uint8_t *codes, size_t stride, const float *scales, con
         __m512i sum[4];
         for (size_t r = 0; r < 4; r++) at[r] = positions[i + (r < left ? r : left - 1)];
         for (size_t r = 0; r < 4; r++) {
-            if (i + 12 + r < n) {
-                const uint8_t *ahead = codes + positions[i + 12 + r] * stride;
+            if (i + 20 + r < n) {
+                const uint8_t *ahead = codes + positions[i + 20 + r] * stride;
                 for (size_t line = 0; line < bytes && line < 256; line += 64)
                     _mm_prefetch((const char *)ahead + line, _MM_HINT_T0);
             }

@@ -1,80 +1,103 @@
+import Foundation
 import VectorMath
 
 extension ScanIndex {
-    convenience init(scorer: RowScorer) {
-        let vectors = scorer.vectors
+    /// - Parameter threads: That build; nil takes one for each core. The index is the same whatever the number.
+    convenience init(scorer: RowScorer, threads: Int? = nil) {
+        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let rowCount = scorer.vectors.rowCount
         let space = ScanSpace(scorer)
         let dimension = space.dimension
-        let axes = space.axes
-        let coarse = (space.coarse + 3) / 4 * 4
-        let fine = (space.fine + 3) / 4 * 4
+        let placed = PlacedRows(scorer, space, threads: threads)
 
-        // A row's coordinates: the coarse ones, the fine ones; then the row itself.
-        let row = UnsafeMutablePointer<Float>.allocate(capacity: dimension)
-        let coordinates = UnsafeMutablePointer<Float>.allocate(capacity: coarse + fine + 16)
-        defer {
-            row.deallocate()
-            coordinates.deallocate()
-        }
-        func place(_ index: UInt32) { space.place(Int(index), of: scorer, into: row) }
-        func length(_ vector: UnsafePointer<Float>, _ count: Int) -> Double {
-            var square = 0.0
-            for i in 0..<count { square += Double(vector[i]) * Double(vector[i]) }
-            return square.squareRoot()
-        }
-
-        var order = (0..<UInt32(vectors.rowCount)).map { $0 }
-        var lengths = [Float](repeating: 0, count: vectors.rowCount)
-        for index in order {
-            place(index)
-            lengths[Int(index)] = Float(length(row, dimension)).nextUp
-        }
+        var order = (0..<UInt32(rowCount)).map { $0 }
         if scorer.metric == .innerProduct {
-            let keys = order.map { UInt64(lengths[Int($0)].bitPattern) << 32 | UInt64(~$0) }
+            let keys = order.map { UInt64(placed.lengths[Int($0)].bitPattern) << 32 | UInt64(~$0) }
             order = keys.sorted(by: >).map { ~UInt32(truncatingIfNeeded: $0) }
         }
+        // Rows of like length are grouped by direction, so that a block is passed over, or not, as one.
+        RowGrouping(coordinates: placed.coordinates).arrange(
+            &order,
+            bandRows: scorer.metric == .innerProduct ? RowGrouping.rowsOfLikeLength : RowGrouping.rowsOfAnyLength,
+            threads)
 
-        /// The coordinates `first..<first + count` in `coordinates`, and the length of what all up to them leave out.
-        func project(_ position: Int, upTo count: Int) -> Float {
-            place(order[position])
-            coordinates.update(repeating: 0, count: coarse + fine)
-            axes.project(row, into: coordinates)
-            var left = Double(lengths[Int(order[position])]) * Double(lengths[Int(order[position])])
-            for i in 0..<min(count, axes.count) { left -= Double(coordinates[i]) * Double(coordinates[i]) }
-            // What the subtraction may have lost of a row that the axes hold nearly all of.
-            let whole = Double(lengths[Int(order[position])])
-            return Float((max(left, 0) + 1e-6 * whole * whole).squareRoot())
-        }
-        let coarseBlocks = CodeBlocks(rowCount: vectors.rowCount, dimensions: coarse) { position, target in
-            let rest = project(position, upTo: coarse)
-            target.update(from: coordinates, count: coarse)
-            return rest
+        let coarse = (space.coarse + 3) / 4 * 4
+        let fine = (space.fine + 3) / 4 * 4
+        let rows = order
+        let coarseBlocks = CodeBlocks(rowCount: rowCount, dimensions: coarse, threads: threads) { position, target in
+            placed.read(Int(rows[position]), axes: 0..<coarse, into: target)
         }
         let fineBlocks =
             fine == 0
             ? nil
-            : CodeBlocks(rowCount: vectors.rowCount, dimensions: fine) { position, target in
-                let rest = project(position, upTo: coarse + fine)
-                target.update(from: coordinates + coarse, count: fine)
-                return rest
+            : CodeBlocks(rowCount: rowCount, dimensions: fine, threads: threads) { position, target in
+                placed.read(Int(rows[position]), axes: coarse..<coarse + fine, into: target)
             }
-        let codes = CodeRows(rowCount: vectors.rowCount, dimension: dimension) { position, target in
-            place(order[position])
-            target.update(from: row, count: dimension)
+        let codes = CodeRows(rowCount: rowCount, dimension: dimension, threads: threads) { position, target in
+            space.place(Int(rows[position]), of: scorer, into: target)
         }
-        let padded = coarseBlocks.blockCount * CodeBlocks.rowsPerBlock
+        let padded = max(coarseBlocks.blockCount * CodeBlocks.rowsPerBlock, 1)
         let offsets =
             scorer.metric == .l2
-            ? FactorMatrix(rowCount: 1, columnCount: max(padded, 1)) { _, target in
-                for position in 0..<vectors.rowCount {
-                    place(order[position])
-                    let long = length(row, dimension)
-                    target[position] = Float(-long * long / 2)
+            ? FactorMatrix(rowCount: 1, columnCount: padded) { _, target in
+                for position in 0..<rowCount {
+                    target[position] = Float(-placed.squares[Int(rows[position])] / 2)
                 }
             } : nil
         self.init(
             scorer: scorer, space: space,
             bounds: ScoreBounds(coarse: coarseBlocks, fine: fineBlocks, rows: codes, offsets: offsets), order: order,
-            lengths: lengths)
+            lengths: placed.lengths)
+    }
+}
+
+/// What building needs of each row in the index's space: its length and its coordinates along the axes.
+private struct PlacedRows: @unchecked Sendable {
+    /// Rounded up.
+    let lengths: [Float]
+    let squares: [Double]
+    /// One row per row, one column per axis.
+    let coordinates: FactorMatrix
+
+    init(_ scorer: RowScorer, _ space: ScanSpace, threads: Int) {
+        let rowCount = scorer.vectors.rowCount
+        let axisCount = max(space.axes.count, 1)
+        let coordinates = DenseMatrix(rowCount: rowCount, columnCount: axisCount)
+        var squares = [Double](repeating: 0, count: rowCount)
+        squares.withUnsafeMutableBufferPointer { squares in
+            nonisolated(unsafe) let squares = squares
+            // Each range of rows is written by one thread.
+            Parallel.forEach(count: rowCount, grain: 2048, threads: threads) { rows in
+                let values = UnsafeMutablePointer<Float>.allocate(capacity: space.dimension)
+                let projected = UnsafeMutablePointer<Float>.allocate(capacity: axisCount + 16)
+                defer {
+                    values.deallocate()
+                    projected.deallocate()
+                }
+                for row in rows {
+                    space.place(row, of: scorer, into: values)
+                    var square = 0.0
+                    for i in 0..<space.dimension { square += Double(values[i]) * Double(values[i]) }
+                    squares[row] = square
+                    if space.axes.count > 0 { space.axes.project(values, into: projected) }
+                    let target = coordinates.row(row)
+                    for axis in 0..<axisCount { target[axis] = space.axes.count > 0 ? projected[axis] : 0 }
+                }
+            }
+        }
+        self.squares = squares
+        lengths = squares.map { Float($0.squareRoot()).nextUp }
+        self.coordinates = coordinates.sealed()
+    }
+
+    /// Writes a row's coordinates along `axes` (zeros past the last) and returns the length of what the axes up to
+    /// those leave out.
+    func read(_ row: Int, axes: Range<Int>, into target: UnsafeMutablePointer<Float>) -> Float {
+        let all = coordinates.base + row * coordinates.stride
+        var left = squares[row]
+        for axis in 0..<min(axes.upperBound, coordinates.columnCount) { left -= Double(all[axis]) * Double(all[axis]) }
+        for axis in axes { target[axis - axes.lowerBound] = axis < coordinates.columnCount ? all[axis] : 0 }
+        // What the subtraction may have lost of a row that the axes hold nearly all of.
+        return Float((max(left, 0) + 1e-6 * squares[row]).squareRoot())
     }
 }

@@ -27,10 +27,8 @@ package final class ScanIndex: NeighborIndex {
     let order: [UInt32]
     /// Row to position.
     let positions: [UInt32]
-    /// The longest row of each block, in the space's units; falling for inner product.
-    let blockLengths: [Float]
-    /// The longest row from a block on.
-    let lengthMax: Float
+    /// The longest row from each block on, in the space's units.
+    let lengthsFrom: [Float]
 
     init(scorer: RowScorer, space: ScanSpace, bounds: ScoreBounds, order: [UInt32], lengths: [Float]) {
         self.scorer = scorer
@@ -38,15 +36,15 @@ package final class ScanIndex: NeighborIndex {
         self.bounds = bounds
         self.order = order
         var positions = [UInt32](repeating: 0, count: order.count)
-        var blockLengths = [Float](repeating: 0, count: bounds.coarse.blockCount)
-        for (position, row) in order.enumerated() {
+        var lengthsFrom = [Float](repeating: 0, count: bounds.coarse.blockCount)
+        var longest: Float = 0
+        for (position, row) in order.enumerated().reversed() {
             positions[Int(row)] = UInt32(position)
-            let block = position / CodeBlocks.rowsPerBlock
-            blockLengths[block] = max(blockLengths[block], lengths[Int(row)])
+            longest = max(longest, lengths[Int(row)])
+            lengthsFrom[position / CodeBlocks.rowsPerBlock] = longest
         }
         self.positions = positions
-        self.blockLengths = blockLengths
-        lengthMax = blockLengths.max() ?? 0
+        self.lengthsFrom = lengthsFrom
     }
 
     /// Blocks between two looks at the threshold.
@@ -63,7 +61,7 @@ package final class ScanIndex: NeighborIndex {
     }
 
     /// Bytes held beside the factors.
-    package var byteCount: Int { bounds.byteCount + (order.count + positions.count) * 4 + blockLengths.count * 4 }
+    package var byteCount: Int { bounds.byteCount + (order.count + positions.count) * 4 + lengthsFrom.count * 4 }
 
     /// See `NeighborIndex`; `efSearch` is not used.
     ///
@@ -121,11 +119,11 @@ package final class ScanIndex: NeighborIndex {
 
     private func turn(_ scan: RunningScan, _ scratch: SearchScratch) {
         let first = scan.nextBlock
-        let end = min(first + scan.nextTurn, blockLengths.count)
-        let longest = metric == .innerProduct ? blockLengths[first] : lengthMax
+        let end = min(first + scan.nextTurn, lengthsFrom.count)
+        let longest = lengthsFrom[first]
         let bar = scan.bar(lengthMax: longest)
         // No later row is longer: none can reach the bar.
-        if metric == .innerProduct, Float(scan.length) * blockLengths[first] < bar {
+        if metric == .innerProduct, Float(scan.length) * longest < bar {
             scan.isDone = true
             return
         }
@@ -136,7 +134,7 @@ package final class ScanIndex: NeighborIndex {
         scan.top.tighten()
         scan.nextBlock = end
         scan.nextTurn = min(scan.nextTurn * 2, Self.blocksPerTurn)
-        scan.isDone = end == blockLengths.count
+        scan.isDone = end == lengthsFrom.count
     }
 
     /// The next eligible rows, where most are not.
@@ -157,7 +155,7 @@ package final class ScanIndex: NeighborIndex {
             }
             scan.nextWord += 1
         }
-        score(scan, hits, count, lengthMax: lengthMax, scratch)
+        score(scan, hits, count, lengthMax: lengthsFrom[0], scratch)
         scan.top.tighten()
         scan.isDone = scan.nextWord == wordCount
     }

@@ -1,4 +1,5 @@
 import CKernels
+import Synchronization
 
 /// Some coordinates of all rows as 8-bit codes, sixteen rows to a block, and how long the rest of each row is.
 ///
@@ -19,40 +20,57 @@ package final class CodeBlocks: @unchecked Sendable {
     private let memory: UnsafeMutableRawPointer
 
     /// - Parameter read: Writes the coordinates of the row at a position and returns the length of the row's rest.
-    ///   All must be finite, and below 2^15 in magnitude.
+    ///   All must be finite, and below 2^15 in magnitude. Called from several threads.
     package init(
-        rowCount: Int, dimensions: Int, read: (_ position: Int, UnsafeMutablePointer<Float>) -> Float
+        rowCount: Int, dimensions: Int, threads: Int,
+        read: (_ position: Int, UnsafeMutablePointer<Float>) -> Float
     ) {
         precondition(dimensions % 4 == 0, "\(dimensions) is not a multiple of four")
         let blockBytes = 64 + dimensions * 16
         blockCount = (rowCount + Self.rowsPerBlock - 1) / Self.rowsPerBlock
         self.dimensions = dimensions
         memory = AlignedMemory.allocate(byteCount: max(1, blockCount) * blockBytes)
-        var rounding = CodeRounding()
-        let values = UnsafeMutablePointer<Float>.allocate(capacity: max(dimensions, 1))
-        defer { values.deallocate() }
-        for position in 0..<blockCount * Self.rowsPerBlock {
-            let lane = position % Self.rowsPerBlock
-            let block = memory + position / Self.rowsPerBlock * blockBytes
+        let memory = memory
+        let whole = Mutex(CodeRounding())
+        Parallel.forEach(count: blockCount, grain: 256, threads: threads) { blocks in
+            let values = UnsafeMutablePointer<Float>.allocate(capacity: max(dimensions, 1))
+            defer { values.deallocate() }
+            var rounding = CodeRounding()
+            for index in blocks {
+                Self.fill(
+                    memory + index * blockBytes, first: index * Self.rowsPerBlock, rowCount: rowCount,
+                    dimensions: dimensions, values, &rounding, read)
+            }
+            whole.withLock { $0.merge(rounding) }
+        }
+        rounding = whole.withLock { $0 }
+    }
+
+    private static func fill(
+        _ block: UnsafeMutableRawPointer, first: Int, rowCount: Int, dimensions: Int,
+        _ values: UnsafeMutablePointer<Float>, _ rounding: inout CodeRounding,
+        _ read: (_ position: Int, UnsafeMutablePointer<Float>) -> Float
+    ) {
+        for lane in 0..<rowsPerBlock {
+            let position = first + lane
             let scales = block.assumingMemoryBound(to: UInt16.self)
             let codes = (block + 64).assumingMemoryBound(to: UInt8.self) + lane * 4
             var scale: UInt16 = 0
             var rest: UInt16 = 0
             if position < rowCount {
-                rest = Self.halfAbove(read(position, values))
+                rest = halfAbove(read(position, values))
                 var largest: Float = 0
                 for i in 0..<dimensions { largest = max(largest, abs(values[i])) }
-                scale = Self.halfAbove(largest / 127)
+                scale = halfAbove(largest / 127)
             } else {
                 values.update(repeating: 0, count: dimensions)
             }
             scales[lane] = scale
-            scales[Self.rowsPerBlock + lane] = rest
+            scales[rowsPerBlock + lane] = rest
             var wide: Float = 0
             Kernels.widen(&scale, count: 1, into: &wide)
             rounding.code(values, count: dimensions, scale: wide) { codes[$0 / 4 * 64 + $0 % 4] = $1 }
         }
-        self.rounding = rounding
     }
 
     deinit { memory.deallocate() }
@@ -86,8 +104,10 @@ package final class CodeRows: @unchecked Sendable {
     let codes: UnsafeMutablePointer<UInt8>
     let scales: UnsafeMutablePointer<Float>
 
-    /// - Parameter read: Writes the `dimension` finite coordinates of the row at a position.
-    package init(rowCount: Int, dimension: Int, read: (_ position: Int, UnsafeMutablePointer<Float>) -> Void) {
+    /// - Parameter read: Writes the `dimension` finite coordinates of the row at a position. Called from several threads.
+    package init(
+        rowCount: Int, dimension: Int, threads: Int, read: (_ position: Int, UnsafeMutablePointer<Float>) -> Void
+    ) {
         self.rowCount = rowCount
         self.dimension = dimension
         // A row of up to 64 codes lies on one cache line.
@@ -97,22 +117,29 @@ package final class CodeRows: @unchecked Sendable {
         self.stride = stride
         let byteCount = max(1, rowCount) * stride
         let memory = AlignedMemory.allocate(byteCount: byteCount)
-        codes = memory.bindMemory(to: UInt8.self, capacity: byteCount)
-        codes.update(repeating: 128, count: byteCount)
-        scales = .allocate(capacity: max(1, rowCount))
-        var rounding = CodeRounding()
-        let values = UnsafeMutablePointer<Float>.allocate(capacity: dimension)
-        defer { values.deallocate() }
-        for position in 0..<rowCount {
-            read(position, values)
-            var largest: Float = 0
-            for i in 0..<dimension { largest = max(largest, abs(values[i])) }
-            let scale = largest > 0 ? max(largest / 127, .leastNormalMagnitude) : 0
-            scales[position] = scale
-            let target = codes + position * stride
-            rounding.code(values, count: dimension, scale: scale) { target[$0] = $1 }
+        let codes = memory.bindMemory(to: UInt8.self, capacity: byteCount)
+        let scales = UnsafeMutablePointer<Float>.allocate(capacity: max(1, rowCount))
+        let rowStride = stride
+        let whole = Mutex(CodeRounding())
+        Parallel.forEach(count: rowCount, grain: 4096, threads: threads) { positions in
+            let values = UnsafeMutablePointer<Float>.allocate(capacity: dimension)
+            defer { values.deallocate() }
+            var rounding = CodeRounding()
+            for position in positions {
+                read(position, values)
+                var largest: Float = 0
+                for i in 0..<dimension { largest = max(largest, abs(values[i])) }
+                let scale = largest > 0 ? max(largest / 127, .leastNormalMagnitude) : 0
+                scales[position] = scale
+                let target = codes + position * rowStride
+                target.update(repeating: 128, count: rowStride)
+                rounding.code(values, count: dimension, scale: scale) { target[$0] = $1 }
+            }
+            whole.withLock { $0.merge(rounding) }
         }
-        self.rounding = rounding
+        self.codes = codes
+        self.scales = scales
+        rounding = whole.withLock { $0 }
     }
 
     deinit {

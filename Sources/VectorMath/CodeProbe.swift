@@ -63,6 +63,12 @@ struct CodeRounding: Sendable {
     /// The longest row of codes.
     var codeLengthMax: Float = 0
 
+    /// Takes in what another part of the rows was rounded like.
+    mutating func merge(_ other: CodeRounding) {
+        errorMax = max(errorMax, other.errorMax)
+        codeLengthMax = max(codeLengthMax, other.codeLengthMax)
+    }
+
     /// Rounds `values` to codes in units of `scale`, plus 128, and hands each to `place`.
     mutating func code(
         _ values: UnsafePointer<Float>, count: Int, scale: Float, place: (_ dimension: Int, _ code: UInt8) -> Void
