@@ -26,6 +26,7 @@ struct IndexBench: ParsableCommand {
     @Option(help: "inner_product, cosine or l2.") var metric = SimilarityMetric.innerProduct
     @Option(help: "Neighbours wanted, one or more: 10,100.") var k = "10,100"
     @Option(help: "Indexes to measure, of exact, scan and hnsw.") var indexes = "exact,scan,hnsw"
+    @Option(help: "Confidences of the scan's bounds; 1 is exact.") var confidence = "1"
     @Option(help: "efSearch values.") var ef = "10,16,24,32,48,64,96,128,192,256,384,512"
     @Option(help: "Links per node (twice on layer 0).") var m = 16
     @Option(help: "Breadth of the search for a new node's neighbours.") var efConstruction = 200
@@ -72,8 +73,12 @@ struct IndexBench: ParsableCommand {
                 if !json { Self.printRow(sweep[sweep.count - 1]) }
             }
             if let scan {
-                sweep.append(try runner.measure(scan, named: "scan", k: k, efSearch: 0, repeats: repeats))
-                if !json { Self.printRow(sweep[sweep.count - 1]) }
+                for confidence in try Self.shares(confidence) {
+                    let name = confidence == 1 ? "scan" : "scan\(confidence)"
+                    let index = scan.with(confidence: confidence)
+                    sweep.append(try runner.measure(index, named: name, k: k, efSearch: 0, repeats: repeats))
+                    if !json { Self.printRow(sweep[sweep.count - 1]) }
+                }
             }
             guard let walked else { continue }
             for ef in try Self.numbers(ef, "--ef") where ef >= k {
@@ -145,6 +150,15 @@ struct IndexBench: ParsableCommand {
     private static func numbers(_ text: String, _ option: String) throws -> [Int] {
         try text.split(separator: ",").map {
             guard let value = Int($0), value > 0 else { throw ValidationError("\(option): '\($0)' is not a count") }
+            return value
+        }
+    }
+
+    private static func shares(_ text: String) throws -> [Float] {
+        try text.split(separator: ",").map {
+            guard let value = Float($0), value > 0, value <= 1 else {
+                throw ValidationError("--confidence: '\($0)' is not above 0 and at most 1")
+            }
             return value
         }
     }

@@ -71,7 +71,7 @@ package final class PlannedIndex: NeighborIndex {
 package final class RunningSearch {
     /// How the last search was done.
     package internal(set) var plan = SearchPlan.scan
-    unowned let index: PlannedIndex
+    let index: PlannedIndex
     let scan: RunningScan
     /// What a walk found.
     var walked: [ScoredRow] = []

@@ -7,7 +7,7 @@ package final class RunningScan {
     /// The best rows so far.
     package internal(set) var top = TopK(k: 0)
 
-    unowned let index: ScanIndex
+    let index: ScanIndex
     let probes: ScoreProbes
     /// The query as the scorer takes it.
     let query: UnsafeMutablePointer<Float>

@@ -30,7 +30,11 @@ package final class ScanIndex: NeighborIndex {
     /// The longest row from each block on, in the space's units.
     let lengthsFrom: [Float]
 
+    /// Share of what a row's rest could add that the bounds take; 1 is proved, less may miss rows.
+    package let confidence: Float
+
     init(scorer: RowScorer, space: ScanSpace, bounds: ScoreBounds, order: [UInt32], lengths: [Float]) {
+        confidence = 1
         self.scorer = scorer
         self.space = space
         self.bounds = bounds
@@ -45,6 +49,19 @@ package final class ScanIndex: NeighborIndex {
         }
         self.positions = positions
         self.lengthsFrom = lengthsFrom
+    }
+
+    /// The same index, whose bounds take only a share of what each row's rest could add: faster, no longer exact.
+    package func with(confidence: Float) -> ScanIndex { ScanIndex(self, confidence: confidence) }
+
+    private init(_ other: ScanIndex, confidence: Float) {
+        scorer = other.scorer
+        space = other.space
+        bounds = other.bounds
+        order = other.order
+        positions = other.positions
+        lengthsFrom = other.lengthsFrom
+        self.confidence = confidence
     }
 
     /// Blocks between two looks at the threshold.
@@ -92,7 +109,7 @@ package final class ScanIndex: NeighborIndex {
     /// Makes `scan` ready to search for `query`.
     package func begin(
         _ scan: RunningScan, _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate? = nil,
-        plan: SearchPlan = .scan, confidence: Float = 1
+        plan: SearchPlan = .scan
     ) throws(SearchError) {
         let base = try validate(query, k: k, efSearch: 0, predicate)
         let eligible = predicate?.eligibleCount ?? rowCount

@@ -88,6 +88,32 @@ import VectorMath
         }
     }
 
+    @Test("a scratch outlives the indexes it was used with")
+    func scratchOutlives() throws {
+        var random = SeededGenerator(seed: 14)
+        let scratch = SearchScratch()
+        for size in [100, 200, 300] {
+            // Each index is gone before the next is searched.
+            let index = try ScanIndex(random.matrix(rows: size, dimension: 12), metric: .innerProduct)
+            #expect(try index.search(random.vector(12), k: 3, scratch: scratch).count == 3)
+        }
+    }
+
+    @Test("less confidence looks at fewer rows and misses few of the best")
+    func confidence() throws {
+        var random = SeededGenerator(seed: 31)
+        let matrix = random.matrix(rows: 8000, dimension: 64)
+        let index = try ScanIndex(matrix, metric: .innerProduct)
+        let bold = index.with(confidence: 0.7)
+        var found = 0
+        for _ in 0..<20 {
+            let query = random.vector(64)
+            let rows = Set(try index.search(query, k: 50).map(\.row))
+            found += try bold.search(query, k: 50).count { rows.contains($0.row) }
+        }
+        #expect(found > 900, "\(found) of 1000")
+    }
+
     @Test("few rows are looked at where lengths differ")
     func pruning() throws {
         var random = SeededGenerator(seed: 8)
