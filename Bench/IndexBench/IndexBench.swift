@@ -27,6 +27,7 @@ struct IndexBench: ParsableCommand {
     @Option(help: "Neighbours wanted, one or more: 10,100.") var k = "10,100"
     @Option(help: "Indexes to measure, of exact, scan and hnsw.") var indexes = "exact,scan,hnsw"
     @Option(help: "Confidences of the scan's bounds; 1 is exact.") var confidence = "1"
+    @Option(help: "Queries that scan together, beside one after the other; 1: none.") var together = 1
     @Option(help: "efSearch values.") var ef = "10,16,24,32,48,64,96,128,192,256,384,512"
     @Option(help: "Links per node (twice on layer 0).") var m = 16
     @Option(help: "Breadth of the search for a new node's neighbours.") var efConstruction = 200
@@ -73,6 +74,10 @@ struct IndexBench: ParsableCommand {
                 if !json { Self.printRow(sweep[sweep.count - 1]) }
             }
             if let scan {
+                if together > 1 {
+                    sweep.append(try runner.measureTogether(scan, together, k: k, repeats: repeats))
+                    if !json { Self.printRow(sweep[sweep.count - 1]) }
+                }
                 for confidence in try Self.shares(confidence) {
                     let name = confidence == 1 ? "scan" : "scan\(confidence)"
                     let index = scan.with(confidence: confidence)

@@ -60,6 +60,41 @@ struct Runner {
             p50: Double(nanoseconds[count / 2]) / 1000, p99: Double(nanoseconds[count * 99 / 100]) / 1000)
     }
 
+    /// The same with `count` queries under way at a time; p50 and p99 are of a whole batch.
+    func measureTogether(_ index: ScanIndex, _ count: Int, k: Int, repeats: Int) throws -> Measurement {
+        let batches = max(1, queries.rowCount / count)
+        let scans = (0..<count).map { _ in RunningScan(index) }
+        var answers = [[ScoredRow]](repeating: [], count: batches * count)
+        var rates: [Double] = []
+        var cpuRates: [Double] = []
+        var nanoseconds = [UInt64](repeating: 0, count: batches)
+        for _ in 0...max(1, repeats) {
+            let cpuStart = threadCPUSeconds()
+            let start = DispatchTime.now().uptimeNanoseconds
+            var last = start
+            for batch in 0..<batches {
+                for i in 0..<count {
+                    try index.begin(scans[i], queries.row((batch * count + i) % queries.rowCount), k: k)
+                }
+                index.finish(scans, scratch)
+                for i in 0..<count {
+                    answers[batch * count + i].removeAll(keepingCapacity: true)
+                    scans[i].drain(into: &answers[batch * count + i])
+                }
+                let now = DispatchTime.now().uptimeNanoseconds
+                nanoseconds[batch] = now - last
+                last = now
+            }
+            rates.append(Double(batches * count) / Double(last - start) * 1e9)
+            cpuRates.append(Double(batches * count) / (threadCPUSeconds() - cpuStart))
+        }
+        nanoseconds.sort()
+        return Measurement(
+            index: "x\(count)", k: k, efSearch: 0, recall: recall(answers, k), qps: rates.sorted()[rates.count / 2],
+            cpuQPS: cpuRates.sorted()[cpuRates.count / 2], p50: Double(nanoseconds[batches / 2]) / 1000,
+            p99: Double(nanoseconds[batches * 99 / 100]) / 1000)
+    }
+
     /// The share of the true `k` nearest that were found.
     func recall(_ answers: [[ScoredRow]], _ k: Int) -> Double {
         var found = 0

@@ -41,6 +41,9 @@ package final class RunningScan {
         coordinates.deallocate()
     }
 
+    /// Appends the best rows to `results`, best first, and forgets them.
+    package func drain(into results: inout [ScoredRow]) { top.drain(into: &results) }
+
     /// Ends it without an answer.
     func finish() {
         isDone = true
