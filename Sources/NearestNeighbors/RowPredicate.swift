@@ -94,6 +94,14 @@ package final class RowMask {
         }
     }
 
+    /// The rows set now, in a bitmap of their own: good for as long as it is kept.
+    package func snapshot() -> RowPredicate {
+        let copy = RowMask(rowCount: rowCount, allEligible: false)
+        _ = copy.words.update(fromContentsOf: words)
+        copy.count = count
+        return copy.predicate
+    }
+
     /// The rows set now.
     package var predicate: RowPredicate {
         RowPredicate(rowCount: rowCount, words: UnsafeBufferPointer(words), eligibleCount: count, owner: self)

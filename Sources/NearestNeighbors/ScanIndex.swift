@@ -70,11 +70,14 @@ package final class ScanIndex: NeighborIndex {
     /// With fewer eligible rows than one in so many, `search` looks them up one by one.
     static let sparsity = 12
 
-    /// Reads all of `vectors`, twice.
+    /// Reads all of `vectors`, a few times.
     ///
+    /// - Parameter threads: That build; nil takes one for each core. The index is the same whatever the number.
     /// - Throws: `vectorNotFinite` for the first such row.
-    package convenience init(_ vectors: FactorMatrix, metric: SimilarityMetric) throws(IndexBuildError) {
-        self.init(scorer: try RowScorer(vectors, metric))
+    package convenience init(
+        _ vectors: FactorMatrix, metric: SimilarityMetric, threads: Int? = nil
+    ) throws(IndexBuildError) {
+        self.init(scorer: try RowScorer(vectors, metric), threads: threads)
     }
 
     /// Bytes held beside the factors.

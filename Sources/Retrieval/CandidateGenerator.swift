@@ -15,6 +15,11 @@ package final class CandidateGenerator {
     /// Sources of the mix that the bundle lacks.
     package private(set) var unavailable: [RetrievalSource] = []
 
+    /// Whether to keep the first approximate search of the request in `sampledSearch`.
+    package var keepsSearch = false
+    /// The search that was kept since `begin`.
+    package private(set) var sampledSearch: SampledSearch?
+
     /// Most items of a history that the item-to-item source starts from.
     package static let historyItemsMax = 1000
 
@@ -60,6 +65,7 @@ package final class CandidateGenerator {
         self.user = user
         self.mix = mix
         nextSource = 0
+        sampledSearch = nil
         if case .sum = work { forgetSums() }
         work = .none
     }
@@ -151,6 +157,11 @@ package final class CandidateGenerator {
         var list = list
         list.plan = search.plan
         search.drain(into: &list.rows)
+        if keepsSearch, sampledSearch == nil, search.plan.isApproximate {
+            sampledSearch = SampledSearch(
+                plan: search.plan, index: index, query: query, limit: list.entry.limit, predicate: mask.snapshot,
+                rows: list.rows.map(\.row))
+        }
         append(list)
     }
 

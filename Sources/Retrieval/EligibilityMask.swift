@@ -47,6 +47,9 @@ package final class EligibilityMask {
 
     package func isEligible(_ row: UInt32) -> Bool { mask.contains(row) }
 
+    /// The mask as it is now, to keep; nil when every item is eligible.
+    var snapshot: RowPredicate? { mask.count == itemCount ? nil : mask.snapshot() }
+
     /// The mask as a predicate for an index, good until the next change; nil when every item is eligible.
     package var predicate: RowPredicate? {
         mask.count == itemCount ? nil : mask.predicate

@@ -17,6 +17,9 @@ package final class RetrievalModel: Sendable {
         /// Breadth of a walk where `index` is `hnsw`; raised to the number of candidates wanted.
         package var efSearch = 200
 
+        /// Threads that make the indexes; nil: one for each core.
+        package var threads: Int?
+
         package init(index: SearchPlanner.Mode = .auto) { self.index = index }
     }
 
@@ -113,7 +116,8 @@ package final class RetrievalModel: Sendable {
             model.userFactor(UInt32(row * model.userCount / count), into: factor)
         }
         let index = try PlannedIndex(
-            scan: ScanIndex(vectors, metric: .innerProduct), graph: graph, queries: queries, calibration: calibration,
+            scan: ScanIndex(vectors, metric: .innerProduct, threads: options.threads), graph: graph, queries: queries,
+            calibration: calibration,
             clock: { DispatchTime.now().uptimeNanoseconds })
         return Factors(model: model, index: index, similar: try ExactIndex(vectors, metric: .cosine))
     }

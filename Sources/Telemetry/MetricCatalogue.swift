@@ -32,6 +32,14 @@ package enum MetricCatalogue {
         "martlet_retrieval_searches_total", .counter, labels: ["plan"],
         help: "Searches of factors for a slate, by how they were done.")
 
+    static let recall = Metric(
+        "martlet_retrieval_recall", .gauge, labels: ["plan"],
+        help:
+            "Share of the truly nearest rows that approximate searches found lately, by checking some of them exactly.")
+    static let recallSamples = Metric(
+        "martlet_retrieval_recall_samples_total", .counter, labels: ["plan"],
+        help: "Approximate searches that were checked exactly.")
+
     // The result cache.
     static let cacheRequests = Metric(
         "martlet_cache_requests_total", .counter, labels: ["level", "result"],
@@ -119,7 +127,7 @@ package enum MetricCatalogue {
     /// The whole catalogue, in the order of a scrape.
     package static let all: [Metric] = [
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
-        searches,
+        searches, recall, recallSamples,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

@@ -1,4 +1,5 @@
 import Synchronization
+import Vocabulary
 
 /// What the node counts beside its shards: few events, any thread.
 package final class NodeMetrics: Sendable {
@@ -12,6 +13,7 @@ package final class NodeMetrics: Sendable {
     private let generationLoadNanoseconds = Atomic<UInt64>(0)
     private let model = Mutex<String?>(nil)
     private let swaps = Mutex([UInt64](repeating: 0, count: SwapResult.allCases.count))
+    private let recall = Mutex([SearchPlan: Recall]())
     private let memory = Mutex([UInt64](repeating: 0, count: MemoryPart.allCases.count))
 
     package init(shards: [ShardMetrics], build: BuildInfo) {
@@ -41,6 +43,26 @@ package final class NodeMetrics: Sendable {
 
     /// A frame before the hello was not one.
     package func countBadFrameAtAccept(_ fault: FrameFault) { badFrames.withLock { $0[Int(fault.rawValue)] += 1 } }
+
+    /// Of one plan's approximate searches.
+    struct Recall {
+        var samples: UInt64 = 0
+        /// Each sample moves it by a hundredth once there are as many.
+        var mean = 0.0
+    }
+
+    /// An approximate search was checked exactly.
+    package func recordRecall(_ plan: SearchPlan, found: Int, expected: Int) {
+        guard expected > 0 else { return }
+        recall.withLock { recall in
+            var entry = recall[plan] ?? Recall()
+            entry.samples += 1
+            entry.mean += (Double(found) / Double(expected) - entry.mean) / Double(min(entry.samples, 100))
+            recall[plan] = entry
+        }
+    }
+
+    func recall(of plan: SearchPlan) -> Recall { recall.withLock { $0[plan] ?? Recall() } }
 
     /// What the scrape and the status page show of this type.
     struct Reading {

@@ -76,6 +76,16 @@ extension NodeMetrics {
         for (index, plan) in SearchPlan.allCases.enumerated() {
             writer.sample([plan.rawValue], small(Layout.searches + index))
         }
+        writer.begin(MetricCatalogue.recall)
+        for plan in SearchPlan.allCases where plan.isApproximate {
+            let recall = recall(of: plan)
+            // Before the first sample there is nothing to show.
+            if recall.samples > 0 { writer.sample([plan.rawValue], recall.mean) }
+        }
+        writer.begin(MetricCatalogue.recallSamples)
+        for plan in SearchPlan.allCases where plan.isApproximate {
+            writer.sample([plan.rawValue], recall(of: plan).samples)
+        }
     }
 
     private func write(

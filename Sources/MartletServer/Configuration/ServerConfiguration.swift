@@ -20,6 +20,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var modelsRoot: String?
     /// How factors are searched.
     package var index = RetrievalModel.Options().index
+    /// Share of the approximate searches that are checked exactly, 0 to 1.
+    package var recallSampleShare = 0.01
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.

@@ -99,6 +99,14 @@ package struct Setting: Sendable {
         } assign: { (configuration, text) throws(SettingFault) in
             configuration.index = try SettingValue.choice(text, of: SearchPlanner.Mode.self)
         },
+        Setting(
+            "recall_sample_share",
+            "Share of the approximate searches that are checked exactly, within a hundredth of a core; 0: none."
+        ) {
+            "\($0.recallSampleShare)"
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.recallSampleShare = try SettingValue.share(text)
+        },
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         duration("cache.ttl", \.cache.ttl, "How long an answer may be served again."),
         size(

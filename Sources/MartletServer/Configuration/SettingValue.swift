@@ -14,6 +14,13 @@ enum SettingValue {
         return value
     }
 
+    static func share(_ text: String) throws(SettingFault) -> Double {
+        guard let value = Double(text), (0...1).contains(value) else {
+            throw SettingFault(expected: "a number from 0 to 1")
+        }
+        return value
+    }
+
     // MARK: Sizes
 
     private static let sizeUnits: [(suffix: String, bytes: Int)] = [

@@ -63,13 +63,16 @@ actor ModelControl {
         defer { isLoading = false }
         let started = LoopWorker.now
         let number = nextNumber
-        let options = options
+        var options = options
+        // While a generation serves, the cores are for its requests.
+        options.threads = current == nil ? nil : 1
+        let loadOptions = options
         let generation: Generation
         do {
             generation = try await pool.runIfActive {
                 // Below the loops: loading must not cost requests their time.
                 setpriority(__priority_which_t(0), 0, 10)
-                return try GenerationLoader.load(path, number: number, options: options)
+                return try GenerationLoader.load(path, number: number, options: loadOptions)
             }
         } catch {
             metrics.countSwap(error is ArtifactError ? .refused : .failed)

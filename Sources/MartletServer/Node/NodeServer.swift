@@ -1,4 +1,5 @@
 import Artifacts
+import Glibc
 import Logging
 import NIOCore
 import NIOPosix
@@ -45,6 +46,8 @@ package final class ServingNode: Service {
     private let loops: MultiThreadedEventLoopGroup
     private let acceptorLoop: MultiThreadedEventLoopGroup
     private let pool: NIOThreadPool
+    /// Checks samples of searches, below everything else.
+    private let samplingPool: NIOThreadPool
     private let acceptor: Acceptor
     private let metrics: NodeMetrics
     private let ports = Ports()
@@ -79,12 +82,24 @@ package final class ServingNode: Service {
             metrics: metrics, logger: logger, pool: pool)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions
+        let samplingPool = NIOThreadPool(numberOfThreads: 1)
+        self.samplingPool = samplingPool
+        let recallSampler = RecallSampler(
+            share: configuration.recallSampleShare, clock: { LoopWorker.now },
+            run: { check in
+                samplingPool.submit { state in
+                    // Whatever else wants the core comes first.
+                    setpriority(__priority_which_t(0), 0, 19)
+                    if case .active = state { check() }
+                }
+            }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })
         let workers = zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             LoopWorker(
                 index: metrics.shard, eventLoop: eventLoop,
                 shard: Shard(
                     index: metrics.shard, slots: partitions.slots(of: metrics.shard), executor: eventLoop.executor,
-                    configuration: serving, cacheBytesMax: configuration.cache.bytes / shardCount, metrics: metrics),
+                    configuration: serving, cacheBytesMax: configuration.cache.bytes / shardCount, metrics: metrics,
+                    recallSampler: recallSampler),
                 node: context)
         }
         context.connect(workers, ControlDesk(node: context, models: models))
@@ -114,6 +129,7 @@ package final class ServingNode: Service {
     /// Opens the ports and loads the bundle; returns when calls are answered.
     package func start() async throws {
         pool.start()
+        samplingPool.start()
         await models.connect(context.workers)
         for worker in context.workers { try await worker.eventLoop.flatSubmit { worker.start() }.get() }
         if let endpoint = configuration.http {
@@ -202,6 +218,7 @@ package final class ServingNode: Service {
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()
+        try? await samplingPool.shutdownGracefully()
         logger.info("node stopped")
     }
 }

@@ -21,6 +21,7 @@ package actor Shard {
     private nonisolated let slots: Range<Int>
     private nonisolated let executor: any SerialExecutor
 
+    private nonisolated let recallSampler: RecallSampler?
     private let cache: ResultCache
     private var pending: Deque<ShardCall> = []
     private var current: (call: ShardCall, run: any ShardRun)?
@@ -33,15 +34,17 @@ package actor Shard {
     ///   - slots: The slots whose users the shard owns.
     ///   - executor: The event loop; kept alive.
     ///   - cacheBytesMax: This shard's share of the cache.
+    ///   - recallSampler: Is given some of the approximate searches.
     package init(
         index: Int, slots: Range<Int>, executor: any SerialExecutor, configuration: ServingConfiguration,
-        cacheBytesMax: Int, metrics: ShardMetrics
+        cacheBytesMax: Int, metrics: ShardMetrics, recallSampler: RecallSampler? = nil
     ) {
         self.index = index
         self.slots = slots
         self.executor = executor
         self.configuration = configuration
         self.metrics = metrics
+        self.recallSampler = recallSampler
         cache = ResultCache(bytesMax: cacheBytesMax)
     }
 
@@ -59,7 +62,7 @@ package actor Shard {
     ///
     /// - Returns: Generations that the shard lets go. The caller drops them off the loops: freeing one takes a while.
     package func adopt(_ generation: Generation) -> [Generation] {
-        engines.insert(Engine(generation: generation), at: 0)
+        engines.insert(Engine(generation: generation, recallSampler: recallSampler), at: 0)
         generationNumber = generation.number
         metrics.setUsers(generation.model.users.rows(inSlots: slots).count)
         let released = engines.dropFirst(2).map(\.generation)
@@ -191,7 +194,7 @@ extension Shard {
     /// All parts of a call are made by the generation that its connection's shard held.
     private func engine(for request: ManyRequest, _ current: Engine) -> Engine {
         guard let wanted = request.generation, wanted !== current.generation else { return current }
-        return engines.first { $0.generation === wanted } ?? Engine(generation: wanted)
+        return engines.first { $0.generation === wanted } ?? Engine(generation: wanted, recallSampler: recallSampler)
     }
 }
 
@@ -200,8 +203,12 @@ package final class Engine {
     package let generation: Generation
     /// Made at the first use: a generation that only stays for rollback costs no scratch.
     package lazy var generator = CandidateGenerator(model: generation.model)
+    let recallSampler: RecallSampler?
 
-    package init(generation: Generation) { self.generation = generation }
+    package init(generation: Generation, recallSampler: RecallSampler? = nil) {
+        self.generation = generation
+        self.recallSampler = recallSampler
+    }
 }
 
 /// A call under way: a state machine that works in short steps.

@@ -60,6 +60,7 @@ final class SlateRun: ShardRun {
             fallback = user == nil ? .unknownUser : .noHistory
             mix = .unknownUser
         }
+        generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
         generator.begin(user: user, history: known ?? UnsafeBufferPointer(start: nil, count: 0), mix: mix)
         retrievalStarted = now
         sourceStarted = now
@@ -93,6 +94,7 @@ final class SlateRun: ShardRun {
                 if request.explain { timeSources(clock()) }
                 if !isComplete { return false }
             }
+            if let search = generator.sampledSearch { engine.recallSampler?.take(search) }
             let retrieved = clock()
             times.retrieve = retrieved &- retrievalStarted
             answer = .slate(slate(retrieved))
