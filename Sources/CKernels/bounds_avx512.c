@@ -30,30 +30,49 @@ CK_INLINE __m512 known(const uint8_t *block, const ck_probe *probe, size_t group
     return _mm512_mul_ps(_mm512_mul_ps(sum, _mm512_set1_ps(probe->scale)), halves(block));
 }
 
+/// Blocks that go through the coarse level together, so that no branch depends on a single block's outcome.
+enum { CHUNK = 64 };
+
 CK_INLINE size_t scan_groups(const uint8_t *coarse, const ck_probe *a, const uint8_t *fine, const ck_probe *b,
                              const float *offsets, size_t blocks, float threshold, uint32_t first, uint32_t *hits,
                              size_t groups, size_t more) {
     const __m512 bar = _mm512_set1_ps(threshold);
     const __m512 rest = _mm512_set1_ps(a->rest);
-    __m512i position = _mm512_add_epi32(
-        _mm512_set1_epi32((int)first), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512 scores[CHUNK];
+    __mmask16 passed[CHUNK];
+    uint32_t left_in[CHUNK];
     size_t count = 0;
-    for (size_t i = 0; i < blocks; i++) {
-        const uint8_t *block = coarse + i * ck_block_bytes(groups);
-        __m512 score = known(block, a, groups);
-        if (offsets) score = _mm512_add_ps(score, _mm512_loadu_ps(offsets + i * CK_BLOCK_ROWS));
-        __mmask16 hit = _mm512_cmp_ps_mask(_mm512_fmadd_ps(rest, halves(block + 32), score), bar, _CMP_NLT_UQ);
-        if (hit && fine) {
-            const uint8_t *next = fine + i * ck_block_bytes(more);
-            score = _mm512_add_ps(score, known(next, b, more));
-            score = _mm512_fmadd_ps(_mm512_set1_ps(b->rest), halves(next + 32), score);
-            hit = _mm512_mask_cmp_ps_mask(hit, score, bar, _CMP_NLT_UQ);
+    for (size_t start = 0; start < blocks; start += CHUNK) {
+        size_t end = blocks - start < CHUNK ? blocks : start + CHUNK, kept = 0;
+        for (size_t i = start; i < end; i++) {
+            const uint8_t *block = coarse + i * ck_block_bytes(groups);
+            __m512 score = known(block, a, groups);
+            if (offsets) score = _mm512_add_ps(score, _mm512_loadu_ps(offsets + i * CK_BLOCK_ROWS));
+            __mmask16 hit = _mm512_cmp_ps_mask(_mm512_fmadd_ps(rest, halves(block + 32), score), bar, _CMP_NLT_UQ);
+            scores[kept] = score;
+            passed[kept] = hit;
+            left_in[kept] = (uint32_t)i;
+            kept += hit != 0;
         }
-        if (hit) {
+        for (size_t j = 0; j < kept; j++) {
+            __mmask16 hit = passed[j];
+            size_t i = left_in[j];
+            if (fine) {
+                if (j + 2 < kept) {
+                    const char *ahead = (const char *)fine + left_in[j + 2] * ck_block_bytes(more);
+                    for (size_t line = 0; line < ck_block_bytes(more) && line < 512; line += 64)
+                        _mm_prefetch(ahead + line, _MM_HINT_T0);
+                }
+                const uint8_t *block = fine + i * ck_block_bytes(more);
+                __m512 score = _mm512_add_ps(scores[j], known(block, b, more));
+                score = _mm512_fmadd_ps(_mm512_set1_ps(b->rest), halves(block + 32), score);
+                hit = _mm512_mask_cmp_ps_mask(hit, score, bar, _CMP_NLT_UQ);
+            }
+            __m512i position = _mm512_add_epi32(_mm512_set1_epi32((int)(first + (uint32_t)(i * CK_BLOCK_ROWS))), lanes);
             _mm512_storeu_si512(hits + count, _mm512_maskz_compress_epi32(hit, position));
             count += (size_t)__builtin_popcount(hit);
         }
-        position = _mm512_add_epi32(position, _mm512_set1_epi32(CK_BLOCK_ROWS));
     }
     return count;
 }
