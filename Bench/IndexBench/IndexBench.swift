@@ -28,6 +28,7 @@ struct IndexBench: ParsableCommand {
     @Option(help: "Indexes to measure, of exact, scan and hnsw.") var indexes = "exact,scan,hnsw"
     @Option(help: "Confidences of the scan's bounds; 1 is exact.") var confidence = "1"
     @Option(help: "Queries that scan together, beside one after the other; 1: none.") var together = 1
+    @Option(help: "Shares of rows that a filter leaves, for planned searches: 0.001,0.1,1.") var eligible: String?
     @Option(help: "efSearch values.") var ef = "10,16,24,32,48,64,96,128,192,256,384,512"
     @Option(help: "Links per node (twice on layer 0).") var m = 16
     @Option(help: "Breadth of the search for a new node's neighbours.") var efConstruction = 200
@@ -82,6 +83,20 @@ struct IndexBench: ParsableCommand {
                     let name = confidence == 1 ? "scan" : "scan\(confidence)"
                     let index = scan.with(confidence: confidence)
                     sweep.append(try runner.measure(index, named: name, k: k, efSearch: 0, repeats: repeats))
+                    if !json { Self.printRow(sweep[sweep.count - 1]) }
+                }
+            }
+            if let scan, let eligible {
+                let planned = try PlannedIndex(
+                    scan: scan, graph: walked, queries: asked, clock: { DispatchTime.now().uptimeNanoseconds })
+                for share in try Self.shares(eligible) {
+                    let predicate = Self.predicate(share: share, rowCount: matrix.rowCount)
+                    let truth = try Self.truth(exact, asked, k, predicate)
+                    let runner = Runner(queries: asked, truth: truth, predicate: predicate)
+                    let plan = planned.planner.decide(k: k, eligible: predicate.eligibleCount).plan
+                    sweep.append(
+                        try runner.measure(
+                            planned, named: "\(share * 100)% \(plan.rawValue)", k: k, efSearch: 0, repeats: repeats))
                     if !json { Self.printRow(sweep[sweep.count - 1]) }
                 }
             }
@@ -159,6 +174,23 @@ struct IndexBench: ParsableCommand {
         }
     }
 
+    /// Rows drawn evenly, the same for each run.
+    private static func predicate(share: Float, rowCount: Int) -> RowPredicate {
+        var state: UInt64 = 7
+        return RowPredicate(rowCount: rowCount) { _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Float(state >> 40) * 0x1p-24 < share
+        }
+    }
+
+    private static func truth(
+        _ exact: ExactIndex, _ asked: FactorMatrix, _ k: Int, _ predicate: RowPredicate
+    ) throws -> [[UInt32]] {
+        var results: [[ScoredRow]] = []
+        try exact.searchBatch(asked, k: k, where: predicate, scratch: SearchScratch(), into: &results)
+        return results.map { $0.map(\.row) }
+    }
+
     private static func shares(_ text: String) throws -> [Float] {
         try text.split(separator: ",").map {
             guard let value = Float($0), value > 0, value <= 1 else {
@@ -173,7 +205,8 @@ struct IndexBench: ParsableCommand {
             String(
                 format:
                     "%@ k=%-4d ef=%-5d recall %.4f  %9.0f queries/s  %9.0f per CPU second  p50 %7.1f us  p99 %7.1f us",
-                point.index.padding(toLength: 6, withPad: " ", startingAt: 0), point.k, point.efSearch, point.recall,
+                point.index.padding(toLength: max(6, point.index.count), withPad: " ", startingAt: 0), point.k,
+                point.efSearch, point.recall,
                 point.qps, point.cpuQPS, point.p50, point.p99))
     }
 

@@ -23,7 +23,14 @@ struct Runner {
     let queries: FactorMatrix
     /// For each query, the true nearest rows, best first.
     let truth: [[UInt32]]
+    var predicate: RowPredicate?
     let scratch = SearchScratch()
+
+    init(queries: FactorMatrix, truth: [[UInt32]], predicate: RowPredicate? = nil) {
+        self.queries = queries
+        self.truth = truth
+        self.predicate = predicate
+    }
 
     /// - Parameter queriesMax: Queries to ask; the exact scan needs fewer for a steady figure.
     func measure(
@@ -37,7 +44,7 @@ struct Runner {
         // Warm: scratch, result arrays, caches.
         for i in 0..<count {
             try index.search(
-                queries.row(i), k: k, efSearch: efSearch, where: nil, scratch: scratch, into: &answers[i])
+                queries.row(i), k: k, efSearch: efSearch, where: predicate, scratch: scratch, into: &answers[i])
         }
         for _ in 0..<max(1, repeats) {
             let cpuStart = threadCPUSeconds()
@@ -45,7 +52,7 @@ struct Runner {
             var last = start
             for i in 0..<count {
                 try index.search(
-                    queries.row(i), k: k, efSearch: efSearch, where: nil, scratch: scratch, into: &answers[i])
+                    queries.row(i), k: k, efSearch: efSearch, where: predicate, scratch: scratch, into: &answers[i])
                 let now = DispatchTime.now().uptimeNanoseconds
                 nanoseconds[i] = now - last
                 last = now

@@ -10,7 +10,7 @@ extension SearchPlanner {
         package var efSearch = 200
         package var queriesMax = 24
         /// Widths that are measured, as far as there are rows.
-        package var widths = [10, 100, 400]
+        package var widths = [10, 100, 400, 1600]
 
         package init() {}
     }
@@ -34,6 +34,8 @@ extension SearchPlanner {
 
         var results: [ScoredRow] = []
         for (index, k) in widths.enumerated() {
+            // Many rows of few queries tell the recall as well.
+            let count = k <= 100 ? count : min(count, 8)
             var times: [UInt64] = []
             var truth: [Set<UInt32>] = []
             for query in 0..<count {
@@ -75,16 +77,22 @@ extension SearchPlanner {
     ) throws(SearchError) {
         guard rowCount >= 4096 else { return }
         var results: [ScoredRow] = []
-        func median(every step: Int) throws(SearchError) -> (eligible: Int, nanoseconds: Double) {
+        func median(every step: Int, _ plan: SearchPlan = .lookUp, k: Int = 10) throws(SearchError) -> (
+            eligible: Int, nanoseconds: Double
+        ) {
             let predicate = RowPredicate(rowCount: rowCount) { $0 % step == 0 }
             var times: [UInt64] = []
             for query in 0..<min(count, 8) {
                 let start = clock()
                 try scan.search(
-                    queries.row(query), k: 10, where: predicate, plan: .lookUp, scratch: scratch, into: &results)
+                    queries.row(query), k: k, where: predicate, plan: plan, scratch: scratch, into: &results)
                 times.append(clock() &- start)
             }
             return (predicate.eligibleCount, Double(self.median(times)))
+        }
+        for index in points.indices where points[index].k * 8 <= rowCount {
+            let eighth = try median(every: 8, .scan, k: points[index].k)
+            points[index].filteredScanNanoseconds = max(points[index].scanNanoseconds, eighth.nanoseconds)
         }
         // Rows far from each other, as a filter's rows are.
         let few = try median(every: max(257, rowCount / 128))

@@ -4,7 +4,7 @@ import Vocabulary
 ///
 /// The costs are measured when an index is loaded (`PlannedIndex`), on queries of its own users: nanoseconds of a scan by
 /// how many rows it keeps, of a look-up by eligible rows, of a walk by its breadth, and the breadth that reached the
-/// wanted recall. A predicate that lets a share `s` of the rows through makes a scan as wide as one for `k / s` rows.
+/// wanted recall.
 package struct SearchPlanner: Sendable, Equatable, Codable {
     /// What a search may use.
     package enum Mode: String, Sendable, Codable, CaseIterable {
@@ -21,6 +21,8 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
         package var k: Int
         /// Median of a scan.
         package var scanNanoseconds: Double
+        /// The same where one row in eight is eligible.
+        package var filteredScanNanoseconds: Double
         /// The least breadth of a walk that reached the recall; nil when none did, or none was cheaper than the scan.
         package var efSearch: Int?
         package var walkNanoseconds: Double?
@@ -29,6 +31,7 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
         package init(k: Int, scanNanoseconds: Double) {
             self.k = k
             self.scanNanoseconds = scanNanoseconds
+            filteredScanNanoseconds = scanNanoseconds
         }
     }
 
@@ -70,8 +73,7 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
     /// How to find `k` of `eligible` rows.
     package func decide(k: Int, eligible: Int) -> Decision {
         let share = Double(max(eligible, 1)) / Double(max(rowCount, 1))
-        var best = Decision(
-            plan: .scan, expectedNanoseconds: scanNanoseconds(k: min(Double(rowCount), Double(k) / share)))
+        var best = Decision(plan: .scan, expectedNanoseconds: scanNanoseconds(k: k, share: share))
         let lookUp = nanosecondsPerWord * Double(rowCount / 64) + nanosecondsPerEligibleRow * Double(eligible)
         if eligible < rowCount, lookUp < best.expectedNanoseconds {
             best = Decision(plan: .lookUp, expectedNanoseconds: lookUp)
@@ -126,16 +128,26 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
     /// A walk for more rows than were ever measured to walk well is considered up to so many times as many.
     private static let stretchMax = 2
 
-    /// Cost of a scan that keeps `k` rows: between measured widths a power law, beyond them in proportion.
-    func scanNanoseconds(k: Double) -> Double {
-        let last = points[points.count - 1]
-        guard let upper = points.firstIndex(where: { Double($0.k) >= k }) else {
-            return last.scanNanoseconds * k / Double(last.k)
+    /// Cost of a scan that keeps `k` rows of a share that is eligible.
+    ///
+    /// Between measured widths it grows with the logarithm of the width, beyond them in proportion; the same from a whole
+    /// to an eighth of the rows and below that.
+    func scanNanoseconds(k: Int, share: Double) -> Double {
+        func cost(_ measured: KeyPath<Point, Double>) -> Double {
+            let last = points[points.count - 1]
+            guard let upper = points.firstIndex(where: { $0.k >= k }) else {
+                return last[keyPath: measured] * Double(k) / Double(last.k)
+            }
+            guard upper > 0 else { return points[0][keyPath: measured] }
+            let (a, b) = (points[upper - 1], points[upper])
+            let steps = logarithm(Double(b.k)) - logarithm(Double(a.k))
+            let part = (logarithm(Double(k)) - logarithm(Double(a.k))) / steps
+            return a[keyPath: measured] + (b[keyPath: measured] - a[keyPath: measured]) * part
         }
-        guard upper > 0 else { return points[0].scanNanoseconds }
-        let (a, b) = (points[upper - 1], points[upper])
-        let share = (logarithm(k) - logarithm(Double(a.k))) / (logarithm(Double(b.k)) - logarithm(Double(a.k)))
-        return a.scanNanoseconds + (b.scanNanoseconds - a.scanNanoseconds) * share
+        let whole = cost(\.scanNanoseconds)
+        let eighth = max(whole, cost(\.filteredScanNanoseconds))
+        if share < 0.125 { return eighth * 0.125 / share }
+        return whole + (eighth - whole) * logarithm(1 / share) / 3
     }
 
     /// Base 2, good to a few percent: costs are no better known than that.

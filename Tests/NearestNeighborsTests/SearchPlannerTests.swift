@@ -14,6 +14,7 @@ import Vocabulary
         points[0].walkNanoseconds = 20_000
         points[1].efSearch = 200
         points[1].walkNanoseconds = 80_000
+        for index in points.indices { points[index].filteredScanNanoseconds = points[index].scanNanoseconds * 2 }
         var planner = SearchPlanner(mode: mode, rowCount: 100_000, points: points, hasGraph: hasGraph, efSearch: 128)
         planner.nanosecondsPerWord = 1
         planner.nanosecondsPerEligibleRow = 5
@@ -41,7 +42,8 @@ import Vocabulary
         #expect(planner.decide(k: 10, eligible: 0).plan == .lookUp)
         for eligible in stride(from: 0, to: 100_000, by: 997) {
             let decision = planner.decide(k: 10, eligible: eligible)
-            #expect(decision.expectedNanoseconds <= planner.scanNanoseconds(k: 1e6 / Double(max(1, eligible))) * 1.001)
+            let share = Double(max(1, eligible)) / 100_000
+            #expect(decision.expectedNanoseconds <= planner.scanNanoseconds(k: 10, share: share))
             #expect(decision.plan != .filteredWalk || eligible >= 5000)
         }
     }
@@ -61,8 +63,9 @@ import Vocabulary
         let planner = Self.planner()
         var last = 0.0
         for k in [0, 1, 5, 10, 20, 50, 100, 200, 399, 400, 1000, 100_000] {
-            let cost = planner.scanNanoseconds(k: Double(k))
+            let cost = planner.scanNanoseconds(k: k, share: 1)
             #expect(cost >= max(last, 50_000))
+            #expect(planner.scanNanoseconds(k: k, share: 0.5) >= cost)
             last = cost
         }
     }
