@@ -132,7 +132,7 @@ let package = Package(
                 "VectorMath",
                 "Vocabulary", "TestSupport", logging,
             ]),
-        tests("BenchTests", ["LoadGenerator", "TestSupport"]),
+        tests("BenchTests", ["LoadGenerator", "martlet-bench", "TestSupport", "Wire", arguments]),
         tests("martletTests", ["martlet", "MartletClient", arguments]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
