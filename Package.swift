@@ -133,7 +133,7 @@ let package = Package(
                 "Vocabulary", "TestSupport", logging,
             ]),
         tests("BenchTests", ["LoadGenerator", "martlet-bench", "TestSupport", "Wire", arguments]),
-        tests("martletTests", ["martlet", "MartletClient", arguments]),
+        tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
             "MartletClientTests", ["MartletClient", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),

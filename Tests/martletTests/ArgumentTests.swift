@@ -29,7 +29,7 @@ struct ArgumentTests {
             (["recommend", "--user", "u", "-k", "-1"], "-k is -1; allowed: 1 to 1000"),
             (["similar", "--item", "i", "-k", "0"], "-k is 0; allowed: 1 to 1000"),
             (["train", "--input", "a", "--output", "b", "-k", "-3"], "-k is -3; allowed: 1 to 1000"),
-            (["train", "--input", "a", "--output", "b", "--tune-minutes", "-1"], "allowed: above 0 to 10000"),
+            (["train", "--input", "a", "--output", "b", "--tune", "--tune-minutes", "-1"], "allowed: above 0 to 10000"),
             (["evaluate", "--input", "a", "--share", "-0.5"], "--share is -0.5; allowed: above 0 and below 1"),
             (["sample", "--output", "a", "--users", "-7"], "--users is -7; allowed: 10 to 10000000"),
             (["sample", "--bundle", "--output", "a", "--rank", "-7"], "--rank is -7"),
