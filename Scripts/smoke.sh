@@ -46,7 +46,7 @@ heading "smoke: serve"
 start_node "$folder/node.log" --bundle "$folder/bundle" --listen 127.0.0.1:0 --http 127.0.0.1:0 --shards 2 --log-level info
 refused 1 "another process has the port" --bundle "$folder/bundle" --listen "$node" --http off
 user=$("$martlet" model users "$folder/bundle" -n 1 | cut -f1)
-"$martlet" health --node "$node"
+"$martlet" health --node "$node" --wait 10s
 "$martlet" recommend --node "$node" --user "$user" -k 5 --explain
 "$martlet" recommend --node "$node" --user "$user" -k 5 --json >"$folder/slate.json"
 "$martlet" recommend --node "$node" --user nobody-knows-me -k 5 --json >"$folder/unknown.json"
