@@ -132,8 +132,8 @@ let package = Package(
                 "VectorMath",
                 "Vocabulary", "TestSupport", logging,
             ]),
-        tests("BenchTests", ["LoadGenerator", "TestSupport"]),
-        tests("martletTests", ["martlet", "MartletClient", arguments]),
+        tests("BenchTests", ["LoadGenerator", "martlet-bench", "TestSupport", "Wire", arguments]),
+        tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
             "MartletClientTests", ["MartletClient", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),

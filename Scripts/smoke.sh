@@ -17,13 +17,14 @@ expect() { grep -qF -- "$2" "$3" || { cat "$3" >&2; fail "$1: expected '$2'"; };
 
 heading "smoke: train and evaluate"
 "$martlet" sample --output "$folder/sample" --users 300 --items 120 --interactions 6000
-"$martlet" train --input "$folder/sample/ratings.csv" --output "$folder/bundle" --rank 16 --spectral-rank 16 --iterations 4
+"$martlet" train --input "$folder/sample/ratings.csv" --output "$folder/bundle" --factors als,spectral --rank 16 --spectral-rank 16 --iterations 4
 "$martlet" model inspect "$folder/bundle"
-"$martlet" evaluate --input "$folder/sample/ratings.csv" --rank 16 --spectral-rank 16 --iterations 4 --json >"$folder/report.json"
+"$martlet" evaluate --input "$folder/sample/ratings.csv" --factors als,spectral --rank 16 --spectral-rank 16 --iterations 4 --json >"$folder/report.json"
 expect "evaluate --json" '"recall@20"' "$folder/report.json"
 if "$martlet" train --input "$folder/sample/ratings.csv" --output "$folder/bundle" --rank 16 2>"$folder/refusal"; then
     fail "a bundle that stands there was overwritten without --replace"
 fi
+expect "train to a taken place" "--replace" "$folder/refusal"
 
 heading "smoke: configuration"
 "$martlet" serve --config Deploy/martlet.example.yaml --check-config
@@ -45,7 +46,7 @@ heading "smoke: serve"
 start_node "$folder/node.log" --bundle "$folder/bundle" --listen 127.0.0.1:0 --http 127.0.0.1:0 --shards 2 --log-level info
 refused 1 "another process has the port" --bundle "$folder/bundle" --listen "$node" --http off
 user=$("$martlet" model users "$folder/bundle" -n 1 | cut -f1)
-"$martlet" health --node "$node"
+"$martlet" health --node "$node" --wait 10s
 "$martlet" recommend --node "$node" --user "$user" -k 5 --explain
 "$martlet" recommend --node "$node" --user "$user" -k 5 --json >"$folder/slate.json"
 "$martlet" recommend --node "$node" --user nobody-knows-me -k 5 --json >"$folder/unknown.json"

@@ -102,21 +102,41 @@ struct LoadCommand: AsyncParsableCommand {
     @Option(help: "Write a drawing of the run to this SVG file.")
     var plot: String?
 
-    @Option(help: "What must hold, as in p99=5ms,errors=0; else the exit code is 2.")
+    @Option(help: "What must hold, as in p99=5ms,errors=0; else the exit code is 2. p99 needs 1000 calls, p99.9 10000.")
     var slo: String?
 
     @Flag(help: "Search the highest rate that holds --slo (default p99=5ms,errors=0).")
     var findMax = false
 
-    @Option(parsing: .unconditional, help: "Rates that the search tries at most, 1 to 100; each takes --duration.")
-    var findSteps = 14
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Tries of the search at most, 1 to 100 (default: 24); only with --find-max.",
+            discussion: """
+                Each takes --duration, or longer where the percentiles of --slo need more calls: p99 needs 1000 answers, \
+                p99.9 10000. A rate that fails is tried a second time before it counts.
+                """))
+    var findSteps: Int?
+
+    private static let standardSteps = 24
+    private static let standardObjective = "p99=5ms,errors=0"
 
     @Flag(help: "No progress lines.")
     var quiet = false
 
     func validate() throws {
-        guard (1...100).contains(findSteps) else {
-            throw ValidationError("--find-steps is \(findSteps); allowed: 1 to 100")
+        if let findSteps {
+            guard findMax else { throw ValidationError("--find-steps has no effect without --find-max") }
+            guard (1...100).contains(findSteps) else {
+                throw ValidationError("--find-steps is \(findSteps); allowed: 1 to 100")
+            }
+        }
+        guard rate == nil || closed == nil else { throw ValidationError("--rate and --closed exclude each other") }
+        guard findMax else { return }
+        if closed != nil { throw ValidationError("--find-max is an open loop, not --closed") }
+        if rate != nil { throw ValidationError("--find-max chooses the rates itself; leave out --rate") }
+        if requests != nil {
+            throw ValidationError("--find-max runs for --duration at each rate; leave out --requests")
         }
     }
 
@@ -136,7 +156,7 @@ struct LoadCommand: AsyncParsableCommand {
         let plotFile: ReportFile?
         do {
             settings = try self.settings()
-            objective = try slo.map { try ServiceObjective(parsing: $0) }
+            objective = try (slo ?? (findMax ? Self.standardObjective : nil)).map { try ServiceObjective(parsing: $0) }
             // Before the run: a report that has no place to go is found out now.
             jsonFile = try json.flatMap { $0 == "-" ? nil : try ReportFile($0, flag: "--json") }
             plotFile = try plot.map { try ReportFile($0, flag: "--plot") }
@@ -155,21 +175,38 @@ struct LoadCommand: AsyncParsableCommand {
         } else {
             driver = try RawDriver(settings)
         }
-        if !quiet { Terminal.complain("\(driver.description)") }
-        let report: LoadReport
-        if findMax {
-            let standard = try ServiceObjective(parsing: "p99=5ms,errors=0")
-            report = try await search(driver, settings, objective ?? standard, stop)
+        if !quiet {
+            Terminal.complain("\(driver.description)")
+            if let note = MachineLoad.note() { Terminal.complain(note) }
+        }
+        if let warning = driver.users?.warning { Terminal.complain("WARNING: \(warning)") }
+        let ending: RunEnding
+        if findMax, let objective {
+            let journal = try await search(driver, settings, objective, stop)
+            if let report = journal.best ?? journal.last {
+                try publish(report, objective.verdicts(on: report), of: journal, json: jsonFile, plot: plotFile)
+            }
+            tell(journal)
+            ending = journal.ending
         } else {
-            report = try await measure(driver, settings, settings.mode, stop)
+            let report = try await measure(driver, settings, settings.mode, settings.duration, "", stop)
+            let verdicts = objective?.verdicts(on: report) ?? []
+            try publish(report, verdicts, json: jsonFile, plot: plotFile)
+            ending = report.ending(objective, verdicts)
+            explain(ending)
         }
         await library?.close()
-        let verdicts = objective?.verdicts(on: report) ?? []
-        try publish(report, verdicts, json: jsonFile, plot: plotFile)
-        let ending = report.ending(objective, verdicts)
         switch ending {
         case .fine: return
-        case .objectiveMissed: break
+        case .stopped: throw ExitCode(interrupts.exitCode)
+        case .objectiveMissed, .nothingAnswered, .nodeLost: throw ExitCode(ending.rawValue)
+        }
+    }
+
+    private func explain(_ ending: RunEnding) {
+        switch ending {
+        case .fine, .objectiveMissed: break
+        case .stopped: Terminal.complain("martlet-bench: stopped early; the report tells of the time until then")
         case .nothingAnswered:
             Terminal.complain("martlet-bench: not one call was answered well; the errors above say why")
         case .nodeLost:
@@ -177,71 +214,69 @@ struct LoadCommand: AsyncParsableCommand {
                 "martlet-bench: the node was lost during the run and calls failed; its log says why. With errors=N in"
                     + " --slo that objective decides alone.")
         }
-        throw ExitCode(ending.rawValue)
     }
 
-    private func measure(_ driver: any LoadDriver, _ settings: LoadConfiguration, _ mode: LoadMode, _ stop: StopSignal)
-        async throws -> LoadReport
-    {
-        let progress = ProgressPrinter(total: settings.warmup + settings.duration, isQuiet: quiet)
+    /// The outcome of a search, last: where the table has gone, or beside the JSON.
+    private func tell(_ journal: SearchJournal) {
+        switch journal.ending {
+        case .fine where json != "-": print("\n\(journal.conclusion)")
+        case .fine: Terminal.complain(journal.conclusion)
+        default: Terminal.complain("martlet-bench: \(journal.conclusion)")
+        }
+    }
+
+    private func measure(
+        _ driver: any LoadDriver, _ settings: LoadConfiguration, _ mode: LoadMode, _ duration: Double, _ label: String,
+        _ stop: StopSignal
+    ) async throws -> LoadReport {
+        let progress = ProgressPrinter(total: settings.warmup + duration, isQuiet: quiet, label: label)
         defer { progress.end() }
-        return try await driver.run(mode, warmup: settings.warmup, duration: settings.duration, stop: stop) {
+        return try await driver.run(mode, warmup: settings.warmup, duration: duration, stop: stop) {
             progress.show($0)
         }
     }
 
-    /// Runs at one rate after the other; returns the report of the highest that held.
+    /// Runs at one rate after the other.
     private func search(
         _ driver: any LoadDriver, _ settings: LoadConfiguration, _ objective: ServiceObjective, _ stop: StopSignal
-    ) async throws -> LoadReport {
-        var search = RateSearch(start: rate ?? 1000, stepsMax: findSteps)
-        var best: LoadReport?
-        var table = TextTable(["rate", "answers/s", "p50", "p99", "p99.9", "errors", "objective"])
-        while let next = search.next, !stop.wasSet {
-            let report = try await measure(driver, settings, .open(rate: next), stop)
-            if report.wasStopped { break }
-            // A rate that was not reached was not held, whatever the latency of what was sent.
-            let verdicts = objective.verdicts(on: report)
-            let held = verdicts.allSatisfy(\.held) && report.unsent == 0 && report.throughput >= 0.98 * next
-            let misses = verdicts.filter { !$0.held }.map { "\($0.term): \($0.measured)" }
-            table.add([
-                grouped(Int(next)), grouped(Int(report.throughput)), TimeText.of(report.client.valueAt(50)),
-                TimeText.of(report.client.valueAt(99)), TimeText.of(report.client.valueAt(99.9)),
-                grouped(report.failed),
-                held ? "held" : misses.isEmpty ? "rate not reached" : misses.joined(separator: ", "),
-            ])
-            if held, next >= search.held ?? 0 { best = report }
-            search.record(held: held)
+    ) async throws -> SearchJournal {
+        var journal = SearchJournal(objective, duration: settings.duration, stepsMax: findSteps ?? Self.standardSteps)
+        while let rate = journal.search.next {
+            guard !stop.wasSet else {
+                journal.stop()
+                break
+            }
+            let report = try await measure(
+                driver, settings, .open(rate: Double(rate)), journal.duration(at: rate), journal.progressLabel, stop)
+            journal.record(report)
         }
-        Terminal.complain(table.text)
-        guard let best else {
-            throw LoadError("no rate of the search held \(objective.terms.map(\.text).joined(separator: ","))")
-        }
-        if json != "-" { print("highest rate that held: \(grouped(Int(search.held ?? 0))) calls/s\n") }
-        return best
+        Terminal.complain(journal.table)
+        return journal
     }
 
+    /// - Parameter search: The search whose best run this is; without one that held there is nothing to show but JSON.
     private func publish(
-        _ report: LoadReport, _ verdicts: [ServiceObjective.Verdict], json file: ReportFile?, plot: ReportFile?
+        _ report: LoadReport, _ verdicts: [ServiceObjective.Verdict], of search: SearchJournal? = nil,
+        json file: ReportFile?, plot: ReportFile?
     ) throws {
+        let document = try report.json(verdicts, search: search) + Data("\n".utf8)
         if json == "-" {
-            FileHandle.standardOutput.write(try report.json(verdicts) + Data("\n".utf8))
-        } else {
+            FileHandle.standardOutput.write(document)
+        } else if search == nil || search?.best != nil {
             print(report.text)
             for verdict in verdicts {
-                print("  objective \(verdict.term): \(verdict.measured), \(verdict.held ? "held" : "MISSED")")
+                print("  objective \(verdict.term): \(verdict.measured), \(verdict.word)")
             }
         }
-        try file?.write(try report.json(verdicts) + Data("\n".utf8))
+        try file?.write(document)
         try plot?.write(Data(report.svg.utf8))
     }
 
     private func settings() throws -> LoadConfiguration {
         var settings = LoadConfiguration()
         (settings.host, settings.port) = try LoadCommand.address(node)
-        guard rate == nil || closed == nil else { throw ValidationError("--rate and --closed exclude each other") }
-        guard !findMax || closed == nil else { throw ValidationError("--find-max is an open loop, not --closed") }
         settings.mode = findMax || rate != nil ? .open(rate: rate ?? 1000) : .closed(inFlight: closed ?? 1)
+        settings.endsWhenNodeIsGone = findMax
         settings.connections = connections ?? (client ? 1 : 64)
         settings.threads = threads
         settings.duration = duration
@@ -260,7 +295,9 @@ struct LoadCommand: AsyncParsableCommand {
         settings.mix = try MethodMix(parsing: mix)
         settings.usersPerManyCall = manyUsers
         settings.bypassCache = bypassCache
-        settings.timeout = try ServiceObjective.nanoseconds(timeout) / 1e9
+        do throws(LoadError) { settings.timeout = try ServiceObjective.nanoseconds(timeout) / 1e9 } catch {
+            throw LoadError("--timeout: \(error)")
+        }
         settings.openWindow = window
         settings.spin = spin
         settings.seed = seed
@@ -271,6 +308,9 @@ struct LoadCommand: AsyncParsableCommand {
     static func address(_ text: String) throws(LoadError) -> (String, Int) {
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]) else {
             throw LoadError("--node: '\(text)' should be HOST:PORT, as in 127.0.0.1:7400")
+        }
+        guard (1...65535).contains(port) else {
+            throw LoadError("--node: the port of '\(text)' is \(port); ports are 1 to 65535")
         }
         let host = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
         return (host.isEmpty ? "127.0.0.1" : host, port)

@@ -9,8 +9,9 @@ struct MartletBench: AsyncParsableCommand {
         discussion: """
             Latency in an open loop (--rate) is counted from the moment at which a call was meant to be sent, so a
             node that stalls cannot hide it. Exit codes: 0 fine; 1 could not run, or not one call was
-            answered well; 2 the objective (--slo) was missed; 3 the node was lost during the run and calls failed, and
-            --slo does not say how many may; 64 wrong options.
+            answered well; 2 the objective (--slo) was missed, or no rate of --find-max held it; 3 the node was lost during the run and calls failed, and
+            --slo does not say how many may (a search with --find-max always ends with it); 64 wrong options;
+            130 Ctrl-C and 143 SIGTERM, after the report of what there is.
             """,
         subcommands: [LoadCommand.self, SelftestCommand.self],
         defaultSubcommand: LoadCommand.self)

@@ -63,5 +63,6 @@ struct SelftestCommand: AsyncParsableCommand {
             ])
         }
         print(table.text)
+        if stop.wasSet { throw ExitCode(interrupts.exitCode) }
     }
 }

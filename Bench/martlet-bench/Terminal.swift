@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import LoadGenerator
+import Synchronization
 
 /// What this program says beside its report.
 enum Terminal {
@@ -23,16 +24,19 @@ enum Terminal {
 final class ProgressPrinter {
     private let total: Double
     private let isQuiet: Bool
+    private let label: String
     private var isLineOpen = false
 
-    init(total: Double, isQuiet: Bool) {
+    /// - Parameter label: Stands before each line.
+    init(total: Double, isQuiet: Bool, label: String = "") {
+        self.label = label
         self.total = total
         self.isQuiet = isQuiet
     }
 
     func show(_ point: TimePoint) {
         guard !isQuiet else { return }
-        let line = LoadReport.progressLine(point, total: total)
+        let line = label + LoadReport.progressLine(point, total: total)
         if Terminal.isInteractive {
             FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
             isLineOpen = true
@@ -50,13 +54,18 @@ final class ProgressPrinter {
 /// The first Ctrl-C (or SIGTERM) ends the measurement and reports what there is; the second ends the program.
 final class Interrupts {
     private var sources: [any DispatchSourceSignal] = []
+    private let received = LastSignal()
+
+    /// 130 after Ctrl-C, 143 after SIGTERM.
+    var exitCode: Int32 { 128 + received.number.load(ordering: .relaxed) }
 
     init(_ stop: StopSignal) {
         for number in [SIGINT, SIGTERM] {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler {
-                if stop.wasSet { _exit(130) }
+            source.setEventHandler { [received] in
+                if stop.wasSet { _exit(128 + number) }
+                received.number.store(number, ordering: .relaxed)
                 stop.set()
                 Terminal.complain("\nstopping; once more to quit at once")
             }
@@ -69,4 +78,9 @@ final class Interrupts {
         for source in sources { source.cancel() }
         for number in [SIGINT, SIGTERM] { signal(number, SIG_DFL) }
     }
+}
+
+/// The signal that asked for the end.
+private final class LastSignal: Sendable {
+    let number = Atomic<Int32>(SIGINT)
 }

@@ -177,7 +177,7 @@ package final class BundleWriter: Sendable {
             default: throw taken("the folder is not empty and not a bundle; remove it or choose another name")
             }
         }
-        guard replace else { throw taken("a bundle stands there; choose another name or ask for it to be replaced") }
+        guard replace else { throw taken("a bundle stands there; --replace replaces it, or choose another name") }
         return .bundle
     }
 

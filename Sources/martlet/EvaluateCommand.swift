@@ -48,7 +48,7 @@ struct EvaluateCommand: ParsableCommand {
     }
 
     func run() throws {
-        try LongCommand.run { cancellation in
+        try LongCommand.run(unfinished: "nothing was measured") { cancellation in
             let report = try evaluated(cancellation)
             print(json ? JSONText.print(report.json, indented: true) : report.table)
         }

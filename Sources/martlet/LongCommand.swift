@@ -10,12 +10,16 @@ import Training
     import Darwin
 #endif
 
-/// Runs work that may take long: Ctrl-C (or SIGTERM) asks it to stop, and every failure becomes one sentence.
+/// Runs work that may take long: Ctrl-C, SIGTERM or the end of the terminal asks it to stop, and every failure becomes one
+/// sentence.
 enum LongCommand {
-    /// - Throws: `ExitCode`: 130 after Ctrl-C, 143 after SIGTERM, 1 after an error, which is printed.
-    static func run(_ work: (Cancellation) throws -> Void) throws {
+    /// - Parameter unfinished: What a stop leaves undone, for people.
+    /// - Throws: `ExitCode`: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 1 after an error, which is printed.
+    static func run(unfinished: String, _ work: (Cancellation) throws -> Void) throws {
         let cancellation = Cancellation()
-        let signals = [SIGINT, SIGTERM].map { number in
+        // Under nohup the end of the terminal is no reason to stop.
+        let numbers = [SIGINT, SIGTERM] + (SignalState.isIgnored(SIGHUP) ? [] : [SIGHUP])
+        let signals = numbers.map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
@@ -40,7 +44,7 @@ enum LongCommand {
             throw ValidationError(error.description)
         } catch {
             if cancellation.isCancelled {
-                StandardError.write("stopped before the end; no bundle was written\n")
+                StandardError.write("stopped before the end; \(unfinished)\n")
                 throw ExitCode(128 + received.load())
             }
             StandardError.write("Error: \(error)\n")

@@ -23,8 +23,12 @@ struct NodeArguments: ParsableArguments {
     private func address() throws -> (host: String, port: Int) {
         let text = node ?? ProcessInfo.processInfo.environment["MARTLET_NODE"] ?? "127.0.0.1:7400"
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-            (1...65535).contains(port), colon > text.startIndex
+            colon > text.startIndex
         else { throw ValidationError("\(text) is no node: write HOST:PORT, such as 127.0.0.1:7400 or [::1]:7400") }
+        guard (1...65535).contains(port) else {
+            let fault = port > 65535 ? "too large" : "too small"
+            throw ValidationError("\(text) is no node: the port \(port) is \(fault); ports are 1 to 65535")
+        }
         var host = String(text[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
         return (host, port)
@@ -32,14 +36,18 @@ struct NodeArguments: ParsableArguments {
 
     /// The timeout as given, or `otherwise`.
     func duration(otherwise: Duration) throws -> Duration {
-        guard let text = timeout else { return otherwise }
+        try timeout.map { try Self.duration($0, "timeout") } ?? otherwise
+    }
+
+    /// - Parameter what: Names the time in messages.
+    static func duration(_ text: String, _ what: String) throws -> Duration {
         let units: [(String, Double)] = [("us", 1e-6), ("ms", 1e-3), ("s", 1), ("m", 60)]
         for (unit, seconds) in units where text.hasSuffix(unit) {
             if let number = Double(text.dropLast(unit.count)), number > 0, number * seconds < 86_400 {
                 return .seconds(number * seconds)
             }
         }
-        throw ValidationError("\(text) is no timeout: write a number and a unit, such as 500ms, 2s or 1m")
+        throw ValidationError("\(text) is no \(what): write a number and a unit, such as 500ms, 2s or 1m")
     }
 
     /// Calls `body` with a client of the node; what goes wrong becomes a sentence and exit code 1.
@@ -47,9 +55,24 @@ struct NodeArguments: ParsableArguments {
         _ command: String, timeout: Duration = .seconds(5), _ body: (MartletClient) async throws -> Void
     ) async throws {
         let (host, port) = try address()
+        do {
+            try await attempt(command, timeout: duration(otherwise: timeout), body)
+        } catch {
+            guard let error = error as? MartletClientError else { throw error }
+            StandardError.write("martlet \(command): \(error.message)\n")
+            if let advice = Self.advice(on: error, node: "\(host):\(port)") { StandardError.write("\(advice)\n") }
+            throw ExitCode.failure
+        }
+    }
+
+    /// Calls `body` with a client of the node.
+    func attempt(
+        _ command: String, timeout: Duration, _ body: (MartletClient) async throws -> Void
+    ) async throws {
+        let (host, port) = try address()
         var configuration = MartletClientConfiguration(host: host, port: port)
         configuration.clientName = "martlet \(command)"
-        configuration.timeout = try duration(otherwise: timeout)
+        configuration.timeout = timeout
         // One call: the other shards' connections would come too late.
         configuration.routesByShard = false
         let client = try MartletClient(configuration)
@@ -58,10 +81,7 @@ struct NodeArguments: ParsableArguments {
             await client.shutdown()
         } catch {
             await client.shutdown()
-            guard let error = error as? MartletClientError else { throw error }
-            StandardError.write("martlet \(command): \(error.message)\n")
-            if let advice = Self.advice(on: error, node: "\(host):\(port)") { StandardError.write("\(advice)\n") }
-            throw ExitCode.failure
+            throw error
         }
     }
 

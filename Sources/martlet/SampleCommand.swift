@@ -60,7 +60,7 @@ struct SampleCommand: ParsableCommand {
     }
 
     func run() throws {
-        try LongCommand.run { cancellation in
+        try LongCommand.run(unfinished: bundle ? "no bundle was written" : "no ratings were written") { cancellation in
             if bundle { try writeBundle(cancellation) } else { try writeRatings(cancellation) }
         }
     }
@@ -72,7 +72,7 @@ struct SampleCommand: ParsableCommand {
             throw DatasetError(
                 .unreadable, "\(taken) is there already; --replace replaces it, or give another --output")
         }
-        try FileSystem.makeDirectory(output)
+        let isNew = try FileSystem.makeDirectory(output)
         let line = ProgressLine("sample")
         let count: Int
         do {
@@ -82,7 +82,9 @@ struct SampleCommand: ParsableCommand {
             }
         } catch {
             // Half a file would be taken for a whole one.
+            line.clear()
             for file in files { try? FileManager.default.removeItem(atPath: file) }
+            if isNew { rmdir(output) }
             throw error
         }
         line.finish(

@@ -88,11 +88,30 @@ struct ServeCommand: AsyncParsableCommand {
             throw ExitCode(Self.configurationExit)
         }
         guard FileManager.default.fileExists(atPath: "\(bundle)/manifest.json") else {
-            Self.complain(
-                "\(bundle) is not a bundle: it has no manifest.json. `martlet train --input FILE --output \(bundle)` makes"
-                    + " one, `martlet model inspect DIR` shows what a folder holds.")
+            Self.complain("\(bundle) is not a bundle: \(Self.advice(noBundleAt: bundle))")
             throw ExitCode(Self.configurationExit)
         }
+    }
+
+    /// What to do about a place without a bundle.
+    static func advice(noBundleAt path: String) -> String {
+        var isFolder: ObjCBool = false
+        let files = FileManager.default
+        guard files.fileExists(atPath: path, isDirectory: &isFolder) else {
+            return "there is no such folder. `martlet train --input FILE --output \(path)` makes one."
+        }
+        guard isFolder.boolValue else { return "it is a file. Name the folder that `martlet train --output` wrote." }
+        guard let entries = try? files.contentsOfDirectory(atPath: path) else {
+            return "it may not be read by this user; check its permissions."
+        }
+        if entries.isEmpty {
+            return "the folder is empty. `martlet train --input FILE --output \(path)` puts one there."
+        }
+        if let inner = entries.sorted().first(where: { files.fileExists(atPath: "\(path)/\($0)/manifest.json") }) {
+            return "it has no manifest.json, but \(inner) in it is one: `martlet serve --bundle \(path)/\(inner)`."
+        }
+        return "it has no manifest.json and holds other things. Name a bundle's folder; `martlet train --input FILE"
+            + " --output DIR` makes one in a folder of its own."
     }
 
     /// `EX_CONFIG` of sysexits.h: a supervisor need not try again.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Artifacts
+import Foundation
 import Training
 import Vocabulary
 
@@ -18,12 +19,21 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "File of interactions, or the directory that holds it.")
     var input: String
     @Option(
-        help: "Interactions to tune the retrieval mix on; pairs that also stand in the input are held out for that.")
+        help:
+            "Interactions to weigh the sources of the retrieval mix by, and to tune on with --tune; pairs that also stand in the input are held out for that."
+    )
     var valid: String?
-    @Flag(help: "Also tune rank, regularisation and the like, on --valid or on a random tenth of the input.")
+    @Flag(
+        help: ArgumentHelp(
+            "Also tune rank, regularisation and the like, on --valid or on a random tenth of the input.",
+            discussion: "Takes --tune-minutes; the final training on the whole input comes on top."))
     var tune = false
-    @Option(parsing: .unconditional, help: "How long to tune, above 0 to 10000.")
-    var tuneMinutes = 10.0
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How long to tune, above 0 to 10000 (default: 10); only with --tune.",
+            discussion: "The first trial, your settings, runs whatever the time."))
+    var tuneMinutes: Double?
     @Option(help: "The bundle to write: a directory that must not exist yet.")
     var output: String
     @Flag(help: "Replace a bundle that stands at the output.")
@@ -44,8 +54,11 @@ struct TrainCommand: ParsableCommand {
     @OptionGroup(title: "Fitting") var training: TrainingArguments
 
     func validate() throws {
-        guard tuneMinutes > 0, tuneMinutes <= 10_000 else {
-            throw ValidationError("--tune-minutes is \(tuneMinutes); allowed: above 0 to 10000")
+        if let tuneMinutes {
+            guard tune else { throw ValidationError("--tune-minutes has no effect without --tune") }
+            guard tuneMinutes > 0, tuneMinutes <= 10_000 else {
+                throw ValidationError("--tune-minutes is \(tuneMinutes); allowed: above 0 to 10000")
+            }
         }
         try ArgumentCheck.range(k, "-k", 1...1000)
         let paths = [(input, "--input"), (output, "--output"), (valid, "--valid"), (items, "--items")]
@@ -53,7 +66,7 @@ struct TrainCommand: ParsableCommand {
     }
 
     func run() throws {
-        try LongCommand.run { cancellation in
+        try LongCommand.run(unfinished: "no bundle was written") { cancellation in
             var plan = try training.plan()
             plan.name = name
             plan.version = modelVersion
@@ -96,17 +109,16 @@ struct TrainCommand: ParsableCommand {
             let split = try interactions.split(.random, share: 0.1, seed: training.seed)
             parts = (split.training, split.test)
         }
-        let line = ProgressLine("tune")
+        let words = TuningWords(k: k, source: valid ?? "a random tenth of the input", triesSettings: tune)
+        let line = ProgressLine(words.label)
         let began = ContinuousClock.now
-        let budget: Duration = tune ? .milliseconds(Int64(tuneMinutes * 60_000)) : .zero
+        let budget: Duration = .milliseconds(tune ? Int64((tuneMinutes ?? 10) * 60_000) : 0)
+        line.note(words.opening(budget: budget, now: Date()))
         let tuner = Tuner(
             plan, k: k, budget: budget, elapsed: { ContinuousClock.now - began }, cancellation: cancellation,
-            onTrial: { line.note("tune: \($0)") })
+            onTrial: { trial in if tune { line.note("tune: \(trial)") } })
         let outcome = try tuner.tune(training: parts.training, validation: parts.test)
-        line.finish(
-            "ndcg@\(k) \(outcome.ndcg.text(digits: 4)), recall@\(k) \(outcome.recall.text(digits: 4)) for "
-                + "\(outcome.users.counted("user")) of \(valid ?? "a random tenth"), \(outcome.trials.count.counted("trial")); the model is now trained on everything"
-        )
+        line.finish(words.summary(outcome))
         notes.tuning = try outcome.json
         notes.evaluation = [
             "test": .string(valid ?? "a random tenth of the input"), "k": .int(Int64(k)),

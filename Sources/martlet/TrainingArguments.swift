@@ -31,18 +31,46 @@ struct TrainingArguments: ParsableArguments {
     @Option(parsing: .unconditional, help: "Threads to use, 1 to 1024 (default: one for each core).")
     var threads: Int?
 
+    func validate() throws {
+        let kinds = try kinds()
+        let ofALS: [(String, Bool)] = [
+            ("--rank", rank != nil), ("--iterations", iterations != nil), ("--regularization", regularization != nil),
+            ("--unobserved-weight", unobservedWeight != nil),
+        ]
+        if !kinds.contains(.als), let flag = ofALS.first(where: \.1)?.0 {
+            throw ValidationError("\(flag) has no effect without als in --factors")
+        }
+        if !kinds.contains(.spectral), spectralRank != nil {
+            throw ValidationError(
+                "--spectral-rank has no effect without spectral in --factors; add --factors als,spectral")
+        }
+    }
+
+    /// The factor models of `--factors`.
+    private func kinds() throws -> Set<FactorKind> {
+        var kinds: Set<FactorKind> = []
+        for name in factors.split(separator: ",", omittingEmptySubsequences: false) {
+            let name = name.filter { $0 != " " }
+            guard !name.isEmpty else {
+                throw ValidationError("--factors '\(factors)' names nothing; there are als and spectral")
+            }
+            guard let kind = FactorKind(rawValue: name) else {
+                throw ValidationError("--factors names '\(name)'; there are als and spectral")
+            }
+            guard kinds.insert(kind).inserted else { throw ValidationError("--factors names '\(name)' twice") }
+        }
+        return kinds
+    }
+
     /// The plan that the flags describe.
     func plan() throws -> TrainingPlan {
         var plan = TrainingPlan()
         plan.seed = seed
         plan.threads = try threadCount()
         plan.confidence = confidence
-        let kinds = factors.split(separator: ",").map { String($0.filter { $0 != " " }) }
-        for kind in kinds where FactorKind(rawValue: kind) == nil {
-            throw ValidationError("--factors names '\(kind)'; there are als and spectral")
-        }
-        plan.als = kinds.contains("als") ? try alsConfiguration() : nil
-        plan.spectral = kinds.contains("spectral") ? try spectralConfiguration() : nil
+        let kinds = try kinds()
+        plan.als = kinds.contains(.als) ? try alsConfiguration() : nil
+        plan.spectral = kinds.contains(.spectral) ? try spectralConfiguration() : nil
         return plan
     }
 

@@ -2,6 +2,7 @@ import Foundation
 import FoundationXML
 import LoadGenerator
 import Testing
+import Wire
 
 /// Tiny runs of the raw driver against a fake node on loopback.
 @Suite(.serialized) struct RawDriverTests {
@@ -117,11 +118,41 @@ import Testing
         #expect(report.succeeded > 0)
     }
 
+    @Test func `The node is asked whether it knows the users`() throws {
+        var behaviour = FakeNodeBehaviour()
+        #expect(try run(.closed(inFlight: 1), behaviour, requests: 10).report.users == nil)
+        behaviour.fallback = Fallback.none
+        let known = try run(.closed(inFlight: 1), behaviour, requests: 10).report.users
+        #expect(known?.asked == 5 && known?.warning == nil)
+        behaviour.fallback = .unknownUser
+        let strangers = try run(.closed(inFlight: 1), behaviour, requests: 10).report.users
+        #expect(strangers?.unknown == 5 && strangers?.example == "u0001")
+        let health = try run(.closed(inFlight: 1), behaviour, requests: 10) {
+            $0.mix = (try? MethodMix(parsing: "health=1")) ?? .recommendOnly
+        }
+        #expect(health.report.users == nil)
+    }
+
+    @Test func `A run that is to end with its node does, and says so`() throws {
+        let node = try FakeNode(spin: false)
+        defer { node.stop() }
+        var configuration = LoadConfiguration()
+        configuration.port = node.port
+        configuration.connections = 2
+        configuration.endsWhenNodeIsGone = true
+        let driver = try RawDriver(configuration)
+        let report = try driver.run(.open(rate: 500), warmup: 0, duration: 3600, stop: StopSignal()) { _ in node.stop()
+        }
+        #expect(!report.wasStopped && report.isNodeGone)
+        #expect(report.duration < 1800)
+    }
+
     @Test func `Another protocol is named as such`() throws {
         var behaviour = FakeNodeBehaviour()
         behaviour.foreignAnswer = Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8)
         let error = #expect(throws: LoadError.self) { try run(.closed(inFlight: 1), behaviour, requests: 1) }
         #expect(error?.message.contains("another protocol") == true)
+        #expect(error?.message.contains("--node HOST:PORT") == true)
     }
 
     @Test func `A node that is not there is named`() throws {

@@ -2,6 +2,7 @@ import Foundation
 import LoadGenerator
 import TestSupport
 import Testing
+import Wire
 
 @Suite struct ReportTests {
     @Test func `A server time below the microsecond that nodes count in is shown as such`() {
@@ -25,7 +26,7 @@ import Testing
         }
         #expect(try ending(nil) == .nothingAnswered)
         report.succeeded = 1000
-        report.client.record(1_000_000)
+        for _ in 0..<1000 { report.client.record(1_000_000) }
         #expect(try ending(nil) == .fine)
         report.errors = [("NOT_FOUND", 3)]
         #expect(try ending(nil) == .fine)
@@ -40,6 +41,35 @@ import Testing
         #expect(try ending(nil) == .nodeLost)
         report.errors = []
         #expect(try ending(nil) == .fine)
+        report.wasStopped = true
+        #expect(try ending("p99=1us") == .stopped)
+    }
+
+    @Test func `A load for users that the node does not know carries a warning`() throws {
+        var probe = UserProbe()
+        probe.record("u1", Fallback.none)
+        probe.record("u2", nil)
+        #expect(probe.warning == nil && probe.asked == 1)
+        probe.record("u3", .unknownUser)
+        #expect(probe.warning?.contains("does not know 1 of 2 users asked (u3, for one)") == true)
+        var strangers = UserProbe()
+        strangers.record("u1", .unknownUser)
+        strangers.record("u2", .noHistory)
+        let words = "the node does not know these users (u1, for one): it answers them with popular items"
+        #expect(strangers.warning?.hasPrefix(words) == true && strangers.warning?.contains("--users-file") == true)
+        var report = LoadReport()
+        report.users = strangers
+        #expect(report.text.contains("WARNING: \(words)"))
+        let json = try #require(try JSONSerialization.jsonObject(with: report.json()) as? [String: Any])
+        let users = try #require(json["users"] as? [String: Any])
+        #expect(users["unknown"] as? Int == 1 && users["asked"] as? Int == 2)
+        #expect((users["warning"] as? String)?.hasPrefix(words) == true)
+    }
+
+    @Test func `A busy machine is noted, a quiet one is not`() {
+        #expect(MachineLoad.note(average: 0.9, cores: 2) == nil)
+        #expect(
+            MachineLoad.note(average: 1.8, cores: 2)?.contains("is 1.8 on 2 cores; other programs run beside") == true)
     }
 
     @Test func `A report without a place to go is refused before the run`() throws {

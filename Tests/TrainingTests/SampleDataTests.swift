@@ -54,6 +54,15 @@ import Testing
         #expect(Double(inFavourites) > 0.45 * Double(total), "\(inFavourites) of \(total)")
     }
 
+    @Test func `A full disk is named with what to do`() throws {
+        let writer = try TextFileWriter(path: "/dev/full")
+        try writer.write("x")
+        let error = #expect(throws: DatasetError.self) { try writer.finish() }
+        #expect(
+            error?.message
+                == "/dev/full: cannot be written: No space left on device; free some space or choose another place")
+    }
+
     @Test func `Sizes that make no sense are refused`() {
         #expect(SampleConfiguration().fault() == nil)
         #expect(SampleConfiguration(users: 1).fault()?.contains("--users") == true)

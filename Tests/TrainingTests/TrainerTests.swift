@@ -50,6 +50,7 @@ struct TrainedSample {
             bundle.manifest.counts
                 == .init(users: training.userCount, items: training.itemCount, interactions: training.count))
         #expect(bundle.manifest.training["als"]?["rank"]?.intValue == 16)
+        #expect(bundle.manifest.training["recent_window_seconds"] != nil)
 
         let model = try RetrievalModel(bundle: bundle)
         for source in ["als", "spectral", "item_to_item"] { #expect(bundle.has(source)) }
@@ -116,6 +117,18 @@ struct TrainedSample {
         #expect(
             model.als == nil && model.has(.itemToItem)
                 && model.mix.sources.map(\.source) == [.itemToItem, .popular, .recent])
+    }
+
+    @Test func `Data without times has no window of recent popularity to tell of`() throws {
+        let folder = try ScratchFolder()
+        let lines = (0..<200).map { "u\($0 % 20),i\($0 * 7 % 30)\n" }.joined()
+        let interactions = try imported(try folder.write("pairs.csv", lines))
+        var plan = TrainedSample.plan
+        plan.als = nil
+        plan.spectral = nil
+        let manifest = try Trainer(plan).train(
+            interactions, attributes: ItemAttributes(), into: BundleWriter(destination: folder.path + "/bundle"))
+        #expect(manifest.training["recent_window_seconds"] == nil && manifest.training["seed"] != nil)
     }
 
     @Test func `Made-up factors of a given size are a sound bundle`() throws {

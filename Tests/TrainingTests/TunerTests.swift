@@ -47,7 +47,7 @@ import Testing
         let (training, validation) = try interactions()
         let outcome = try Tuner(plan(), budget: .zero, elapsed: { .seconds(1) })
             .tune(training: training, validation: validation)
-        #expect(outcome.trials.count == 1)
+        #expect(outcome.trials.map(\.change) == ["your settings"])
         let mix = try #require(outcome.plan.mix)
         #expect(mix.fault() == nil)
         #expect(outcome.plan.als == plan().als && outcome.plan.neighbors == plan().neighbors)

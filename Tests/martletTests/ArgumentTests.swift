@@ -1,5 +1,7 @@
 import ArgumentParser
+import Foundation
 import MartletClient
+import TestSupport
 import Testing
 
 @testable import martlet
@@ -29,12 +31,17 @@ struct ArgumentTests {
             (["recommend", "--user", "u", "-k", "-1"], "-k is -1; allowed: 1 to 1000"),
             (["similar", "--item", "i", "-k", "0"], "-k is 0; allowed: 1 to 1000"),
             (["train", "--input", "a", "--output", "b", "-k", "-3"], "-k is -3; allowed: 1 to 1000"),
-            (["train", "--input", "a", "--output", "b", "--tune-minutes", "-1"], "allowed: above 0 to 10000"),
+            (
+                ["train", "--input", "a", "--output", "b", "--tune", "--tune-minutes", "-1"],
+                "allowed: above 0 to 10000"
+            ),
             (["evaluate", "--input", "a", "--share", "-0.5"], "--share is -0.5; allowed: above 0 and below 1"),
             (["sample", "--output", "a", "--users", "-7"], "--users is -7; allowed: 10 to 10000000"),
             (["sample", "--bundle", "--output", "a", "--rank", "-7"], "--rank is -7"),
             (["model", "users", "a", "-n", "-2"], "-n is -2; allowed: 1 or more"),
             (["health", "--timeout", "-2s"], "-2s is no timeout"),
+            (["health", "--wait", "10"], "10 is no time to wait"),
+            (["health", "--node", "a:99999"], "the port 99999 is too large; ports are 1 to 65535"),
         ])
     func numbers(arguments: [String], words: String) {
         #expect(throws: (any Error).self) { try Martlet.parseAsRoot(arguments) }
@@ -58,6 +65,27 @@ struct ArgumentTests {
             } catch {
                 #expect("\(error)".contains(words), "\(error)")
             }
+        }
+    }
+
+    @Test(
+        "an option without effect is refused",
+        arguments: [
+            (["--tune-minutes", "5"], "--tune-minutes has no effect without --tune"),
+            (["--factors", ""], "--factors '' names nothing; there are als and spectral"),
+            (["--factors", "als,"], "names nothing"), (["--factors", "als,als"], "names 'als' twice"),
+            (["--factors", "svd"], "--factors names 'svd'"),
+            (["--factors", "spectral", "--rank", "8"], "--rank has no effect without als"),
+            (["--factors", "spectral", "--iterations", "8"], "--iterations has no effect without als"),
+            (["--spectral-rank", "8"], "--spectral-rank has no effect without spectral"),
+        ])
+    func effect(arguments: [String], words: String) {
+        do {
+            _ = try Martlet.parseAsRoot(["train", "--input", "a", "--output", "b"] + arguments)
+            Issue.record("\(arguments) was taken")
+        } catch {
+            #expect(Martlet.message(for: error).contains(words), "\(Martlet.message(for: error))")
+            #expect(Martlet.exitCode(for: error) == .validationFailure)
         }
     }
 
@@ -102,6 +130,52 @@ struct ArgumentTests {
         #expect(
             fault([Array("martlet".utf8), [0x61, 0xFF, 0x62]])?.hasPrefix("argument 1, 'a\u{FFFD}b', is not UTF-8")
                 == true)
+    }
+
+    @Test("a place without a bundle calls for advice that works there")
+    func noBundle() throws {
+        let folder = try TemporaryFolder()
+        func advice(_ name: String) -> String { ServeCommand.advice(noBundleAt: folder.file(name)) }
+        #expect(advice("none").contains("no such folder. `martlet train --input FILE --output \(folder.file("none"))`"))
+        try folder.makeFolder("empty")
+        #expect(advice("empty").contains("is empty. `martlet train --input FILE --output \(folder.file("empty"))`"))
+        try folder.write([1], to: "file")
+        #expect(advice("file").hasPrefix("it is a file"))
+        #expect(ServeCommand.advice(noBundleAt: folder.path).contains("a folder of its own"))
+        try folder.makeFolder("films")
+        try folder.write([1], to: "films/manifest.json")
+        #expect(
+            ServeCommand.advice(noBundleAt: folder.path).contains("`martlet serve --bundle \(folder.file("films"))`"))
+    }
+
+    @Test("a signal that is ignored from outside, as under nohup, is told apart")
+    func ignoredSignal() {
+        // No test and no library of this program uses it.
+        #expect(!SignalState.isIgnored(SIGWINCH))
+        signal(SIGWINCH, SIG_IGN)
+        #expect(SignalState.isIgnored(SIGWINCH))
+        signal(SIGWINCH, SIG_DFL)
+    }
+
+    @Test("waiting ends with the first yes, or with the time")
+    func polling() async throws {
+        final class Clock { var now = Duration.zero }
+        func questions(_ yesAt: Int) async throws -> (Bool, Int, Duration) {
+            let clock = Clock()
+            var polling = Polling(patience: .seconds(1)) { clock.now }
+            polling.sleep = { clock.now += $0 }
+            var asked = 0
+            let answer = try await polling.run { left in
+                asked += 1
+                clock.now += min(left, .milliseconds(30))
+                return asked == yesAt
+            }
+            return (answer, asked, clock.now)
+        }
+        #expect(try await questions(1) == (true, 1, .milliseconds(30)))
+        #expect(try await questions(3) == (true, 3, .milliseconds(290)))
+        let (answer, asked, time) = try await questions(0)
+        #expect(!answer && asked == 8 && time >= .seconds(1) && time < .milliseconds(1100))
     }
 
     @Test("a lost node and one that cannot be reached call for different advice")

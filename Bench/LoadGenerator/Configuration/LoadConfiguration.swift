@@ -65,6 +65,8 @@ package struct LoadConfiguration: Sendable {
     /// Whether the sending thread may burn its core to be on time.
     package var spin = true
     package var seed: UInt64 = 1
+    /// Whether a run of the raw driver ends when every connection broke and none could be opened again for a second.
+    package var endsWhenNodeIsGone = false
 
     package init() {}
 

@@ -18,6 +18,7 @@ package final class ClientDriver: LoadDriver, Sendable {
     private let plan: FramePlan
     package let shardCount: Int
     package let description: String
+    package let users: UserProbe?
 
     package init(_ configuration: LoadConfiguration) async throws(LoadError) {
         try configuration.validate()
@@ -39,6 +40,10 @@ package final class ClientDriver: LoadDriver, Sendable {
                 "\(configuration.host):\(configuration.port) \(health.softwareVersion), \(shardCount.counted("shard")), "
                 + "model \(health.model), \(health.state.name)"
             for client in clients { _ = try await client.health() }
+            let first = clients[0]
+            users = await UserProbe.ask(configuration) { request, _ in
+                try? await first.recommend(request).fallback
+            }
         } catch {
             throw LoadError("cannot use \(configuration.host):\(configuration.port): \(error)")
         }
@@ -134,6 +139,7 @@ package final class ClientDriver: LoadDriver, Sendable {
             warmup: warmup)
         report.isRouted = shardCount > 1
         report.driver = "MartletClient"
+        report.users = users
         return report
     }
 

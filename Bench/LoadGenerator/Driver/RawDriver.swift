@@ -20,6 +20,8 @@ package protocol LoadDriver {
     /// Answers the node and its greeting in a few words.
     var description: String { get }
     var shardCount: Int { get }
+    /// Whether the node knows the users of the load; nil: it was not asked, or its answer cannot be read.
+    var users: UserProbe? { get }
     func run(_ mode: LoadMode, warmup: Double, duration: Double, stop: StopSignal, progress: @escaping ProgressHandler)
         async throws(LoadError) -> LoadReport
 }
@@ -30,6 +32,7 @@ package protocol LoadDriver {
 /// does. A connection that breaks during a run is opened anew while the others go on.
 package final class RawDriver: LoadDriver {
     private static let reconnectPause: UInt64 = 200_000_000
+    private static let goneAfter: UInt64 = 1_000_000_000
     private let configuration: LoadConfiguration
     private let handshake: Handshake
     private var senders: [UnsafeMutablePointer<Sender>] = []
@@ -37,6 +40,9 @@ package final class RawDriver: LoadDriver {
     package private(set) var shardCount = 1
     private var isRouting = false
     package private(set) var description = ""
+    package private(set) var users: UserProbe?
+    /// Connections that are broken, by thread; a later run still tries to open them again.
+    private var lost: [(thread: Int, connection: Int)] = []
 
     /// Connects, greets, asks for the node's health and encodes the calls.
     package init(_ configuration: LoadConfiguration) throws(LoadError) {
@@ -120,6 +126,11 @@ package final class RawDriver: LoadDriver {
         description =
             "\(handshake.address.name) \(welcome.softwareVersion), \(shardCount) shard\(shardCount == 1 ? "" : "s")"
             + "\(model), \(health.state.name)"
+        users = UserProbe.ask(configuration) { request, slot in
+            // Refusals and silence are for the run to count.
+            let body = try? handshake.call(descriptor, request, .recommend, slot: slot)
+            return body?.withUnsafeBytes { try? RecommendReply(decoding: $0, arena: DecodeArena()) }?.fallback
+        }
         return welcome
     }
 
@@ -156,6 +167,7 @@ package final class RawDriver: LoadDriver {
         var rate: Double = 1
         if case .open(let whole) = mode { rate = whole / Double(senders.count) }
         let done = DispatchSemaphore(value: 0)
+        let halt = configuration.endsWhenNodeIsGone ? StopSignal() : stop
         for (thread, sender) in senders.enumerated() {
             exchanges[thread].isFinished.store(false, ordering: .relaxed)
             let share = configuration.requestsMax.map { max($0 / senders.count, 1) } ?? .max
@@ -163,7 +175,7 @@ package final class RawDriver: LoadDriver {
                 mode: mode, start: start, measureStart: measureStart, measureEnd: measureEnd, rate: rate,
                 phase: Double(thread) / Double(senders.count), requestsMax: share,
                 timeout: UInt64(configuration.timeout * 1e9), spin: configuration.spin)
-            let work = Work(sender: sender, plan: plan, stop: stop, done: done)
+            let work = Work(sender: sender, plan: plan, stop: halt, done: done)
             let body = Thread {
                 work.sender.pointee.run(work.plan, stop: work.stop.isSet)
                 work.done.signal()
@@ -175,7 +187,7 @@ package final class RawDriver: LoadDriver {
         var collector = ReportCollector(
             mode: mode, measureStart: measureStart, start: start, threads: senders.count, mix: configuration.mix)
         var nextReconnect: UInt64 = 0
-        var lost: [(thread: Int, connection: Int)] = []
+        var goneSince: UInt64?
         while true {
             let finished = exchanges.allSatisfy { $0.isFinished.load(ordering: .acquiring) }
             for (thread, exchange) in exchanges.enumerated() {
@@ -192,6 +204,9 @@ package final class RawDriver: LoadDriver {
                 lost = reopen(lost)
                 nextReconnect = MonotonicClock.now() + RawDriver.reconnectPause
             }
+            goneSince = lost.count < configuration.connections ? nil : goneSince ?? now
+            let isGone = goneSince.map { now &- $0 >= RawDriver.goneAfter } ?? false
+            if configuration.endsWhenNodeIsGone, stop.wasSet || isGone { halt.set() }
             usleep(20_000)
         }
         for _ in senders { done.wait() }
@@ -200,6 +215,7 @@ package final class RawDriver: LoadDriver {
             node: description, configuration: configuration, shardCount: shardCount, wasStopped: stop.wasSet,
             warmup: warmup)
         report.isRouted = isRouting
+        report.users = users
         return report
     }
 

@@ -73,7 +73,9 @@ struct NodeAddress {
             }
             close(descriptor)
         }
-        throw LoadError("cannot connect to \(name): \(failure). Is the node running, and is this its RPC port?")
+        throw LoadError(
+            "cannot connect to \(name): \(failure). Is the node running, and is this its RPC port? `martlet serve --bundle"
+                + " DIR` starts one; --node HOST:PORT names another than \(name).")
     }
 
     static func text(_ code: Int32) -> String { String(cString: strerror(code)) }
@@ -94,6 +96,10 @@ struct NodeAddress {
 /// Hello and welcome, one call at a time: what comes before a load.
 struct Handshake {
     static let secondsMax: Double = 5
+    /// For a port that speaks something else.
+    private static let advice =
+        "Is this a Martlet node's RPC port? It is the one of `martlet serve --listen`, 7400 by itself, and not the HTTP port;"
+        + " --node HOST:PORT names it."
     let address: NodeAddress
 
     /// Opens a connection and greets the node.
@@ -168,7 +174,7 @@ struct Handshake {
             let text = String(decoding: head.map { (32..<127).contains($0) ? $0 : UInt8(ascii: ".") }, as: UTF8.self)
             throw LoadError(
                 "\(address.name) answers another protocol: it began with '\(text)' (\(error)). "
-                    + "Give the node's RPC port, not its HTTP port.")
+                    + "\(Handshake.advice)")
         }
     }
 
@@ -186,15 +192,17 @@ struct Handshake {
             if count > 0 {
                 done += count
             } else if count == 0 {
-                throw LoadError("\(address.name) closed the connection instead of \(doing) a frame")
+                throw LoadError(
+                    "\(address.name) closed the connection instead of \(doing) a frame. \(Handshake.advice)")
             } else if errno == EAGAIN || errno == EWOULDBLOCK {
                 guard NodeAddress.wait(descriptor, isReading ? POLLIN : POLLOUT, until: deadline) else {
                     throw LoadError(
                         "\(address.name) accepted the connection, but was silent for \(Handshake.secondsMax) s "
-                            + "instead of \(doing) a frame. Is this a Martlet node's RPC port?")
+                            + "instead of \(doing) a frame. \(Handshake.advice)")
                 }
             } else if errno != EINTR {
-                throw LoadError("\(address.name): \(NodeAddress.text(errno)) instead of \(doing) a frame")
+                throw LoadError(
+                    "\(address.name): \(NodeAddress.text(errno)) instead of \(doing) a frame. \(Handshake.advice)")
             }
         }
     }

@@ -10,6 +10,8 @@ package struct FakeNodeBehaviour: Sendable {
     package var shardCount = 1
     /// Bytes of each reply's body.
     package var replyBytes = 400
+    /// Answers with slates that this fallback served, instead of fixed bytes.
+    package var fallback: Fallback?
     package var serverMicroseconds: UInt32 = 3
     package var isCached = true
     /// Every so many calls, one is answered with `failure`; 0: never.
@@ -92,13 +94,21 @@ private struct FakeNodeLoop {
 
     init(listener: Int32, behaviour: FakeNodeBehaviour, spin: Bool) {
         (self.listener, self.behaviour, self.spin) = (listener, behaviour, spin)
-        replyBytes = FrameHeader.byteCount + behaviour.replyBytes
+        var slate = RecommendReply()
+        if let fallback = behaviour.fallback {
+            slate.items = ["i1", "i2"]
+            slate.scores = [2, 1]
+            slate.fallback = fallback
+        }
+        let bodyBytes = behaviour.fallback == nil ? behaviour.replyBytes : slate.encodedByteCount
+        replyBytes = FrameHeader.byteCount + bodyBytes
         reply = .allocate(byteCount: replyBytes, alignment: 16)
         reply.initializeMemory(as: UInt8.self, repeating: 0, count: replyBytes)
         FrameHeader.reply(
             .ok, id: 0, flags: behaviour.isCached ? .cached : [], serverMicroseconds: behaviour.serverMicroseconds,
-            bodyBytes: behaviour.replyBytes
+            bodyBytes: bodyBytes
         ).write(into: reply)
+        if behaviour.fallback != nil { slate.encode(into: reply + FrameHeader.byteCount, byteCount: bodyBytes) }
     }
 
     mutating func run(_ isStopped: borrowing Atomic<Bool>, _ answered: borrowing Atomic<Int>) {

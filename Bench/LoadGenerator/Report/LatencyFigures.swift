@@ -45,9 +45,9 @@ package struct LatencyFigures: Sendable {
     package var max: Double? { isEmpty ? nil : Double(histogram.max) * unit }
 
     /// A time of this distribution for people. One that was recorded as zero units is below one, not nothing.
-    package func text(_ nanoseconds: Double?) -> String {
+    package func text(_ nanoseconds: Double?, moreDigits: Int = 0) -> String {
         if let nanoseconds, unit == 1000, nanoseconds < unit { return "<1 us" }
-        return TimeText.of(nanoseconds)
+        return nanoseconds.map { TimeText.of($0, moreDigits: moreDigits) } ?? "-"
     }
 
     private func min(_ a: UInt64, _ b: UInt64) -> UInt64 { a < b ? a : b }
@@ -55,13 +55,19 @@ package struct LatencyFigures: Sendable {
 
 /// Times for people: three digits and the unit that fits.
 package enum TimeText {
-    package static func of(_ nanoseconds: Double) -> String {
+    package static func of(_ nanoseconds: Double, moreDigits more: Int = 0) -> String {
         switch nanoseconds {
-        case ..<1e3: String(format: "%.0f ns", nanoseconds)
-        case ..<1e6: String(format: "%.1f us", nanoseconds / 1e3)
-        case ..<1e9: String(format: "%.2f ms", nanoseconds / 1e6)
-        default: String(format: "%.2f s", nanoseconds / 1e9)
+        case ..<1e3: String(format: "%.\(more)f ns", nanoseconds)
+        case ..<1e6: String(format: "%.\(1 + more)f us", nanoseconds / 1e3)
+        case ..<1e9: String(format: "%.\(2 + more)f ms", nanoseconds / 1e6)
+        default: String(format: "%.\(2 + more)f s", nanoseconds / 1e9)
         }
+    }
+
+    /// Seconds of a run: "5", "0.3".
+    package static func seconds(_ seconds: Double) -> String {
+        let tenths = (seconds * 10).rounded() / 10
+        return String(format: tenths == tenths.rounded() ? "%.0f" : "%.1f", tenths)
     }
 
     package static func of(_ nanoseconds: Double?) -> String { nanoseconds.map { of($0) } ?? "-" }

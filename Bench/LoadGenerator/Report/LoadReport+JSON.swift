@@ -59,10 +59,21 @@ extension LoadReport {
         var series: [Second]
         var objective: [ServiceObjective.Verdict]
         var objectiveHeld: Bool?
+        var users: Users?
+        var search: SearchJournal.Document?
+    }
+
+    private struct Users: Encodable {
+        var asked: Int
+        var unknown: Int
+        var withoutHistory: Int
+        var warning: String?
     }
 
     /// The report as JSON with sorted keys; times in microseconds.
-    package func json(_ verdicts: [ServiceObjective.Verdict] = []) throws -> Data {
+    ///
+    /// - Parameter search: The search that the run belongs to.
+    package func json(_ verdicts: [ServiceObjective.Verdict] = [], search: SearchJournal? = nil) throws -> Data {
         var document = Document(
             node: node, driver: driver, mode: "", rate: nil, inFlight: nil, connections: connections, threads: threads,
             shards: shardCount, routed: isRouted, seed: seed, warmupSeconds: warmup, durationSeconds: duration,
@@ -72,7 +83,10 @@ extension LoadReport {
             cachedShare: cachedShare, bytesReceived: bytesReceived, lateReplies: lateReplies,
             lostConnections: lostConnections, toolCores: toolCPU, client: Times(client), server: Times(server),
             methods: [:], series: [], objective: verdicts,
-            objectiveHeld: verdicts.isEmpty ? nil : verdicts.allSatisfy(\.held))
+            objectiveHeld: verdicts.isEmpty ? nil : verdicts.allSatisfy(\.held),
+            users: users.map {
+                Users(asked: $0.asked, unknown: $0.unknown, withoutHistory: $0.withoutHistory, warning: $0.warning)
+            }, search: search?.document)
         switch mode {
         case .open(let rate): (document.mode, document.rate) = ("open", rate)
         case .closed(let inFlight): (document.mode, document.inFlight) = ("closed", inFlight)

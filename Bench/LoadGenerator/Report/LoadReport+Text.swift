@@ -25,6 +25,7 @@ extension LoadReport {
                 + String(format: ", %.1f%% of them from the result cache", cachedShare * 100),
             "errors       \(errorText)",
         ]
+        if let warning = users?.warning { lines.append("users        WARNING: \(warning)") }
         if shardCount > 1, !isRouted {
             lines.append("routing      none: too few connections for every thread to reach every shard")
         }

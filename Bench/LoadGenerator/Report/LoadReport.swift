@@ -52,6 +52,8 @@ package struct LoadReport: Sendable {
     package var server = LatencyFigures.inMicroseconds()
     package var methods: [MethodReport] = []
     package var series: [TimePoint] = []
+    /// Whether the node knew the users; nil: nobody asked, or there was no answer.
+    package var users: UserProbe?
 
     package init() {}
 

@@ -6,6 +6,8 @@ package enum RunEnding: Int32, Sendable {
     case objectiveMissed = 2
     /// The node was lost during the run and calls failed for it, and no objective says how many may.
     case nodeLost = 3
+    /// Ctrl-C, or another signal that asks for the end.
+    case stopped = 130
 }
 
 extension LoadReport {
@@ -15,8 +17,14 @@ extension LoadReport {
             && (lostConnections > 0 || errors.contains { $0.name == "CONNECTION_LOST" || $0.name == "UNAVAILABLE" })
     }
 
+    /// At the end there was no connection left, or not one call was answered as connections broke: going on is no use.
+    package var isNodeGone: Bool {
+        (connections > 0 && lostConnections >= connections) || (succeeded == 0 && hasLostNode)
+    }
+
     /// - Parameter verdicts: Of `objective` on this run; none without one.
     package func ending(_ objective: ServiceObjective?, _ verdicts: [ServiceObjective.Verdict]) -> RunEnding {
+        if wasStopped { return .stopped }
         if !verdicts.allSatisfy(\.held) { return .objectiveMissed }
         if succeeded == 0 { return .nothingAnswered }
         return hasLostNode && objective?.boundsErrors != true ? .nodeLost : .fine

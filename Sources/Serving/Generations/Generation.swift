@@ -66,4 +66,18 @@ package struct ServingConfiguration: Sendable {
         self.itemsMax = itemsMax
         self.queuedCallsMax = queuedCallsMax
     }
+
+    /// Names in a message at most; a node has up to 64.
+    private static let namesShownMax = 8
+
+    /// The rejection of a call for a scenario that there is not; names those that there are.
+    func unknownScenario(_ name: String) -> Rejection {
+        let names = scenarios.keys.filter { !$0.isEmpty }.sorted()
+        var known = names.prefix(Self.namesShownMax).joined(separator: ", ")
+        if names.count > Self.namesShownMax { known += " and \(names.count - Self.namesShownMax) more" }
+        return Rejection(
+            .unknownScenario,
+            "no scenario is named '\(name)'"
+                + (known.isEmpty ? "; this node has the default only" : "; known: \(known)"))
+    }
 }

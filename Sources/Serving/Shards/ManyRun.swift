@@ -25,7 +25,7 @@ final class ManyRun: ShardRun {
         times.queue = now &- arrived
         // What is wrong with the parameters is wrong for every user: say it once.
         if configuration.scenarios[request.template.scenario] == nil {
-            throw Rejection(.unknownScenario, "no scenario is named '\(request.template.scenario)'")
+            throw configuration.unknownScenario(request.template.scenario)
         }
         if request.template.k > configuration.itemsMax {
             throw Rejection(

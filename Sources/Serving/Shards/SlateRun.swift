@@ -36,7 +36,7 @@ final class SlateRun: ShardRun {
     /// - Throws: `Rejection`.
     func begin(_ request: RecommendationRequest, restarted: Bool, now: UInt64) throws {
         guard let scenario = configuration.scenarios[request.scenario] else {
-            throw Rejection(.unknownScenario, "no scenario is named '\(request.scenario)'")
+            throw configuration.unknownScenario(request.scenario)
         }
         k = request.k == 0 ? scenario.k : request.k
         if k > configuration.itemsMax {

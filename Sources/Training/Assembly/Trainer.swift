@@ -128,8 +128,8 @@ package struct Trainer {
             "confidence": .string(plan.confidence.rawValue),
             "item_to_item": try JSONValue(encoding: plan.neighbors),
             "graph": ["m": .int(Int64(plan.graph.m)), "ef_construction": .int(Int64(plan.graph.efConstruction))],
-            "recent_window_seconds": recent.window.map { .int($0 / 1000) } ?? .null,
         ]
+        if let window = recent.window { values["recent_window_seconds"] = .int(window / 1000) }
         if let als = plan.als { values["als"] = try JSONValue(encoding: als) }
         if let spectral = plan.spectral { values["spectral"] = try JSONValue(encoding: spectral) }
         if notes.tuning != .null { values["tuning"] = notes.tuning }

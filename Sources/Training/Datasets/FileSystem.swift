@@ -34,9 +34,26 @@ package enum FileSystem {
     }
 
     /// Makes the directory `path` if it is not there; its parent has to be.
-    package static func makeDirectory(_ path: String) throws(DatasetError) {
-        if mkdir(path, 0o755) == 0 || isDirectory(path) { return }
-        throw DatasetError(.unreadable, "\(path): the directory cannot be made (\(String(cString: strerror(errno))))")
+    ///
+    /// - Returns: Whether it was made.
+    package static func makeDirectory(_ path: String) throws(DatasetError) -> Bool {
+        if mkdir(path, 0o755) == 0 { return true }
+        let reason = errno
+        if isDirectory(path) { return false }
+        errno = reason
+        throw refused(path, "the directory cannot be made")
+    }
+
+    /// The operating system's refusal to write, from `errno`, with what to do.
+    static func refused(_ path: String, _ what: String) -> DatasetError {
+        let number = errno
+        let remedy =
+            switch number {
+            case ENOSPC, EDQUOT: "; free some space or choose another place"
+            case EACCES, EPERM, EROFS: "; check the permissions"
+            default: ""
+            }
+        return DatasetError(.unreadable, "\(path): \(what): \(String(cString: strerror(number)))\(remedy)")
     }
 
     /// The directory part of `path`, with its last slash; empty when there is none.

@@ -16,7 +16,7 @@ package final class TextFileWriter {
         self.path = path
         descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            throw DatasetError(.unreadable, "\(path): cannot be written (\(String(cString: strerror(errno))))")
+            throw FileSystem.refused(path, "cannot be written")
         }
         buffer.reserveCapacity(TextFileWriter.bufferBytesMax)
     }
@@ -43,7 +43,7 @@ package final class TextFileWriter {
             }
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else {
-                throw DatasetError(.unreadable, "\(path): cannot be written (\(String(cString: strerror(errno))))")
+                throw FileSystem.refused(path, "cannot be written")
             }
             written += count
         }

@@ -86,7 +86,7 @@ package struct Tuner {
         let recent = RecentPopularity(data).scores
         if recent != counts { state.lists[.recent] = ranker.lists(scores: recent) }
         state.improveMix(ranker)
-        record("the plan as given", state, true, &trials)
+        record("your settings", state, true, &trials)
 
         var isImproving = true
         while isImproving, elapsed() < budget {
