@@ -19,6 +19,9 @@ package final class HNSWIndex: NeighborIndex {
     let scorer: RowScorer
     let graph: HNSWGraph
     let exact: ExactIndex
+    /// The rows that a walk reads; the best it finds are scored again by the rows themselves. Nil for l2, and for values
+    /// that half precision cannot hold.
+    let halves: HalfMatrix?
     /// Rows that a scan reads in the time in which a walk comes one candidate further. 0 never scans by choice.
     let scanRowsPerCandidate: Int
 
@@ -33,11 +36,12 @@ package final class HNSWIndex: NeighborIndex {
         self.graph = graph
         self.parameters = parameters
         self.exact = ExactIndex(scorer: scorer)
+        halves = scorer.metric == .l2 ? nil : HalfMatrix(scorer.vectors)
         self.scanRowsPerCandidate = scanRowsPerCandidate
     }
 
-    /// Bytes of the graph, without the vectors.
-    package var graphByteCount: Int { graph.byteCount }
+    /// Bytes of the graph and its half-precision rows, without the vectors.
+    package var graphByteCount: Int { graph.byteCount + (halves?.byteCount ?? 0) }
 
     /// Layers of the graph.
     package var layerCount: Int { graph.layers.count }
@@ -105,7 +109,7 @@ package final class HNSWIndex: NeighborIndex {
         _ query: UnsafePointer<Float>, _ wanted: Int, _ ef: Int, _ predicate: RowPredicate?, _ scratch: SearchScratch,
         _ results: inout [ScoredRow]
     ) {
-        let walk = HNSWWalk(scorer: scorer, scratch: scratch)
+        let walk = HNSWWalk(scorer: scorer, scratch: scratch, halves: halves)
         let entry = walk.descend(
             query, layers: graph.layers, entry: graph.entry, from: graph.layers.count - 1, to: 0)
         var found: Int
@@ -117,11 +121,34 @@ package final class HNSWIndex: NeighborIndex {
             found = walk.search(query, layer: graph.layers[0], entry: entry, ef: ef)
         }
         results.reserveCapacity(wanted)
-        for i in 0..<found where results.count < wanted {
-            let key = scratch.pool[i]
-            let row = PoolKey.node(key)
-            if let predicate, !HNSWWalk.isSet(predicate.words, row) { continue }
-            results.append(ScoredRow(row: row, score: PoolKey.score(key)))
+        guard halves != nil else {
+            for i in 0..<found where results.count < wanted {
+                let key = scratch.pool[i]
+                let row = PoolKey.node(key)
+                if let predicate, !HNSWWalk.isSet(predicate.words, row) { continue }
+                results.append(ScoredRow(row: row, score: PoolKey.score(key)))
+            }
+            return
         }
+        scratch.top.reset(k: wanted)
+        let rows = scratch.rows
+        var count = 0
+        func scoreAgain() {
+            scorer.score(query, ids: rows, count: count, into: scratch.scores)
+            scratch.top.push(rows: rows, scores: scratch.scores, count: count)
+            count = 0
+        }
+        // A little more than wanted: rounding may have swapped those at the border.
+        var left = wanted + wanted / 8 + 8
+        for i in 0..<found where left > 0 {
+            let row = PoolKey.node(scratch.pool[i])
+            if let predicate, !HNSWWalk.isSet(predicate.words, row) { continue }
+            rows[count] = row
+            count += 1
+            left -= 1
+            if count == SearchScratch.blockRows { scoreAgain() }
+        }
+        if count > 0 { scoreAgain() }
+        scratch.top.drain(into: &results)
     }
 }

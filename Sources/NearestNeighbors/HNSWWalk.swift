@@ -28,6 +28,17 @@ enum PoolKey {
 struct HNSWWalk {
     let scorer: RowScorer
     let scratch: SearchScratch
+    /// Rows to walk by; nil takes the scorer's own.
+    var halves: HalfMatrix?
+
+    @inline(__always)
+    private func score(_ query: UnsafePointer<Float>, ids: UnsafePointer<UInt32>, count: Int) {
+        if let halves {
+            scorer.scoreRoughly(query, halves, ids: ids, count: count, into: scratch.scores)
+        } else {
+            scorer.score(query, ids: ids, count: count, into: scratch.scores)
+        }
+    }
 
     /// The best node reachable by always moving to the best neighbour, from `entry` on layer `from` down to layer `to`.
     ///
@@ -43,7 +54,7 @@ struct HNSWWalk {
         var level = from
         guard level > to else { return node }
         rows[0] = layers[level].row(node)
-        scorer.score(query, ids: rows, count: 1, into: scores)
+        score(query, ids: rows, count: 1)
         var best = scores[0]
         while level > to {
             let layer = layers[level]
@@ -52,7 +63,7 @@ struct HNSWWalk {
                 moved = false
                 let count = copyLinks(layer, node, locks, into: nodes)
                 for i in 0..<count { rows[i] = layer.row(nodes[i]) }
-                scorer.score(query, ids: rows, count: count, into: scores)
+                score(query, ids: rows, count: count)
                 for i in 0..<count where scores[i] > best {
                     best = scores[i]
                     node = nodes[i]
@@ -106,7 +117,7 @@ struct HNSWWalk {
         let linkStride = layer.linkStride
 
         rows[0] = layer.row(entry)
-        scorer.score(query, ids: rows, count: 1, into: scores)
+        score(query, ids: rows, count: 1)
         pool[0] = PoolKey.make(node: entry, score: scores[0])
         visited[Int(entry >> 6)] |= 1 << UInt64(entry & 63)
         touched[0] = entry
@@ -155,9 +166,9 @@ struct HNSWWalk {
             touchedCount &+= fresh
             if let map = layer.rows {
                 for i in 0..<fresh { rows[i] = map[Int(nodes[i])] }
-                scorer.score(query, ids: rows, count: fresh, into: scores)
+                score(query, ids: rows, count: fresh)
             } else {
-                scorer.score(query, ids: nodes, count: fresh, into: scores)
+                score(query, ids: nodes, count: fresh)
             }
 
             for i in 0..<fresh {

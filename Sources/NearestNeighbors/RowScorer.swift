@@ -75,6 +75,20 @@ final class RowScorer: Sendable {
         }
     }
 
+    /// The same from rows in half precision: good enough to find the way by.
+    @inline(__always)
+    func scoreRoughly(
+        _ query: UnsafePointer<Float>, _ halves: HalfMatrix, ids: UnsafePointer<UInt32>, count: Int,
+        into scores: UnsafeMutablePointer<Float>
+    ) {
+        Kernels.dotMany(
+            query, halfBase: halves.base, stride: halves.stride, ids: ids, count: count,
+            dimension: halves.columnCount, into: scores)
+        if let rowScale {
+            for i in 0..<count { scores[i] *= rowScale[Int(ids[i])] }
+        }
+    }
+
     /// Those of the rows `range` (at most a block) whose score is not below `threshold`; returns how many.
     @inline(__always)
     func scan(

@@ -37,6 +37,31 @@ import VectorMath
             try index.search(query, k: 400, efSearch: 400) == ExactIndex(matrix, metric: metric).search(query, k: 400))
     }
 
+    @Test("walks by half precision where it holds the values, by the rows themselves elsewhere")
+    func magnitudes() throws {
+        for (scale, holds): (Float, Bool) in [(1e-6, false), (1, true), (1e3, true), (1e6, false)] {
+            var random = SeededGenerator(seed: 17)
+            let rows = random.matrix(rows: 1500, dimension: 32)
+            let matrix = FactorMatrix(rowCount: 1500, columnCount: 32) { row, target in
+                for (i, value) in rows.row(row).enumerated() { target[i] = value * scale }
+            }
+            let index = try HNSWIndex.build(matrix, metric: .innerProduct).alwaysWalking()
+            #expect((index.halves != nil) == holds)
+            let exact = try ExactIndex(matrix, metric: .innerProduct)
+            var total = 0.0
+            for _ in 0..<30 {
+                let query = random.vector(32)
+                let found = try index.search(query, k: 10, efSearch: 100)
+                let best = try exact.search(query, k: 10)
+                total += recall(found, best)
+                let scores = Set(best.map(\.score))
+                // Whatever was walked by, the scores are the rows' own.
+                #expect(found.filter { best.map(\.row).contains($0.row) }.allSatisfy { scores.contains($0.score) })
+            }
+            #expect(total / 30 >= 0.95, "scale \(scale)")
+        }
+    }
+
     @Test("tiny sets, duplicates and zero vectors", arguments: SimilarityMetric.allCases, [0, 1, 2, 3, 5, 40])
     func smallSets(metric: SimilarityMetric, rows: Int) throws {
         var random = SeededGenerator(seed: 4)
