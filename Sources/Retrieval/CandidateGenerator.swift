@@ -222,7 +222,7 @@ package final class CandidateGenerator {
     ///
     /// Only eligible ones; the mask must hold `item` itself as blocked.
     ///
-    /// - Complexity: O(neighbours), or O(items * rank) for factors.
+    /// - Complexity: O(neighbours), or a scan of the items for factors.
     package func similarItems(to item: UInt32, k: Int, source: RetrievalSource) throws -> [ScoredRow] {
         var result: [ScoredRow] = []
         if let factors = model.factors(of: source) {

@@ -29,7 +29,7 @@ package final class RetrievalModel: Sendable {
         /// The items by inner product with a user's factor.
         package let index: PlannedIndex
         /// The same rows by angle, for items like an item.
-        package let similar: ExactIndex
+        package let similar: ScanIndex
     }
 
     package let users: UserDirectory
@@ -119,7 +119,8 @@ package final class RetrievalModel: Sendable {
             scan: ScanIndex(vectors, metric: .innerProduct, threads: options.threads), graph: graph, queries: queries,
             calibration: calibration,
             clock: { DispatchTime.now().uptimeNanoseconds })
-        return Factors(model: model, index: index, similar: try ExactIndex(vectors, metric: .cosine))
+        return Factors(
+            model: model, index: index, similar: try ScanIndex(vectors, metric: .cosine, threads: options.threads))
     }
 
     /// Whether the bundle can serve `source`.

@@ -183,7 +183,8 @@ enum GenerationLoader {
         for factors in [model.als, model.spectral].compactMap({ $0 }) {
             users += factors.model.userFactorByteCount
             items += factors.model.itemFactorByteCount
-            index += (factors.index.graph?.graphByteCount ?? 0) + factors.index.scan.byteCount
+            index +=
+                (factors.index.graph?.graphByteCount ?? 0) + factors.index.scan.byteCount + factors.similar.byteCount
         }
         parts.append((.userFactors, users))
         parts.append((.itemFactors, items))
