@@ -50,10 +50,7 @@ lint: ## check format, imports and generated code
 generate: ## regenerate Sources/CWireMessages from Protos/
 	Protos/generate.sh
 
-bench-index: check-tools ## build index-bench, which measures nearest-neighbour search
-	swift build -c release --product index-bench $(SWIFT_BUILD_FLAGS)
-
-bench-load: check-tools ## build martlet-bench, which loads a node; Bench/README.md says how to read its figures
+bench-load bench-index: check-tools ## build martlet-bench, which loads a node and measures indexes; see Bench/README.md
 	swift build -c release --product martlet-bench $(SWIFT_BUILD_FLAGS)
 
 clean: ## remove what was built and the demo's folder

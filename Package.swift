@@ -112,13 +112,16 @@ let package = Package(
             ]
         ),
         .systemLibrary(name: "CEpoll", path: "Bench/CEpoll"),
+        room("Charts", path: "Bench/Charts", []),
         room(
             "LoadGenerator", path: "Bench/LoadGenerator",
-            ["CEpoll", "Wire", "MartletClient", "Vocabulary", histogram]),
-        command("martlet-bench", path: "Bench/martlet-bench", ["LoadGenerator", arguments]),
+            ["Charts", "CEpoll", "Wire", "MartletClient", "Vocabulary", histogram]),
+        room(
+            "IndexBench", path: "Bench/IndexBench",
+            ["Charts", "NearestNeighbors", "FactorModels", "VectorMath", "Artifacts", "Vocabulary"]),
         command(
-            "index-bench", path: "Bench/IndexBench",
-            ["NearestNeighbors", "VectorMath", "Artifacts", arguments]),
+            "martlet-bench", path: "Bench/martlet-bench",
+            ["LoadGenerator", "IndexBench", "FactorModels", "VectorMath", arguments]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
@@ -132,7 +135,12 @@ let package = Package(
                 "VectorMath",
                 "Vocabulary", "TestSupport", logging,
             ]),
-        tests("BenchTests", ["LoadGenerator", "martlet-bench", "TestSupport", "Wire", arguments]),
+        tests(
+            "BenchTests",
+            [
+                "LoadGenerator", "IndexBench", "martlet-bench", "TestSupport", "Wire", "Artifacts", "FactorModels",
+                "VectorMath", arguments,
+            ]),
         tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(

@@ -5,14 +5,14 @@ Both build with M=16 and efConstruction=200, then answer the same queries in tur
 process; medians of the rounds. Rates are per second of processor time, so that a busy machine does not decide; wall-clock
 rates stand beside. Queries per second at a recall are interpolated between neighbouring efSearch values.
 
-usage: compare_index.py --bench PATH/index-bench --rows X.fbin --queries Q.fbin --truth T.ibin [--metric inner_product]
+usage: compare_index.py --bench PATH/martlet-bench --rows X.fbin --queries Q.fbin --truth T.ibin [--metric inner_product]
 hnswlib and numpy come from PyPI into a throw-away environment (--venv keeps one).
 """
 import argparse, json, math, os, statistics, struct, subprocess, sys, tempfile, time
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", required=True, help="the index-bench binary, built for release")
+    parser.add_argument("--bench", required=True, help="the martlet-bench program, built for release")
     parser.add_argument("--rows", required=True)
     parser.add_argument("--queries", required=True)
     parser.add_argument("--truth", required=True)
@@ -47,11 +47,12 @@ def read(path, kind):
 class Ours:
     name = "martlet"
     def __init__(self, a):
-        command = ["taskset", "-c", f"0-{os.cpu_count() - 1}", a.bench, "--turns", "--rows", a.rows, "--queries", a.queries,
-                   "--truth", a.truth, "--metric", a.metric, "--query-count", str(a.query_count), "--threads", str(a.build_threads)]
+        command = ["taskset", "-c", f"0-{os.cpu_count() - 1}", a.bench, "index", "--turns", "--rows", a.rows, "--queries", a.queries,
+                   "--truth", a.truth, "--metric", a.metric, "--indexes", "hnsw", "--k", str(a.k), "--ef", a.ef, "--query-count", str(a.query_count), "--threads", str(a.build_threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         built = json.loads(self.process.stdout.readline())
-        self.build_seconds, self.megabytes = built["buildSeconds"], built["graphBytes"] / 1e6
+        graph = built["indexes"]["hnsw"]
+        self.build_seconds, self.megabytes = graph["seconds"], graph["bytes"] / 1e6
         subprocess.check_call(["taskset", "-apc", str(a.core), str(self.process.pid)], stdout=subprocess.DEVNULL)
     def ask(self, line):
         self.process.stdin.write(line + "\n"); self.process.stdin.flush()

@@ -3,7 +3,7 @@
 
 Recommend k=20 past the result cache (als retrieval of 200, seen filter) on a bundle of 100 k items x 64 dimensions, one
 shard on one core, the load tool on another: the rate that a closed loop reaches, then p50 and p99 in an open loop at
-half of it, as the client sees it and as the node says in its replies. Beside it: index-bench, which searches the same
+half of it, as the client sees it and as the node says in its replies. Beside it: martlet-bench index, which searches the same
 rows with the same users' factors, k 200, on the node's core while the node is idle, by the same index (--index scan or
 hnsw); and the node's own stage histograms. The bare search takes 20 000 users, each once in a pass: a few of them again and again would find their rows
 in the nearest cache, which the node, asked for all users, does not.
@@ -44,21 +44,18 @@ def write_rows(bundle, name, place, sample=None):
 
 
 def bare_search(options, bundle, limit, ef):
-    """Microseconds of one search by index-bench; None where it is not built."""
-    if not os.access(options.index_bench, os.X_OK):
-        harness.say(f"{options.index_bench} is missing (make bench-index): the bare search is skipped")
-        return None
+    """Microseconds of one search by martlet-bench index."""
     with tempfile.TemporaryDirectory() as folder:
         rows, queries = os.path.join(folder, "rows.fbin"), os.path.join(folder, "queries.fbin")
         names = list(json.loads(header(bundle)))
         write_rows(bundle, next(n for n in names if n.startswith("item")), rows)
         write_rows(bundle, next(n for n in names if n.startswith("user")), queries, sample=BARE_USERS)
-        command = [options.index_bench, "--rows", rows, "--queries", queries, "--k", str(limit), "--ef", str(ef),
-                   "--query-count", str(BARE_USERS), "--threads", "1", "--indexes", options.index, "--repeats", str(options.rounds), "--json"]
+        command = [options.bench, "index", "--rows", rows, "--queries", queries, "--k", str(limit), "--ef", str(ef),
+                   "--query-count", str(BARE_USERS), "--threads", "1", "--indexes", options.index, "--repeats", str(options.rounds), "--json", "-"]
         done = subprocess.run(
             harness.pinned(options.node_core, command), stdout=subprocess.PIPE, text=True, check=True)
     report = json.loads(done.stdout)
-    point = [entry for entry in report["sweep"] if entry["index"] == options.index][-1]
+    point = [entry for entry in report["points"] if entry["index"] == options.index][-1]
     return {"p50": point["p50"], "p99": point["p99"], "mean": 1e6 / point["qps"],
             "processor_microseconds": 1e6 / point["cpuQPS"], "recall": point["recall"], "ef": ef, "k": limit}
 
@@ -86,7 +83,6 @@ def main():
     flags = harness.parser(__doc__)
     flags.add_argument("--users", type=int, default=100_000)
     flags.add_argument("--items", type=int, default=100_000)
-    flags.add_argument("--index-bench", default=os.path.join(harness.ROOT, ".build", "release", "index-bench"))
     flags.add_argument("--limit", type=int, default=200, help="of the als source in the bundle's mix")
     flags.add_argument("--ef", type=int, default=200, help="efSearch of the node")
     flags.add_argument("--index", choices=["scan", "hnsw"], default="scan", help="how node and bare search find rows")

@@ -1,9 +1,8 @@
-import ArgumentParser
 import Foundation
 import VectorMath
 
 /// Named data of fixed seeds, for a machine without the files.
-enum SyntheticShape: String, CaseIterable, ExpressibleByArgument {
+package enum SyntheticShape: String, CaseIterable, Sendable {
     /// 1000 clusters of Zipf sizes, power-law norms: factors under inner product.
     case hubs
     /// The same, normalised.

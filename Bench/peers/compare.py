@@ -7,8 +7,8 @@ library has the quiet minutes to itself. Prints, for each recall wanted, the que
 the two neighbouring points of its frontier; the median of its builds) and how many times as many Martlet answers, and
 draws all curves into one plot.
 
---martlet [NAME=]FILE takes a report of Martlet's tool instead of running it: an object with "points" (or "sweep"), each
-with index, k, recall, qps, p50, p99. --martlet-command runs another: {rows} {queries} {truth} {metric} {k} {count} {core}
+--martlet [NAME=]FILE takes a report of Martlet's tool instead of running it: an object with "points", each
+with index, k, recall, recallByNorm, qps, cpuQPS, p50, p99; those under a filter ("eligible") are left out. --martlet-command runs another: {rows} {queries} {truth} {metric} {k} {count} {core}
 are filled in; a report is read from {json} where the command names it, else from standard output.
 
 usage: compare.py --rows X.fbin --queries Q.fbin --metric inner_product --svg curves.svg --json figures.json
@@ -28,8 +28,8 @@ sys.path.insert(0, os.path.dirname(HERE))
 import curves
 import harness
 
-COMMAND = ("taskset -c {core} " + shlex.quote(os.path.join(harness.ROOT, ".build", "release", "index-bench"))
-           + " --rows {rows} --queries {queries} --truth {truth} --metric {metric} --k {k} --query-count {count} --json"
+COMMAND = ("taskset -c {core} " + shlex.quote(os.path.join(harness.ROOT, ".build", "release", "martlet-bench"))
+           + " index --rows {rows} --queries {queries} --truth {truth} --metric {metric} --k {k} --query-count {count} --json {json}"
            " --ef 10,12,16,20,24,32,40,48,64,80,96,128,160,192,256,320,384,512,768,1024,1536,2048")
 
 
@@ -91,7 +91,7 @@ def martlet(options, python, turn):
         files = {}
         for name in ("rows", "queries"):
             files[name] = getattr(options, name)
-            if not files[name].endswith(".fbin"):
+            if files[name].endswith(".npy"):  # numpy reads more types than Martlet
                 copy = os.path.join(options.work, name)
                 subprocess.check_call([python, os.path.join(HERE, "shapes.py"), "--from-file", files[name], copy])
                 files[name] = copy + ".fbin"
@@ -104,7 +104,7 @@ def martlet(options, python, turn):
             raise SystemExit(f"{words[0]}: {error.strerror}; --martlet-command says how to run Martlet's tool")
         if done.returncode:
             raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr.strip()[-500:]}\n"
-                             "`make bench-index` builds the default tool; --martlet-command names another")
+                             "`make bench-load` builds the default tool; --martlet-command names another")
         if "{json}" not in options.martlet_command:
             with open(part, "w") as file:
                 file.write(done.stdout)
@@ -115,8 +115,8 @@ def martlet(options, python, turn):
 
 def own_points(report, name, build):
     """Points of a report of Martlet's tool, under the name of each index in it."""
-    points = report if isinstance(report, list) else report.get("points") or report["sweep"]
-    return [{**point, "build": build, "index": f"{name} {point.get('index', '')}".strip()} for point in points]
+    return [{**point, "build": build, "index": f"{name} {point['index']}"} for point in report["points"]
+            if point.get("eligible") in (None, 1)]
 
 
 def collect(options, python):

@@ -1,19 +1,29 @@
 import Foundation
 
 /// One panel of a drawing: lines over a common pair of axes.
-struct SVGChart {
-    struct Line {
+package struct SVGChart {
+    package struct Line {
         let name: String
         let colour: String
         /// In the axes' own units.
-        let points: [(x: Double, y: Double)]
+        package let points: [(x: Double, y: Double)]
+        /// Whether each point has a dot, which a line of one point needs.
+        let hasDots: Bool
+
+        package init(name: String, colour: String, points: [(x: Double, y: Double)], hasDots: Bool = false) {
+            (self.name, self.colour, self.points, self.hasDots) = (name, colour, points, hasDots)
+        }
     }
 
-    struct Axis {
+    package struct Axis {
         let label: String
         /// Ticks with their texts, ascending; the first and the last are the ends of the axis.
         let ticks: [(value: Double, text: String)]
-        var isLogarithmic = false
+        let isLogarithmic: Bool
+
+        package init(label: String, ticks: [(value: Double, text: String)], isLogarithmic: Bool = false) {
+            (self.label, self.ticks, self.isLogarithmic) = (label, ticks, isLogarithmic)
+        }
 
         /// `0...1` along the axis.
         func place(_ value: Double) -> Double {
@@ -30,10 +40,14 @@ struct SVGChart {
     let vertical: Axis
     let lines: [Line]
 
+    package init(title: String, horizontal: Axis, vertical: Axis, lines: [Line]) {
+        (self.title, self.horizontal, self.vertical, self.lines) = (title, horizontal, vertical, lines)
+    }
+
     private static let margin = (left: 84.0, right: 24.0, top: 36.0, bottom: 48.0)
 
     /// The panel as SVG elements.
-    func elements(x: Double, y: Double, width: Double, height: Double) -> String {
+    package func elements(x: Double, y: Double, width: Double, height: Double) -> String {
         let left = x + Self.margin.left
         let right = x + width - Self.margin.right
         let top = y + Self.margin.top
@@ -66,13 +80,18 @@ struct SVGChart {
             x + 14, (top + bottom) / 2, vertical.label,
             "text-anchor=\"middle\" transform=\"rotate(-90 \(number(x + 14)) \(number((top + bottom) / 2)))\"")
         for (index, series) in lines.enumerated() {
-            let points = series.points.filter { $0.x.isFinite && $0.y.isFinite }.map { point in
-                number(left + horizontal.place(point.x) * (right - left)) + ","
-                    + number(bottom - vertical.place(point.y) * (bottom - top))
+            let places = series.points.filter { $0.x.isFinite && $0.y.isFinite }.map { point in
+                (
+                    x: number(left + horizontal.place(point.x) * (right - left)),
+                    y: number(bottom - vertical.place(point.y) * (bottom - top))
+                )
             }
             svg.append(
                 "<polyline fill=\"none\" stroke-width=\"1.8\" stroke=\"\(series.colour)\" "
-                    + "points=\"\(points.joined(separator: " "))\"/>")
+                    + "points=\"\(places.map { "\($0.x),\($0.y)" }.joined(separator: " "))\"/>")
+            for place in places where series.hasDots {
+                svg.append("<circle cx=\"\(place.x)\" cy=\"\(place.y)\" r=\"2.6\" fill=\"\(series.colour)\"/>")
+            }
             let legend = right - Double(lines.count - index) * 110 + 20
             line(legend, y + 16, legend + 18, y + 16, series.colour)
             text(legend + 23, y + 20, series.name, "")
@@ -80,13 +99,15 @@ struct SVGChart {
         return svg.joined(separator: "\n")
     }
 
-    static func escaped(_ text: String) -> String {
+    package static func escaped(_ text: String) -> String {
         text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
             .replacingOccurrences(of: ">", with: "&gt;").replacingOccurrences(of: "\"", with: "&quot;")
     }
 
     /// About `wanted` round ticks from zero to at least `high`.
-    static func linearTicks(upTo high: Double, wanted: Int = 5, _ text: (Double) -> String) -> [(Double, String)] {
+    package static func linearTicks(upTo high: Double, wanted: Int = 5, _ text: (Double) -> String) -> [(
+        Double, String
+    )] {
         let rough = max(high, 1e-9) / Double(wanted)
         let magnitude = pow(10, log10(rough).rounded(.down))
         let step = [1, 2, 2.5, 5, 10].map { $0 * magnitude }.first { $0 >= rough * 0.999 } ?? rough
@@ -95,7 +116,8 @@ struct SVGChart {
     }
 
     /// Powers of ten around `low...high`.
-    static func decadeTicks(from low: Double, to high: Double, _ text: (Double) -> String) -> [(Double, String)] {
+    package static func decadeTicks(from low: Double, to high: Double, _ text: (Double) -> String) -> [(Double, String)]
+    {
         let first = Int(log10(max(low, 1e-9)).rounded(.down))
         let last = max(Int(log10(max(high, 1e-9)).rounded(.up)), first + 1)
         return (first...last).map { (pow(10, Double($0)), text(pow(10, Double($0)))) }

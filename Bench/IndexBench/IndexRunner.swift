@@ -2,40 +2,27 @@ import Foundation
 import NearestNeighbors
 import VectorMath
 
-/// One point of a sweep.
-struct Measurement: Codable {
-    var index: String
-    var k: Int
-    /// 0 for the exact scan.
-    var efSearch: Int
-    var recall: Double
-    /// Queries per second on one thread; the median of the repeats.
-    var qps: Double
-    /// The same per second of processor time: what an idle machine would give when others use this one.
-    var cpuQPS: Double
-    /// Microseconds per query.
-    var p50: Double
-    var p99: Double
-}
-
 /// Runs all queries, one after the other, on the calling thread.
-struct Runner {
+struct IndexRunner {
     let queries: FactorMatrix
     /// For each query, the true nearest rows, best first.
     let truth: [[UInt32]]
-    var predicate: RowPredicate?
-    let scratch = SearchScratch()
+    /// Length of each row.
+    let norms: [Float]
+    let predicate: RowPredicate?
+    private let scratch = SearchScratch()
 
-    init(queries: FactorMatrix, truth: [[UInt32]], predicate: RowPredicate? = nil) {
+    init(queries: FactorMatrix, truth: [[UInt32]], norms: [Float], predicate: RowPredicate? = nil) {
         self.queries = queries
         self.truth = truth
+        self.norms = norms
         self.predicate = predicate
     }
 
     /// - Parameter queriesMax: Queries to ask; the exact scan needs fewer for a steady figure.
     func measure(
-        _ index: any NeighborIndex, named name: String, k: Int, efSearch: Int, repeats: Int, queriesMax: Int? = nil
-    ) throws -> Measurement {
+        _ index: any NeighborIndex, named name: String, k: Int, efSearch: Int = 0, repeats: Int, queriesMax: Int? = nil
+    ) throws -> IndexPoint {
         let count = min(queries.rowCount, queriesMax ?? queries.rowCount)
         var answers = [[ScoredRow]](repeating: [], count: count)
         var rates: [Double] = []
@@ -60,15 +47,11 @@ struct Runner {
             rates.append(Double(count) / Double(last - start) * 1e9)
             cpuRates.append(Double(count) / (threadCPUSeconds() - cpuStart))
         }
-        nanoseconds.sort()
-        return Measurement(
-            index: name, k: k, efSearch: efSearch, recall: recall(answers, k), qps: rates.sorted()[rates.count / 2],
-            cpuQPS: cpuRates.sorted()[cpuRates.count / 2],
-            p50: Double(nanoseconds[count / 2]) / 1000, p99: Double(nanoseconds[count * 99 / 100]) / 1000)
+        return point(name, k, answers, rates, cpuRates, nanoseconds)
     }
 
     /// The same with `count` queries under way at a time; p50 and p99 are of a whole batch.
-    func measureTogether(_ index: ScanIndex, _ count: Int, k: Int, repeats: Int) throws -> Measurement {
+    func measureTogether(_ index: ScanIndex, _ count: Int, k: Int, repeats: Int) throws -> IndexPoint {
         let batches = max(1, queries.rowCount / count)
         let scans = (0..<count).map { _ in RunningScan(index) }
         var answers = [[ScoredRow]](repeating: [], count: batches * count)
@@ -95,23 +78,52 @@ struct Runner {
             rates.append(Double(batches * count) / Double(last - start) * 1e9)
             cpuRates.append(Double(batches * count) / (threadCPUSeconds() - cpuStart))
         }
-        nanoseconds.sort()
-        return Measurement(
-            index: "x\(count)", k: k, efSearch: 0, recall: recall(answers, k), qps: rates.sorted()[rates.count / 2],
-            cpuQPS: cpuRates.sorted()[cpuRates.count / 2], p50: Double(nanoseconds[batches / 2]) / 1000,
-            p99: Double(nanoseconds[batches * 99 / 100]) / 1000)
+        var point = point("scan x\(count)", k, answers, rates, cpuRates, nanoseconds)
+        point.together = count
+        return point
     }
 
-    /// The share of the true `k` nearest that were found.
-    func recall(_ answers: [[ScoredRow]], _ k: Int) -> Double {
-        var found = 0
-        var wanted = 0
+    private func point(
+        _ name: String, _ k: Int, _ answers: [[ScoredRow]], _ rates: [Double], _ cpuRates: [Double],
+        _ nanoseconds: [UInt64]
+    ) -> IndexPoint {
+        let (times, last) = (nanoseconds.sorted(), nanoseconds.count - 1)
+        let (recall, byNorm) = recall(answers, k)
+        return IndexPoint(
+            index: name, k: k, recall: recall, recallByNorm: byNorm, qps: rates.sorted()[rates.count / 2],
+            cpuQPS: cpuRates.sorted()[cpuRates.count / 2], p50: Double(times[min(last, times.count / 2)]) / 1000,
+            p99: Double(times[min(last, times.count * 99 / 100)]) / 1000)
+    }
+
+    /// The share of the true `k` nearest that were found: of all, and of each fifth of them by the rows' norms, the
+    /// shortest first; nil for a fifth without any, as among rows of one length.
+    func recall(_ answers: [[ScoredRow]], _ k: Int) -> (Double, [Double?]) {
+        let lengths = zip(answers, truth).flatMap { $1.prefix(k).map { norms[Int($0)] } }.sorted()
+        let edges = (1...4).map { Self.quantile(lengths, Double($0) / 5) }
+        var found = [Int](repeating: 0, count: 5)
+        var wanted = found
         for (answer, truth) in zip(answers, truth) {
-            let expected = Set(truth.prefix(k))
-            wanted += expected.count
-            found += answer.prefix(k).count { expected.contains($0.row) }
+            let rows = Set(answer.prefix(k).lazy.map(\.row))
+            for row in truth.prefix(k) {
+                let fifth = edges.count { $0 <= norms[Int(row)] }
+                wanted[fifth] += 1
+                if rows.contains(row) { found[fifth] += 1 }
+            }
         }
-        return wanted == 0 ? 1 : Double(found) / Double(wanted)
+        let total = wanted.reduce(0, +)
+        return (
+            total == 0 ? 1 : Double(found.reduce(0, +)) / Double(total),
+            zip(found, wanted).map { $1 == 0 ? nil : Double($0) / Double($1) }
+        )
+    }
+
+    /// Between two neighbours of the sorted `values`, as numpy does it.
+    private static func quantile(_ values: [Float], _ share: Double) -> Float {
+        guard let last = values.last else { return 0 }
+        let place = share * Double(values.count - 1)
+        let low = Int(place)
+        guard low + 1 < values.count else { return last }
+        return values[low] + Float(place - Double(low)) * (values[low + 1] - values[low])
     }
 }
 
@@ -120,12 +132,4 @@ func threadCPUSeconds() -> Double {
     var time = timespec()
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-}
-
-/// Bytes of this process that are in memory.
-func residentBytes() -> Int {
-    guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8),
-        let pages = text.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
-    else { return 0 }
-    return pages * 4096
 }

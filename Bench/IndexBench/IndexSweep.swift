@@ -1,0 +1,155 @@
+import Foundation
+import NearestNeighbors
+import VectorMath
+import Vocabulary
+
+/// Indexes over some rows, and what they answer at which recall: one query after the other, on the calling thread.
+package struct IndexSweep {
+    package private(set) var header: IndexHeader
+    private let configuration: IndexBenchConfiguration
+    private let data: IndexBenchData
+    private let exact: ExactIndex
+    private let scan: ScanIndex?
+    private let graph: HNSWIndex?
+    private let runner: IndexRunner
+
+    /// Reads the data and builds the indexes.
+    ///
+    /// - Parameter forTurns: Whether `turn` is called, which wants a graph whatever the configuration says.
+    /// - Throws: `IndexBenchError`, or `ArtifactError` for a bundle that is not sound.
+    package init(_ configuration: IndexBenchConfiguration, forTurns: Bool = false) throws {
+        try configuration.validate()
+        self.configuration = configuration
+        let data = try IndexBenchData(configuration, kMax: configuration.ks.max() ?? 1)
+        self.data = data
+        header = IndexHeader(
+            data: data.name, rows: data.rows.rowCount, dimension: data.rows.columnCount,
+            queries: data.queries.rowCount, metric: configuration.metric.rawValue, kernels: Kernels.isa,
+            threads: configuration.buildThreads, repeats: configuration.repeats, seed: configuration.seed)
+        exact = try ExactIndex(data.rows, metric: configuration.metric)
+        if configuration.kinds.contains(.scan) {
+            let start = DispatchTime.now().uptimeNanoseconds
+            let built = try ScanIndex(data.rows, metric: configuration.metric, threads: configuration.buildThreads)
+            header.indexes["scan"] = .init(seconds: seconds(since: start), bytes: built.byteCount)
+            scan = built
+        } else {
+            scan = nil
+        }
+        if forTurns || configuration.kinds.contains(.hnsw) {
+            var parameters = HNSWParameters(
+                m: configuration.m, efConstruction: configuration.efConstruction, seed: configuration.seed)
+            switch configuration.links {
+            case .own: break
+            case .cosine: parameters.linkMetric = .cosine
+            case .auto:
+                parameters.linkMetric = try HNSWIndex.chooseLinkMetric(
+                    data.rows, metric: configuration.metric, parameters, queries: data.queries,
+                    k: configuration.ks.max() ?? 10, threads: configuration.buildThreads)
+            }
+            let start = DispatchTime.now().uptimeNanoseconds
+            let built = try HNSWIndex.build(
+                data.rows, metric: configuration.metric, parameters, threads: configuration.buildThreads)
+            header.indexes["hnsw"] = .init(
+                seconds: seconds(since: start), bytes: built.graphByteCount, m: parameters.m,
+                efConstruction: parameters.efConstruction,
+                linkMetric: (parameters.linkMetric ?? configuration.metric).rawValue, layers: built.layerCount)
+            graph = built
+        } else {
+            graph = nil
+        }
+        let norms = (0..<data.rows.rowCount).map { row in
+            data.rows.row(row).reduce(0) { $0 + $1 * $1 }.squareRoot()
+        }
+        runner = IndexRunner(queries: data.queries, truth: data.truth, norms: norms)
+    }
+
+    /// Measures every point, and tells of each as it is there.
+    package func run(_ tell: (IndexPoint) -> Void = { _ in }) throws -> IndexReport {
+        var report = IndexReport(header: header)
+        func add(_ point: IndexPoint) {
+            report.points.append(point)
+            tell(point)
+        }
+        let planned = try scan.flatMap { scan in
+            try configuration.eligible.isEmpty
+                ? nil
+                : PlannedIndex(
+                    scan: scan, graph: graph, queries: data.queries, clock: { DispatchTime.now().uptimeNanoseconds })
+        }
+        for k in configuration.ks {
+            if configuration.kinds.contains(.exact) { add(try exactPoint(k, repeats: configuration.repeats)) }
+            if let scan {
+                if configuration.together > 1 {
+                    add(
+                        try runner.measureTogether(
+                            scan, configuration.together, k: k, repeats: configuration.repeats))
+                }
+                for confidence in configuration.confidences {
+                    var point = try runner.measure(
+                        scan.with(confidence: confidence), named: "scan", k: k, repeats: configuration.repeats)
+                    point.confidence = confidence
+                    add(point)
+                }
+            }
+            for share in configuration.eligible {
+                if let planned { add(try self.point(planned, k, eligible: share)) }
+            }
+            guard let graph, configuration.kinds.contains(.hnsw) else { continue }
+            for efSearch in configuration.efSearch where efSearch >= k {
+                add(try point(graph, k, efSearch: efSearch, repeats: configuration.repeats))
+            }
+        }
+        return report
+    }
+
+    /// Answers one line, `hnsw K EF` or `exact K`, with one round: for comparisons that take turns.
+    package func turn(_ line: String) throws -> IndexPoint {
+        let words = line.split(separator: " ")
+        let numbers = words.dropFirst().compactMap { Int($0) }.filter { $0 > 0 }
+        let kMax = configuration.ks.max() ?? 1
+        if numbers.count == words.count - 1, let k = numbers.first, k <= kMax {
+            switch (words[0], numbers.count, graph) {
+            case ("exact", 1, _): return try exactPoint(k, repeats: 1)
+            case ("hnsw", 2, let graph?): return try point(graph, k, efSearch: numbers[1], repeats: 1)
+            default: break
+            }
+        }
+        throw IndexBenchError("not a turn: '\(line)'; 'hnsw K EF' and 'exact K' are, with K up to \(kMax) (of --k)")
+    }
+
+    /// Fewer queries give a steady figure here.
+    private func exactPoint(_ k: Int, repeats: Int) throws -> IndexPoint {
+        try runner.measure(exact, named: "exact", k: k, repeats: repeats, queriesMax: 1000)
+    }
+
+    private func point(_ graph: HNSWIndex, _ k: Int, efSearch: Int, repeats: Int) throws -> IndexPoint {
+        var point = try runner.measure(graph, named: "hnsw", k: k, efSearch: efSearch, repeats: repeats)
+        point.efSearch = efSearch
+        return point
+    }
+
+    /// A search as the node makes it, under a filter that leaves a share of the rows.
+    private func point(_ planned: PlannedIndex, _ k: Int, eligible share: Float) throws -> IndexPoint {
+        let predicate = Self.predicate(share: share, rowCount: data.rows.rowCount)
+        let runner = IndexRunner(
+            queries: data.queries, truth: try IndexBenchData.truth(exact, data.queries, k, where: predicate),
+            norms: runner.norms, predicate: predicate)
+        let decision = planned.planner.decide(k: k, eligible: predicate.eligibleCount)
+        var point = try runner.measure(planned, named: "planned", k: k, repeats: configuration.repeats)
+        point.eligible = share
+        point.plan = decision.plan.rawValue
+        if decision.plan.isApproximate { point.efSearch = decision.efSearch }
+        return point
+    }
+
+    /// Rows drawn evenly, the same for each run; at least one.
+    private static func predicate(share: Float, rowCount: Int) -> RowPredicate {
+        var state: UInt64 = 7
+        return RowPredicate(rowCount: rowCount) { row in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Float(state >> 40) * 0x1p-24 < share || row == 0
+        }
+    }
+}
+
+private func seconds(since start: UInt64) -> Double { Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9 }

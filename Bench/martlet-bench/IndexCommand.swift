@@ -1,0 +1,154 @@
+import ArgumentParser
+import FactorModels
+import Foundation
+import IndexBench
+import LoadGenerator
+import VectorMath
+
+/// `martlet-bench index`
+struct IndexCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "index",
+        abstract: "Measures how many queries a second the indexes answer at which recall, on one thread.",
+        discussion: """
+            Rows and queries come from files (.fbin, .u8bin, .fvecs, .bvecs, .npy of Float32, idx3-ubyte), from a bundle \
+            (its item factors, and a sample of its user factors), or are made. True neighbours come from --truth \
+            (.ibin, .ivecs, .npy of Int32) or an exact search. Pin it (taskset -c 0) for steady figures.
+            Exit codes: 0 fine; 1 data that cannot be read or do not fit together; 64 wrong options.
+            """)
+
+    @Option(help: "File of the rows to index.") var rows: String?
+    @Option(help: "File of the queries.") var queries: String?
+    @Option(help: "File of each query's true nearest rows, best first; computed when missing.") var truth: String?
+    @Option(help: "Take the factors of this bundle.") var bundle: String?
+    @Option(help: "Which of the bundle's: als or spectral. Default: als where there is one.") var factors: FactorKind?
+    @Option(help: "Make data: hubs (the default), unit or noise.") var shape: SyntheticShape?
+    @Option(parsing: .unconditional, help: "Rows of made data (default: 100000); of other data, at most.")
+    var rowCount: Int?
+    @Option(parsing: .unconditional, help: "Columns of made data; default: 64.") var dimension: Int?
+    @Option(parsing: .unconditional, help: "Queries to ask at most.") var queryCount = 10_000
+    @Option(help: "inner_product, cosine or l2.") var metric = SimilarityMetric.innerProduct
+    @Option(parsing: .unconditional, help: "Neighbours wanted, one or more: 10,100.") var k = "10,100"
+    @Option(help: "Indexes to measure, of exact, scan and hnsw.") var indexes = "exact,scan,hnsw"
+    @Option(parsing: .unconditional, help: "Confidences of the scan's bounds; 1 is exact.") var confidence = "1"
+    @Option(parsing: .unconditional, help: "Queries that scan together, beside one after the other; 1: none.")
+    var together = 1
+    @Option(
+        parsing: .unconditional, help: "Shares of rows that a filter leaves, for planned searches: 0.001,0.1,1.")
+    var eligible: String?
+    @Option(parsing: .unconditional, help: "efSearch values; those below k are left out.")
+    var ef = "10,16,24,32,48,64,96,128,192,256,384,512"
+    @Option(parsing: .unconditional, help: "Links per node, 2 to 128 (twice on layer 0).") var m = 16
+    @Option(parsing: .unconditional, help: "Breadth of the search for a new node's neighbours, 1 to 10000.")
+    var efConstruction = 200
+    @Option(help: "What links are chosen by: own (the metric), cosine, or auto (by a pilot with the queries).")
+    var links = IndexBenchConfiguration.Links.own
+    @Option(parsing: .unconditional, help: "Seed of the graph's layers.") var seed: UInt64 = 1
+    @Option(parsing: .unconditional, help: "Threads that build.") var threads = 2
+    @Option(parsing: .unconditional, help: "Repeats; medians are told.") var repeats = 3
+    @Option(help: "Write header and points as JSON to this file; - is the standard output, without the table.")
+    var json: String?
+    @Option(help: "Write a drawing of recall against queries/s to this SVG file.") var plot: String?
+    @Flag(
+        help: ArgumentHelp(
+            "Answer lines on standard input, for a comparison that takes turns.",
+            discussion: """
+                A line of JSON tells of the data and the graph; then each line `hnsw K EF` or `exact K` is answered by one. \
+                K is at most the largest of --k.
+                """))
+    var turns = false
+
+    func validate() throws {
+        if bundle != nil, rows != nil || shape != nil {
+            throw ValidationError("--bundle, --rows and --shape exclude each other")
+        }
+        if rows != nil, shape != nil { throw ValidationError("--rows and --shape exclude each other") }
+        if (rows == nil) != (queries == nil) {
+            throw ValidationError(rows == nil ? "--queries needs --rows" : "--rows needs --queries")
+        }
+        if factors != nil, bundle == nil { throw ValidationError("--factors has no effect without --bundle") }
+        if dimension != nil, rows != nil || bundle != nil {
+            throw ValidationError("--dimension has no effect on data that is not made")
+        }
+        if turns, json != nil || plot != nil { throw ValidationError("--turns writes no --json and no --plot") }
+        // What can be wrong without a look at the data.
+        do { try settings().validate() } catch let error as IndexBenchError { throw ValidationError("\(error)") }
+    }
+
+    func run() throws {
+        let (jsonFile, plotFile): (ReportFile?, ReportFile?)
+        do {
+            // Before the run: a report that has no place to go is found out now.
+            jsonFile = try json.flatMap { $0 == "-" ? nil : try ReportFile($0, flag: "--json") }
+            plotFile = try plot.map { try ReportFile($0, flag: "--plot") }
+        } catch { throw ValidationError("\(error)") }
+        do {
+            if turns { return try takeTurns() }
+            if let note = MachineLoad.note() { Terminal.complain(note) }
+            let sweep = try IndexSweep(settings())
+            if json != "-" { say(sweep.header.text) }
+            let report = try sweep.run { if json != "-" { say($0.text) } }
+            let document = try report.json() + Data("\n".utf8)
+            if json == "-" { FileHandle.standardOutput.write(document) }
+            try jsonFile?.write(document)
+            try plotFile?.write(Data(report.svg.utf8))
+        } catch let error as ExitCode {
+            throw error
+        } catch {
+            Terminal.complain("martlet-bench: \(error)")
+            throw ExitCode(1)
+        }
+    }
+
+    private func takeTurns() throws {
+        let sweep = try IndexSweep(settings(), forTurns: true)
+        say(try IndexReport.line(sweep.header))
+        while let line = readLine() { say(try IndexReport.line(sweep.turn(line))) }
+    }
+
+    /// A line on standard output, at once.
+    private func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
+
+    func settings() throws -> IndexBenchConfiguration {
+        var settings = IndexBenchConfiguration()
+        if let rows, let queries {
+            settings.source = .files(rows: rows, queries: queries)
+        } else if let bundle {
+            settings.source = .bundle(bundle, factors: factors)
+        } else {
+            settings.source = .made(shape ?? .hubs, dimension: dimension ?? 64)
+        }
+        settings.rowsMax = rowCount
+        settings.queriesMax = queryCount
+        settings.truth = truth
+        settings.metric = metric
+        settings.kinds = try Self.list(indexes, "--indexes", "one of exact, scan, hnsw") { .init(rawValue: $0) }
+        settings.ks = try Self.list(k, "--k", "a count") { Int($0) }
+        settings.efSearch = try Self.list(ef, "--ef", "a count") { Int($0) }
+        settings.confidences = try Self.list(confidence, "--confidence", "a share") { Float($0) }
+        settings.eligible = try eligible.map { try Self.list($0, "--eligible", "a share") { Float($0) } } ?? []
+        settings.together = together
+        settings.m = m
+        settings.efConstruction = efConstruction
+        settings.links = links
+        settings.seed = seed
+        settings.buildThreads = threads
+        settings.repeats = repeats
+        return settings
+    }
+
+    private static func list<Value>(
+        _ text: String, _ flag: String, _ wanted: String, _ value: (String) -> Value?
+    ) throws -> [Value] {
+        let words = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        return try words.map { word in
+            guard let value = value(word) else { throw ValidationError("\(flag): '\(word)' is not \(wanted)") }
+            return value
+        }
+    }
+}
+
+extension SimilarityMetric: ExpressibleByArgument {}
+extension FactorKind: ExpressibleByArgument {}
+extension SyntheticShape: ExpressibleByArgument {}
+extension IndexBenchConfiguration.Links: ExpressibleByArgument {}
