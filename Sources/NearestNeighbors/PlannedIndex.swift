@@ -61,7 +61,7 @@ package final class PlannedIndex: NeighborIndex {
         try scan.begin(search.scan, query, k: k, where: predicate, plan: search.plan)
     }
 
-    /// Does up to `turns` turns of about 10 microseconds; true when the answer can be drained.
+    /// Does up to `turns` turns of at most some 10 microseconds; true when the answer can be drained.
     package func advance(_ search: RunningSearch, turns: Int, _ scratch: SearchScratch) -> Bool {
         scan.advance(search.scan, turns: turns, scratch)
     }

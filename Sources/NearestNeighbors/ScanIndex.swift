@@ -127,7 +127,7 @@ package final class ScanIndex: NeighborIndex {
         scan.nextWord = 0
     }
 
-    /// Does up to `turns` turns of about 10 microseconds; true when `scan.top` holds the answer.
+    /// Does up to `turns` turns of at most some 10 microseconds; true when `scan.top` holds the answer.
     package func advance(_ scan: RunningScan, turns: Int, _ scratch: SearchScratch) -> Bool {
         var turns = turns
         while !scan.isDone, turns > 0 {

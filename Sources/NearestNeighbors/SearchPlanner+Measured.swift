@@ -27,10 +27,13 @@ extension SearchPlanner {
         if widths.isEmpty { widths = [max(1, min(rowCount, calibration.widths.first ?? 10))] }
         let count = min(calibration.queriesMax, queries.rowCount)
         let scratch = SearchScratch()
+        // Half a nanosecond a row, where there are no users to measure with.
+        let unmeasured = Double(rowCount) / 2
         var planner = SearchPlanner(
-            mode: calibration.mode, rowCount: rowCount, points: widths.map { Point(k: $0, scanNanoseconds: 0) },
+            mode: calibration.mode, rowCount: rowCount,
+            points: widths.map { Point(k: $0, scanNanoseconds: unmeasured) },
             hasGraph: graph != nil, efSearch: calibration.efSearch)
-        guard count > 0, calibration.mode == .auto else { return planner }
+        guard count > 0 else { return planner }
 
         var results: [ScoredRow] = []
         for (index, k) in widths.enumerated() {
@@ -45,7 +48,8 @@ extension SearchPlanner {
                 truth.append(Set(results.lazy.map(\.row)))
             }
             planner.points[index].scanNanoseconds = Double(median(times))
-            guard let graph else { continue }
+            // A mode that forces its way needs no price of the other.
+            guard let graph, calibration.mode == .auto else { continue }
             var efSearch = max(32, k + k / 4)
             while efSearch <= min(4096, rowCount) {
                 var walkTimes: [UInt64] = []
@@ -68,16 +72,17 @@ extension SearchPlanner {
                 efSearch *= 2
             }
         }
-        try planner.measureLookUps(scan, queries, count, scratch, clock)
+        try planner.measureFilters(scan, queries, count, scratch, clock)
         return planner
     }
 
-    private mutating func measureLookUps(
+    /// What scans and look-ups cost where only some rows are eligible.
+    private mutating func measureFilters(
         _ scan: ScanIndex, _ queries: FactorMatrix, _ count: Int, _ scratch: SearchScratch, _ clock: () -> UInt64
     ) throws(SearchError) {
         guard rowCount >= 4096 else { return }
         var results: [ScoredRow] = []
-        func median(every step: Int, _ plan: SearchPlan = .lookUp, k: Int = 10) throws(SearchError) -> (
+        func measure(every step: Int, _ plan: SearchPlan = .lookUp, k: Int = 10) throws(SearchError) -> (
             eligible: Int, nanoseconds: Double
         ) {
             let predicate = RowPredicate(rowCount: rowCount) { $0 % step == 0 }
@@ -88,15 +93,15 @@ extension SearchPlanner {
                     queries.row(query), k: k, where: predicate, plan: plan, scratch: scratch, into: &results)
                 times.append(clock() &- start)
             }
-            return (predicate.eligibleCount, Double(self.median(times)))
+            return (predicate.eligibleCount, Double(Self.median(times)))
         }
         for index in points.indices where points[index].k * 8 <= rowCount {
-            let eighth = try median(every: 8, .scan, k: points[index].k)
+            let eighth = try measure(every: 8, .scan, k: points[index].k)
             points[index].filteredScanNanoseconds = max(points[index].scanNanoseconds, eighth.nanoseconds)
         }
         // Rows far from each other, as a filter's rows are.
-        let few = try median(every: max(257, rowCount / 128))
-        let many = try median(every: 61)
+        let few = try measure(every: max(257, rowCount / 128))
+        let many = try measure(every: 61)
         let perRow = (many.nanoseconds - few.nanoseconds) / Double(max(1, many.eligible - few.eligible))
         nanosecondsPerEligibleRow = max(0.5, perRow)
         nanosecondsPerWord = max(
@@ -104,5 +109,4 @@ extension SearchPlanner {
     }
 
     private static func median(_ values: [UInt64]) -> UInt64 { values.sorted()[values.count / 2] }
-    private func median(_ values: [UInt64]) -> UInt64 { Self.median(values) }
 }

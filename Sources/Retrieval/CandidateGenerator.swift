@@ -148,7 +148,7 @@ package final class CandidateGenerator {
         case sum(RetrievalMix.Entry, next: Int)
     }
 
-    /// Turns of a search in one step: about 250 microseconds.
+    /// Turns of a search in one step: at most some 250 microseconds.
     private static let turnsPerStep = 24
 
     private func advance(_ list: SourceList, _ search: RunningSearch, _ index: PlannedIndex) {

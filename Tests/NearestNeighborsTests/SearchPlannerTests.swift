@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import TestSupport
 import Testing
@@ -105,6 +106,23 @@ import Vocabulary
                 }
                 #expect(mode != .scan || !search.plan.isApproximate)
             }
+        }
+    }
+
+    @Test("a forced mode looks up few rows all the same", arguments: SearchPlanner.Mode.allCases)
+    func fewRows(mode: SearchPlanner.Mode) throws {
+        var random = SeededGenerator(seed: 6)
+        let matrix = random.matrix(rows: 20_000, dimension: 16)
+        let scan = try ScanIndex(matrix, metric: .innerProduct)
+        var calibration = SearchPlanner.Calibration()
+        calibration.mode = mode
+        for users in [0, 8] {
+            let index = try PlannedIndex(
+                scan: scan, graph: nil, queries: random.matrix(rows: users, dimension: 16), calibration: calibration
+            ) { DispatchTime.now().uptimeNanoseconds }
+            #expect(index.planner.decide(k: 10, eligible: 3).plan == .lookUp)
+            #expect(index.planner.decide(k: 10, eligible: 20_000).plan == .scan)
+            #expect(index.planner.points.allSatisfy { $0.scanNanoseconds > 0 })
         }
     }
 
