@@ -37,9 +37,7 @@ extension HNSWIndex {
             var pilot = parameters
             pilot.linkMetric = candidate
             let index = try build(sample, metric: metric, pilot, threads: threads, isCancelled: isCancelled)
-            let walking = HNSWIndex(
-                scorer: index.scorer, graph: index.graph, parameters: pilot, scanRowsPerCandidate: 0)
-            let found = walking.countTrueNeighbours(queries, asked, wanted, exact)
+            let found = index.countTrueNeighbours(queries, asked, wanted, exact)
             if found > best.found { best = (candidate, found) }
         }
         return best.metric

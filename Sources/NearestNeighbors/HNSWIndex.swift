@@ -3,8 +3,7 @@ import VectorMath
 /// A hierarchical navigable small world graph over the rows of a matrix.
 ///
 /// It keeps links only; vectors stay where they are. Searching is lock-free and safe from any number of threads, each
-/// with its own scratch. Where a scan of all eligible rows costs less than a walk (small sets, wide searches, predicates
-/// that reject most rows), it scans: the answer is then exact.
+/// with its own scratch. It walks whatever that costs: `SearchPlanner` decides where a scan is the better way.
 ///
 /// Under inner product over factors with uneven norms, links chosen by inner product miss rows of low norm at any breadth:
 /// see `HNSWParameters.linkMetric`, and measure the recall against `ExactIndex` on the data.
@@ -22,22 +21,13 @@ package final class HNSWIndex: NeighborIndex {
     /// The rows that a walk reads; the best it finds are scored again by the rows themselves. Nil for l2, and for values
     /// that half precision cannot hold.
     let halves: HalfMatrix?
-    /// Rows that a scan reads in the time in which a walk comes one candidate further. 0 never scans by choice.
-    let scanRowsPerCandidate: Int
 
-    /// Measured at 64 dimensions with the set in cache; memory-bound sets shift both sides alike.
-    static let scanRowsPerCandidate = 96
-
-    init(
-        scorer: RowScorer, graph: HNSWGraph, parameters: HNSWParameters,
-        scanRowsPerCandidate: Int = HNSWIndex.scanRowsPerCandidate
-    ) {
+    init(scorer: RowScorer, graph: HNSWGraph, parameters: HNSWParameters) {
         self.scorer = scorer
         self.graph = graph
         self.parameters = parameters
         self.exact = ExactIndex(scorer: scorer)
         halves = scorer.metric == .l2 ? nil : HalfMatrix(scorer.vectors)
-        self.scanRowsPerCandidate = scanRowsPerCandidate
     }
 
     /// Bytes of the graph and its half-precision rows, without the vectors.
@@ -46,7 +36,7 @@ package final class HNSWIndex: NeighborIndex {
     /// Layers of the graph.
     package var layerCount: Int { graph.layers.count }
 
-    /// Returns the rows whose vectors are nearest to `query`.
+    /// Returns the rows whose vectors are nearest to `query`, by a walk, or by a scan where the walk found too few.
     ///
     /// - Parameters:
     ///   - query: `dimension` finite floats, not normalised.
@@ -58,27 +48,12 @@ package final class HNSWIndex: NeighborIndex {
         _ query: UnsafeBufferPointer<Float>, k: Int, efSearch: Int, where predicate: RowPredicate? = nil,
         scratch: SearchScratch, into results: inout [ScoredRow]
     ) throws(SearchError) {
-        let base = try validate(query, k: k, efSearch: efSearch, predicate)
-        let eligible = predicate?.eligibleCount ?? rowCount
-        let wanted = min(k, eligible)
-        results.removeAll(keepingCapacity: true)
-        if wanted == 0 { return }
-        let ef = max(efSearch, wanted)
-        // A walk must see about rowCount / eligible candidates for each eligible one.
-        let candidates = ef.multipliedReportingOverflow(by: max(1, rowCount / eligible))
-        if !candidates.overflow && eligible / max(1, scanRowsPerCandidate) >= candidates.partialValue
-            || scanRowsPerCandidate == 0
-        {
-            let query = scorer.prepared(base, scratch)
-            walk(query, wanted, ef, predicate, scratch, &results)
-            if results.count == wanted { return }
-            // The walk ended in a part of the graph with too few eligible rows.
-            results.removeAll(keepingCapacity: true)
-        }
+        if try walk(query, k: k, efSearch: efSearch, where: predicate, scratch: scratch, into: &results) { return }
+        // The walk ended in a part of the graph with too few eligible rows.
         try exact.search(query, k: k, where: predicate, scratch: scratch, into: &results)
     }
 
-    /// A walk of the breadth `efSearch`, whatever a scan would cost.
+    /// A walk of the breadth `efSearch`, and no more.
     ///
     /// - Parameter dropping: Walks as if all rows were eligible, for as many more rows as are not, and drops those; else
     ///   the walk passes through rows that are not eligible and keeps the others.

@@ -116,7 +116,7 @@ import VectorMath
         }
         for metric in SimilarityMetric.allCases {
             let exact = try ExactIndex(matrix, metric: metric)
-            let graph = try HNSWIndex.build(matrix, metric: metric).alwaysWalking()
+            let graph = try HNSWIndex.build(matrix, metric: metric)
             for query in [[Float](repeating: 3e38, count: 4), [3e38, -3e38, 3e38, -3e38]] {
                 #expect(try exact.search(query, k: 7).count == 7)
                 #expect(try graph.search(query, k: 7).count == 7)

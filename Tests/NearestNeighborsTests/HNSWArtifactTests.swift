@@ -34,8 +34,8 @@ import VectorMath
                 var random = SeededGenerator(seed: 22)
                 for _ in 0..<20 {
                     let query = random.vector(Self.dimension)
-                    let expected = try index.alwaysWalking().search(query, k: 7, efSearch: 30)
-                    #expect(try loaded.alwaysWalking().search(query, k: 7, efSearch: 30) == expected)
+                    let expected = try index.search(query, k: 7, efSearch: 30)
+                    #expect(try loaded.search(query, k: 7, efSearch: 30) == expected)
                 }
             }
         }
@@ -124,7 +124,7 @@ import VectorMath
             else { continue }
             opened += 1
             for _ in 0..<3 {
-                let found = try loaded.alwaysWalking().search(random.vector(Self.dimension), k: 10, efSearch: 20)
+                let found = try loaded.search(random.vector(Self.dimension), k: 10, efSearch: 20)
                 #expect(found.count == 10 && Set(found.map(\.row)).count == 10)
             }
         }

@@ -13,7 +13,7 @@ import VectorMath
     func recallAgainstExact(metric: SimilarityMetric, dimension: Int) throws {
         var random = SeededGenerator(seed: UInt64(dimension))
         let matrix = random.matrix(rows: 1200, dimension: dimension)
-        let index = try HNSWIndex.build(matrix, metric: metric).alwaysWalking()
+        let index = try HNSWIndex.build(matrix, metric: metric)
         let exact = try ExactIndex(matrix, metric: metric)
         let scratch = SearchScratch()
         var total = 0.0
@@ -30,7 +30,7 @@ import VectorMath
     func scoresAgree(metric: SimilarityMetric) throws {
         var random = SeededGenerator(seed: 3)
         let matrix = random.matrix(rows: 400, dimension: 19)
-        let index = try HNSWIndex.build(matrix, metric: metric).alwaysWalking()
+        let index = try HNSWIndex.build(matrix, metric: metric)
         let query = random.vector(19)
         // A walk as broad as the set reaches every row of this connected graph.
         #expect(
@@ -45,7 +45,7 @@ import VectorMath
             let matrix = FactorMatrix(rowCount: 1500, columnCount: 32) { row, target in
                 for (i, value) in rows.row(row).enumerated() { target[i] = value * scale }
             }
-            let index = try HNSWIndex.build(matrix, metric: .innerProduct).alwaysWalking()
+            let index = try HNSWIndex.build(matrix, metric: .innerProduct)
             #expect((index.halves != nil) == holds)
             let exact = try ExactIndex(matrix, metric: .innerProduct)
             var total = 0.0
@@ -74,16 +74,13 @@ import VectorMath
         ]
         for matrix in matrices {
             let index = try HNSWIndex.build(matrix, metric: metric)
-            for index in [index, index.alwaysWalking()] {
-                for k in [0, 1, 2, rows, rows + 3] {
-                    let query = random.vector(matrix.columnCount)
-                    let found = try index.search(query, k: k, efSearch: 64)
-                    #expect(found.count == min(k, rows))
-                    #expect(Set(found.map(\.row)).count == found.count)
-                    let expected = sortedNeighbours(matrix, metric, query, k: k)
-                    #expect(found.map(\.score) == expected.map(\.score))
-                    #expect(found == expected || index.scanRowsPerCandidate == 0)
-                }
+            for k in [0, 1, 2, rows, rows + 3] {
+                let query = random.vector(matrix.columnCount)
+                let found = try index.search(query, k: k, efSearch: 64)
+                #expect(found.count == min(k, rows))
+                #expect(Set(found.map(\.row)).count == found.count)
+                let expected = sortedNeighbours(matrix, metric, query, k: k)
+                #expect(found.map(\.score) == expected.map(\.score))
             }
         }
     }
@@ -100,7 +97,7 @@ import VectorMath
                 _ = row.update(fromContentsOf: others.row(number))
             }
         }
-        let index = try HNSWIndex.build(matrix, metric: .l2).alwaysWalking()
+        let index = try HNSWIndex.build(matrix, metric: .l2)
         let exact = try ExactIndex(matrix, metric: .l2)
         var total = 0.0
         for number in stride(from: 1, to: 900, by: 27) {
@@ -117,7 +114,7 @@ import VectorMath
         let metric = SimilarityMetric.allCases[seed % 3]
         let rows = [300, 1000, 64, 65][seed % 4]
         let matrix = random.matrix(rows: rows, dimension: 12)
-        let built = try HNSWIndex.build(matrix, metric: metric)
+        let index = try HNSWIndex.build(matrix, metric: metric)
         let exact = try ExactIndex(matrix, metric: metric)
         let scratch = SearchScratch()
         let query = random.vector(12)
@@ -130,16 +127,14 @@ import VectorMath
         masks.append(Set(best.dropFirst(50).map(\.row)))  // all but the best: what a user has seen
         for mask in masks {
             let predicate = RowPredicate(rowCount: rows) { mask.contains(UInt32($0)) }
-            for index in [built, built.alwaysWalking()] {
-                for (k, ef) in [(1, 1), (10, 10), (10, 64), (50, 200), (rows, rows)] {
-                    let found = try index.search(query, k: k, efSearch: ef, where: predicate, scratch: scratch)
-                    #expect(found.count == min(k, mask.count))
-                    #expect(found.allSatisfy { mask.contains($0.row) })
-                    #expect(Set(found.map(\.row)).count == found.count)
-                    if ef >= 64 && index.scanRowsPerCandidate == 0 {
-                        let truth = try exact.search(query, k: k, where: predicate, scratch: scratch)
-                        #expect(recall(found, truth) >= 0.8)
-                    }
+            for (k, ef) in [(1, 1), (10, 10), (10, 64), (50, 200), (rows, rows)] {
+                let found = try index.search(query, k: k, efSearch: ef, where: predicate, scratch: scratch)
+                #expect(found.count == min(k, mask.count))
+                #expect(found.allSatisfy { mask.contains($0.row) })
+                #expect(Set(found.map(\.row)).count == found.count)
+                if ef >= 64 {
+                    let truth = try exact.search(query, k: k, where: predicate, scratch: scratch)
+                    #expect(recall(found, truth) >= 0.8)
                 }
             }
         }
@@ -185,7 +180,7 @@ import VectorMath
         let index = try HNSWIndex.build(
             matrix, metric: .cosine, HNSWParameters(efConstruction: 100), threads: 4,
             progress: { done in last.withLock { $0 = max($0, done) } }
-        ).alwaysWalking()
+        )
         #expect(last.withLock { $0 } == 2000)
         let exact = try ExactIndex(matrix, metric: .cosine)
         var total = 0.0
@@ -231,7 +226,7 @@ import VectorMath
         func recallWith(_ link: SimilarityMetric) throws -> Double {
             var parameters = base
             parameters.linkMetric = link
-            let index = try HNSWIndex.build(matrix, metric: .innerProduct, parameters).alwaysWalking()
+            let index = try HNSWIndex.build(matrix, metric: .innerProduct, parameters)
             return try (0..<60).reduce(0.0) {
                 let query = Array(queries.row($1))
                 return try $0 + recall(index.search(query, k: 20, efSearch: 40), exact.search(query, k: 20)) / 60
@@ -263,7 +258,7 @@ import VectorMath
         let scratch = SearchScratch()
         for rows in [10, 500, 40, 600, 1] {
             let matrix = random.matrix(rows: rows, dimension: rows % 7 + 1)
-            let index = try HNSWIndex.build(matrix, metric: .cosine, HNSWParameters(efConstruction: 50)).alwaysWalking()
+            let index = try HNSWIndex.build(matrix, metric: .cosine, HNSWParameters(efConstruction: 50))
             let query = random.vector(matrix.columnCount)
             let fresh = try index.search(query, k: 5, efSearch: 50)
             #expect(try index.search(query, k: 5, efSearch: 50, scratch: scratch) == fresh)

@@ -48,11 +48,6 @@ func sortedNeighbours(
 }
 
 extension HNSWIndex {
-    /// The same graph, never answering by a scan of its own choice.
-    func alwaysWalking() -> HNSWIndex {
-        HNSWIndex(scorer: scorer, graph: graph, parameters: parameters, scanRowsPerCandidate: 0)
-    }
-
     /// All links, layer by layer.
     var links: [[UInt32]] {
         graph.layers.map { Array(UnsafeBufferPointer(start: $0.links, count: $0.nodeCount * $0.linkStride)) }
