@@ -16,6 +16,6 @@ extern const ck_bounds ck_bounds_neon;
 #endif
 
 /// Bytes of a block with `groups` groups of four dimensions.
-CK_INLINE size_t ck_block_bytes(size_t groups) { return 64 + 64 * groups; }
+CK_INLINE size_t ck_block_bytes(size_t groups, int nibbles) { return 64 + 64 * (nibbles ? groups / 2 : groups); }
 
 #endif

@@ -7,10 +7,10 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 /// Adds the products of four codes in each of eight lanes. The probe's four are given twice: widened to 16 bits.
-CK_INLINE __m256i add_group(__m256i sum, const uint8_t *codes, __m256i probe) {
+CK_INLINE __m256i add_group(__m256i sum, __m128i first, __m128i second, __m256i probe) {
     // Two halves of four rows each; the pairwise sums of a row's four products are folded by the horizontal add.
-    __m256i low = _mm256_madd_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)codes)), probe);
-    __m256i high = _mm256_madd_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(codes + 16))), probe);
+    __m256i low = _mm256_madd_epi16(_mm256_cvtepu8_epi16(first), probe);
+    __m256i high = _mm256_madd_epi16(_mm256_cvtepu8_epi16(second), probe);
     __m256i folded = _mm256_hadd_epi32(low, high);  // rows 0 1 4 5 2 3 6 7
     return _mm256_add_epi32(sum, _mm256_permute4x64_epi64(folded, 0xD8));
 }
@@ -23,31 +23,39 @@ CK_INLINE __m256i widened(const ck_probe *probe, size_t g) {
 
 CK_INLINE __m256 halves(const uint8_t *place) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)place)); }
 
-CK_INLINE __m256 known(const uint8_t *block, const ck_probe *probe, size_t side) {
+CK_INLINE __m256 known(const uint8_t *block, const ck_level *level, size_t side) {
+    const ck_probe *probe = level->probe;
+    const __m128i low = _mm_set1_epi8(15);
     __m256i sum = _mm256_set1_epi32(probe->bias);
-    for (size_t g = 0; g < probe->groups; g++) sum = add_group(sum, block + 64 + g * 64 + side * 32, widened(probe, g));
+    for (size_t g = 0; g < probe->groups; g++) {
+        const uint8_t *codes = block + 64 + (level->nibbles ? g / 2 : g) * 64 + side * 32;
+        __m128i first = _mm_loadu_si128((const __m128i *)codes), second = _mm_loadu_si128((const __m128i *)(codes + 16));
+        if (level->nibbles) {
+            if (g % 2) first = _mm_srli_epi16(first, 4), second = _mm_srli_epi16(second, 4);
+            first = _mm_and_si128(first, low), second = _mm_and_si128(second, low);
+        }
+        sum = add_group(sum, first, second, widened(probe, g));
+    }
     return _mm256_mul_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(probe->scale)), halves(block + side * 16));
 }
 
-static size_t scan(const uint8_t *coarse, const ck_probe *a, const uint8_t *fine, const ck_probe *b,
-                   const float *offsets, size_t blocks, float threshold, uint32_t first, uint32_t *hits) {
+static size_t scan(const ck_level *levels, size_t level_count, const float *offsets, size_t from, size_t to,
+                   float threshold, uint32_t *hits) {
     const __m256 bar = _mm256_set1_ps(threshold);
     size_t count = 0;
-    for (size_t i = 0; i < blocks; i++) {
-        const uint8_t *block = coarse + i * ck_block_bytes(a->groups);
+    for (size_t i = from; i < to; i++) {
         for (size_t side = 0; side < 2; side++) {
-            __m256 score = known(block, a, side);
-            if (offsets) score = _mm256_add_ps(score, _mm256_loadu_ps(offsets + i * CK_BLOCK_ROWS + side * 8));
-            __m256 bound = _mm256_fmadd_ps(_mm256_set1_ps(a->rest), halves(block + 32 + side * 16), score);
-            unsigned hit = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(bound, bar, _CMP_NLT_UQ));
-            if (hit && fine) {
-                const uint8_t *next = fine + i * ck_block_bytes(b->groups);
-                score = _mm256_add_ps(score, known(next, b, side));
-                bound = _mm256_fmadd_ps(_mm256_set1_ps(b->rest), halves(next + 32 + side * 16), score);
+            __m256 score = offsets ? _mm256_loadu_ps(offsets + i * CK_BLOCK_ROWS + side * 8) : _mm256_setzero_ps();
+            unsigned hit = 0xFF;
+            for (size_t level = 0; level < level_count && hit; level++) {
+                const ck_probe *probe = levels[level].probe;
+                const uint8_t *block = levels[level].blocks + i * ck_block_bytes(probe->groups, levels[level].nibbles);
+                score = _mm256_add_ps(score, known(block, &levels[level], side));
+                __m256 bound = _mm256_fmadd_ps(_mm256_set1_ps(probe->rest), halves(block + 32 + side * 16), score);
                 hit &= (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(bound, bar, _CMP_NLT_UQ));
             }
             for (; hit; hit &= hit - 1)
-                hits[count++] = first + (uint32_t)(i * CK_BLOCK_ROWS + side * 8) + (uint32_t)__builtin_ctz(hit);
+                hits[count++] = (uint32_t)(i * CK_BLOCK_ROWS + side * 8) + (uint32_t)__builtin_ctz(hit);
         }
     }
     return count;

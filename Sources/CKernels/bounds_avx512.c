@@ -18,76 +18,103 @@ CK_INLINE __m512 halves(const uint8_t *place) {
 }
 
 /// The scores of a block's rows as far as its codes know them.
-CK_INLINE __m512 known(const uint8_t *block, const ck_probe *probe, size_t groups) {
+CK_INLINE __m512 known(const uint8_t *block, const ck_probe *probe, size_t groups, int nibbles) {
+    const __m512i low = _mm512_set1_epi8(15);
     __m512i even = _mm512_set1_epi32(probe->bias), odd = _mm512_setzero_si512();
     size_t g = 0;
     for (; g + 2 <= groups; g += 2) {
-        even = _mm512_dpbusd_epi32(even, _mm512_load_si512(block + 64 + g * 64), group_of(probe, g));
-        odd = _mm512_dpbusd_epi32(odd, _mm512_load_si512(block + 128 + g * 64), group_of(probe, g + 1));
+        __m512i a, b;
+        if (nibbles) {
+            __m512i pairs = _mm512_load_si512(block + 64 + g * 32);
+            a = _mm512_and_si512(pairs, low);
+            b = _mm512_and_si512(_mm512_srli_epi16(pairs, 4), low);
+        } else {
+            a = _mm512_load_si512(block + 64 + g * 64);
+            b = _mm512_load_si512(block + 128 + g * 64);
+        }
+        even = _mm512_dpbusd_epi32(even, a, group_of(probe, g));
+        odd = _mm512_dpbusd_epi32(odd, b, group_of(probe, g + 1));
     }
     if (g < groups) even = _mm512_dpbusd_epi32(even, _mm512_load_si512(block + 64 + g * 64), group_of(probe, g));
     __m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
     return _mm512_mul_ps(_mm512_mul_ps(sum, _mm512_set1_ps(probe->scale)), halves(block));
 }
 
-/// Blocks that go through the coarse level together, so that no branch depends on a single block's outcome.
+/// Blocks that go through a level together, so that no branch depends on a single block's outcome.
 enum { CHUNK = 64 };
 
-CK_INLINE size_t scan_groups(const uint8_t *coarse, const ck_probe *a, const uint8_t *fine, const ck_probe *b,
-                             const float *offsets, size_t blocks, float threshold, uint32_t first, uint32_t *hits,
-                             size_t groups, size_t more) {
-    const __m512 bar = _mm512_set1_ps(threshold);
-    const __m512 rest = _mm512_set1_ps(a->rest);
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+/// The blocks of a chunk with a row that is still in, and what is known of their rows.
+typedef struct survivors {
     __m512 scores[CHUNK];
     __mmask16 passed[CHUNK];
-    uint32_t left_in[CHUNK];
+    uint32_t blocks[CHUNK];
+} survivors;
+
+/// Takes the survivors through a further level; returns how many are left.
+CK_INLINE size_t refine(survivors *in, size_t kept, const ck_level *level, __m512 bar, size_t groups, int nibbles) {
+    const size_t bytes = ck_block_bytes(groups, nibbles);
+    const __m512 rest = _mm512_set1_ps(level->probe->rest);
+    size_t left = 0;
+    for (size_t j = 0; j < kept; j++) {
+        if (j + 2 < kept) {
+            const char *ahead = (const char *)level->blocks + in->blocks[j + 2] * bytes;
+            for (size_t line = 0; line < bytes && line < 512; line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
+        }
+        const uint8_t *block = level->blocks + in->blocks[j] * bytes;
+        __m512 score = _mm512_add_ps(in->scores[j], known(block, level->probe, groups, nibbles));
+        __mmask16 hit = _mm512_mask_cmp_ps_mask(in->passed[j], _mm512_fmadd_ps(rest, halves(block + 32), score), bar,
+                                                _CMP_NLT_UQ);
+        in->scores[left] = score;
+        in->passed[left] = hit;
+        in->blocks[left] = in->blocks[j];
+        left += hit != 0;
+    }
+    return left;
+}
+
+CK_INLINE size_t refine_any(survivors *in, size_t kept, const ck_level *level, __m512 bar) {
+    // Known sizes let the compiler unroll and keep the probe in registers.
+    size_t groups = level->probe->groups;
+    if (level->nibbles) return groups == 8 ? refine(in, kept, level, bar, 8, 1) : refine(in, kept, level, bar, groups, 1);
+    return groups == 4 ? refine(in, kept, level, bar, 4, 0) : refine(in, kept, level, bar, groups, 0);
+}
+
+CK_INLINE size_t scan_groups(const ck_level *levels, size_t level_count, const float *offsets, size_t from, size_t to,
+                             float threshold, uint32_t *hits, size_t groups) {
+    const __m512 bar = _mm512_set1_ps(threshold);
+    const ck_probe *probe = levels[0].probe;
+    const __m512 rest = _mm512_set1_ps(probe->rest);
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    survivors in;
     size_t count = 0;
-    for (size_t start = 0; start < blocks; start += CHUNK) {
-        size_t end = blocks - start < CHUNK ? blocks : start + CHUNK, kept = 0;
+    for (size_t start = from; start < to; start += CHUNK) {
+        size_t end = to - start < CHUNK ? to : start + CHUNK, kept = 0;
         for (size_t i = start; i < end; i++) {
-            const uint8_t *block = coarse + i * ck_block_bytes(groups);
-            __m512 score = known(block, a, groups);
+            const uint8_t *block = levels[0].blocks + i * ck_block_bytes(groups, 0);
+            __m512 score = known(block, probe, groups, 0);
             if (offsets) score = _mm512_add_ps(score, _mm512_loadu_ps(offsets + i * CK_BLOCK_ROWS));
             __mmask16 hit = _mm512_cmp_ps_mask(_mm512_fmadd_ps(rest, halves(block + 32), score), bar, _CMP_NLT_UQ);
-            scores[kept] = score;
-            passed[kept] = hit;
-            left_in[kept] = (uint32_t)i;
+            in.scores[kept] = score;
+            in.passed[kept] = hit;
+            in.blocks[kept] = (uint32_t)i;
             kept += hit != 0;
         }
+        for (size_t level = 1; level < level_count; level++) kept = refine_any(&in, kept, &levels[level], bar);
         for (size_t j = 0; j < kept; j++) {
-            __mmask16 hit = passed[j];
-            size_t i = left_in[j];
-            if (fine) {
-                if (j + 2 < kept) {
-                    const char *ahead = (const char *)fine + left_in[j + 2] * ck_block_bytes(more);
-                    for (size_t line = 0; line < ck_block_bytes(more) && line < 512; line += 64)
-                        _mm_prefetch(ahead + line, _MM_HINT_T0);
-                }
-                const uint8_t *block = fine + i * ck_block_bytes(more);
-                __m512 score = _mm512_add_ps(scores[j], known(block, b, more));
-                score = _mm512_fmadd_ps(_mm512_set1_ps(b->rest), halves(block + 32), score);
-                hit = _mm512_mask_cmp_ps_mask(hit, score, bar, _CMP_NLT_UQ);
-            }
-            __m512i position = _mm512_add_epi32(_mm512_set1_epi32((int)(first + (uint32_t)(i * CK_BLOCK_ROWS))), lanes);
-            _mm512_storeu_si512(hits + count, _mm512_maskz_compress_epi32(hit, position));
-            count += (size_t)__builtin_popcount(hit);
+            __m512i position = _mm512_add_epi32(_mm512_set1_epi32((int)(in.blocks[j] * CK_BLOCK_ROWS)), lanes);
+            _mm512_storeu_si512(hits + count, _mm512_maskz_compress_epi32(in.passed[j], position));
+            count += (size_t)__builtin_popcount(in.passed[j]);
         }
     }
     return count;
 }
 
-static size_t scan(const uint8_t *coarse, const ck_probe *a, const uint8_t *fine, const ck_probe *b,
-                   const float *offsets, size_t blocks, float threshold, uint32_t first, uint32_t *hits) {
-    // Known sizes let the compiler unroll and keep the probe in registers.
-    size_t more = fine ? b->groups : 0;
-#define SCAN(G, M) return scan_groups(coarse, a, fine, b, offsets, blocks, threshold, first, hits, G, M)
-    if (a->groups == 4 && more == 4) SCAN(4, 4);
-    if (a->groups == 4) SCAN(4, more);
-    if (a->groups == 8 && more == 8) SCAN(8, 8);
-    if (a->groups == 8) SCAN(8, more);
-    SCAN(a->groups, more);
-#undef SCAN
+static size_t scan(const ck_level *levels, size_t level_count, const float *offsets, size_t from, size_t to,
+                   float threshold, uint32_t *hits) {
+    size_t groups = levels[0].probe->groups;
+    if (groups == 4) return scan_groups(levels, level_count, offsets, from, to, threshold, hits, 4);
+    if (groups == 8) return scan_groups(levels, level_count, offsets, from, to, threshold, hits, 8);
+    return scan_groups(levels, level_count, offsets, from, to, threshold, hits, groups);
 }
 
 /// The sums of four vectors of sixteen, in order.

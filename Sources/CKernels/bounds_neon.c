@@ -23,33 +23,34 @@ CK_INLINE float32x4_t halves(const uint8_t *place) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)(const void *)place)));
 }
 
-CK_INLINE float32x4_t known(const uint8_t *block, const ck_probe *probe, size_t quarter) {
+CK_INLINE float32x4_t known(const uint8_t *block, const ck_level *level, size_t quarter) {
+    const ck_probe *probe = level->probe;
     int32x4_t sum = vdupq_n_s32(probe->bias);
-    for (size_t g = 0; g < probe->groups; g++)
-        sum = add_group(sum, vld1q_u8(block + 64 + g * 64 + quarter * 16), widened(probe, g));
+    for (size_t g = 0; g < probe->groups; g++) {
+        uint8x16_t codes = vld1q_u8(block + 64 + (level->nibbles ? g / 2 : g) * 64 + quarter * 16);
+        if (level->nibbles) codes = g % 2 ? vshrq_n_u8(codes, 4) : vandq_u8(codes, vdupq_n_u8(15));
+        sum = add_group(sum, codes, widened(probe, g));
+    }
     return vmulq_f32(vmulq_n_f32(vcvtq_f32_s32(sum), probe->scale), halves(block + quarter * 8));
 }
 
-static size_t scan(const uint8_t *coarse, const ck_probe *a, const uint8_t *fine, const ck_probe *b,
-                   const float *offsets, size_t blocks, float threshold, uint32_t first, uint32_t *hits) {
+static size_t scan(const ck_level *levels, size_t level_count, const float *offsets, size_t from, size_t to,
+                   float threshold, uint32_t *hits) {
     size_t count = 0;
-    for (size_t i = 0; i < blocks; i++) {
-        const uint8_t *block = coarse + i * ck_block_bytes(a->groups);
+    for (size_t i = from; i < to; i++) {
         for (size_t quarter = 0; quarter < 4; quarter++) {
-            float32x4_t score = known(block, a, quarter);
-            if (offsets) score = vaddq_f32(score, vld1q_f32(offsets + i * CK_BLOCK_ROWS + quarter * 4));
-            float bound[4];
-            vst1q_f32(bound, vfmaq_n_f32(score, halves(block + 32 + quarter * 8), a->rest));
-            unsigned hit = 0;
-            for (unsigned lane = 0; lane < 4; lane++) hit |= (unsigned)!(bound[lane] < threshold) << lane;
-            if (hit && fine) {
-                const uint8_t *next = fine + i * ck_block_bytes(b->groups);
-                score = vaddq_f32(score, known(next, b, quarter));
-                vst1q_f32(bound, vfmaq_n_f32(score, halves(next + 32 + quarter * 8), b->rest));
+            float32x4_t score = offsets ? vld1q_f32(offsets + i * CK_BLOCK_ROWS + quarter * 4) : vdupq_n_f32(0);
+            unsigned hit = 0xF;
+            for (size_t level = 0; level < level_count && hit; level++) {
+                const ck_probe *probe = levels[level].probe;
+                const uint8_t *block = levels[level].blocks + i * ck_block_bytes(probe->groups, levels[level].nibbles);
+                score = vaddq_f32(score, known(block, &levels[level], quarter));
+                float bound[4];
+                vst1q_f32(bound, vfmaq_n_f32(score, halves(block + 32 + quarter * 8), probe->rest));
                 for (unsigned lane = 0; lane < 4; lane++) hit &= ~((unsigned)(bound[lane] < threshold) << lane);
             }
             for (; hit; hit &= hit - 1)
-                hits[count++] = first + (uint32_t)(i * CK_BLOCK_ROWS + quarter * 4) + (uint32_t)__builtin_ctz(hit);
+                hits[count++] = (uint32_t)(i * CK_BLOCK_ROWS + quarter * 4) + (uint32_t)__builtin_ctz(hit);
         }
     }
     return count;

@@ -4,10 +4,16 @@
 #include <string.h>
 
 /// Dot of a row's codes in a block with the probe's, without the bias.
-static int32_t block_dot(const uint8_t *codes, const ck_probe *probe, size_t lane) {
+static int32_t block_dot(const uint8_t *codes, const ck_level *level, size_t lane) {
+    const ck_probe *probe = level->probe;
     int32_t sum = 0;
-    for (size_t g = 0; g < probe->groups; g++)
-        for (size_t j = 0; j < 4; j++) sum += codes[g * 64 + lane * 4 + j] * probe->codes[g * 4 + j];
+    for (size_t g = 0; g < probe->groups; g++) {
+        const uint8_t *group = codes + (level->nibbles ? g / 2 : g) * 64 + lane * 4;
+        for (size_t j = 0; j < 4; j++) {
+            int32_t code = !level->nibbles ? group[j] : g % 2 ? group[j] >> 4 : group[j] & 15;
+            sum += code * probe->codes[g * 4 + j];
+        }
+    }
     return sum;
 }
 
@@ -17,21 +23,20 @@ static float half_at(const uint8_t *place, size_t lane) {
     return ck_half_to_float(bits);
 }
 
-static size_t scan(const uint8_t *coarse, const ck_probe *a, const uint8_t *fine, const ck_probe *b,
-                   const float *offsets, size_t blocks, float threshold, uint32_t first, uint32_t *hits) {
+static size_t scan(const ck_level *levels, size_t level_count, const float *offsets, size_t from, size_t to,
+                   float threshold, uint32_t *hits) {
     size_t count = 0;
-    for (size_t block = 0; block < blocks; block++) {
-        const uint8_t *x = coarse + block * ck_block_bytes(a->groups);
-        const uint8_t *y = fine ? fine + block * ck_block_bytes(b->groups) : NULL;
+    for (size_t block = from; block < to; block++) {
         for (size_t lane = 0; lane < CK_BLOCK_ROWS; lane++) {
-            float known = (float)(block_dot(x + 64, a, lane) + a->bias) * a->scale * half_at(x, lane);
-            if (offsets) known += offsets[block * CK_BLOCK_ROWS + lane];
-            if (known + a->rest * half_at(x + 32, lane) < threshold) continue;
-            if (y) {
-                known += (float)(block_dot(y + 64, b, lane) + b->bias) * b->scale * half_at(y, lane);
-                if (known + b->rest * half_at(y + 32, lane) < threshold) continue;
+            float known = offsets ? offsets[block * CK_BLOCK_ROWS + lane] : 0;
+            size_t level = 0;
+            for (; level < level_count; level++) {
+                const ck_probe *probe = levels[level].probe;
+                const uint8_t *x = levels[level].blocks + block * ck_block_bytes(probe->groups, levels[level].nibbles);
+                known += (float)(block_dot(x + 64, &levels[level], lane) + probe->bias) * probe->scale * half_at(x, lane);
+                if (known + probe->rest * half_at(x + 32, lane) < threshold) break;
             }
-            hits[count++] = first + (uint32_t)(block * CK_BLOCK_ROWS + lane);
+            if (level == level_count) hits[count++] = (uint32_t)(block * CK_BLOCK_ROWS + lane);
         }
     }
     return count;

@@ -26,13 +26,12 @@ package final class RunningScan {
 
     package init(_ index: ScanIndex) {
         self.index = index
-        let bounds = index.bounds
-        let fine = bounds.fine?.dimensions ?? 0
-        probes = ScoreProbes(coarse: bounds.coarse.dimensions, fine: fine, dimension: index.dimension)
+        probes = ScoreProbes(index.bounds)
         query = .allocate(capacity: index.dimension)
         placed = .allocate(capacity: index.dimension)
-        coordinates = .allocate(capacity: bounds.coarse.dimensions + fine + 16)
-        coordinates.update(repeating: 0, count: bounds.coarse.dimensions + fine + 16)
+        let room = index.space.levels.reduce(0) { $0 + $1.dimensions } + 16
+        coordinates = .allocate(capacity: room)
+        coordinates.update(repeating: 0, count: room)
     }
 
     deinit {
@@ -43,6 +42,15 @@ package final class RunningScan {
 
     /// Appends the best rows to `results`, best first, and forgets them.
     package func drain(into results: inout [ScoredRow]) { top.drain(into: &results) }
+
+    /// Hands the best rows over until `takeBack`.
+    func lendTop() -> TopK {
+        var lent = TopK(k: 0)
+        swap(&lent, &top)
+        return lent
+    }
+
+    func takeBack(_ lent: inout TopK) { swap(&lent, &top) }
 
     /// Ends it without an answer.
     func finish() {
@@ -72,24 +80,23 @@ package final class RunningScan {
         for i in 0..<dimension { square += Double(placed[i]) * Double(placed[i]) }
         length = square.squareRoot()
         space.axes.project(placed, into: coordinates)
-        probes.set(
-            coordinates: coordinates, query: placed, length: length, bounds: index.bounds, confidence: confidence)
+        probes.set(coordinates: coordinates, query: placed, length: length, confidence: confidence)
     }
 
     /// The bound below which a row of at most `lengthMax` cannot enter any more.
     ///
-    /// A little under the best rows' worst score: sums in single precision may have come out too low.
-    func bar(lengthMax: Float) -> Float {
-        let threshold = top.threshold
+    /// Under the best rows' worst score by what rounding the query may hide, and a little: sums in single precision may
+    /// have come out too low.
+    func bar(threshold: Float, lengthMax: Float) -> Float {
         guard threshold > -.infinity else { return -.infinity }
         let unit = index.space.unit
         let long = Double(lengthMax)
         switch index.metric {
         case .innerProduct, .cosine:
-            return Float(Double(threshold) * Double(unit) - 2e-5 * length * long)
+            return Float(Double(threshold) * Double(unit) - (2e-5 * length + probes.errorLength) * long)
         case .l2:
             let bar = (Double(threshold) * Double(unit) * Double(unit) + length * length) / 2
-            return Float(bar - 2e-5 * (length * length + long * long))
+            return Float(bar - 2e-5 * (length * length + long * long) - probes.errorLength * long)
         }
     }
 }

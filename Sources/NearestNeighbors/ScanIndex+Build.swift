@@ -7,7 +7,6 @@ extension ScanIndex {
         let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
         let rowCount = scorer.vectors.rowCount
         let space = ScanSpace(scorer)
-        let dimension = space.dimension
         let placed = PlacedRows(scorer, space, threads: threads)
 
         var order = (0..<UInt32(rowCount)).map { $0 }
@@ -21,22 +20,20 @@ extension ScanIndex {
             bandRows: scorer.metric == .innerProduct ? RowGrouping.rowsOfLikeLength : RowGrouping.rowsOfAnyLength,
             threads)
 
-        let coarse = (space.coarse + 3) / 4 * 4
-        let fine = (space.fine + 3) / 4 * 4
         let rows = order
-        let coarseBlocks = CodeBlocks(rowCount: rowCount, dimensions: coarse, threads: threads) { position, target in
-            placed.read(Int(rows[position]), axes: 0..<coarse, into: target)
-        }
-        let fineBlocks =
-            fine == 0
-            ? nil
-            : CodeBlocks(rowCount: rowCount, dimensions: fine, threads: threads) { position, target in
-                placed.read(Int(rows[position]), axes: coarse..<coarse + fine, into: target)
+        let levels = space.levels.map { level in
+            CodeBlocks(rowCount: rowCount, dimensions: level.dimensions, form: level.form, threads: threads) {
+                position, target in
+                placed.read(Int(rows[position]), level, into: target)
             }
-        let codes = CodeRows(rowCount: rowCount, dimension: dimension, threads: threads) { position, target in
-            space.place(Int(rows[position]), of: scorer, into: target)
         }
-        let padded = max(coarseBlocks.blockCount * CodeBlocks.rowsPerBlock, 1)
+        let codes =
+            space.isWhole
+            ? nil
+            : CodeRows(rowCount: rowCount, dimension: space.dimension, threads: threads) { position, target in
+                space.place(Int(rows[position]), of: scorer, into: target)
+            }
+        let padded = max(levels[0].blockCount * CodeBlocks.rowsPerBlock, 1)
         let offsets =
             scorer.metric == .l2
             ? FactorMatrix(rowCount: 1, columnCount: padded) { _, target in
@@ -46,30 +43,34 @@ extension ScanIndex {
             } : nil
         self.init(
             scorer: scorer, space: space,
-            bounds: ScoreBounds(coarse: coarseBlocks, fine: fineBlocks, rows: codes, offsets: offsets), order: order,
-            lengths: placed.lengths)
+            bounds: ScoreBounds(rowCount: rowCount, levels: levels, rows: codes, offsets: offsets),
+            order: ScanOrder(order, lengths: placed.lengths))
     }
 }
 
-/// What building needs of each row in the index's space: its length and its coordinates along the axes.
+/// What building needs of each row in the index's space: its length and its first coordinates along the axes.
 private struct PlacedRows: @unchecked Sendable {
     /// Rounded up.
     let lengths: [Float]
     let squares: [Double]
-    /// One row per row, one column per axis.
+    /// One row per row, one column per axis of the first level.
     let coordinates: FactorMatrix
+    private let scorer: RowScorer
+    private let space: ScanSpace
 
     init(_ scorer: RowScorer, _ space: ScanSpace, threads: Int) {
+        self.scorer = scorer
+        self.space = space
         let rowCount = scorer.vectors.rowCount
-        let axisCount = max(space.axes.count, 1)
-        let coordinates = DenseMatrix(rowCount: rowCount, columnCount: axisCount)
+        let axes = space.levels[0].axes
+        let coordinates = DenseMatrix(rowCount: rowCount, columnCount: max(axes.count, 1))
         var squares = [Double](repeating: 0, count: rowCount)
         squares.withUnsafeMutableBufferPointer { squares in
             nonisolated(unsafe) let squares = squares
             // Each range of rows is written by one thread.
             Parallel.forEach(count: rowCount, grain: 2048, threads: threads) { rows in
                 let values = UnsafeMutablePointer<Float>.allocate(capacity: space.dimension)
-                let projected = UnsafeMutablePointer<Float>.allocate(capacity: axisCount + 16)
+                let projected = UnsafeMutablePointer<Float>.allocate(capacity: axes.count + 16)
                 defer {
                     values.deallocate()
                     projected.deallocate()
@@ -79,9 +80,9 @@ private struct PlacedRows: @unchecked Sendable {
                     var square = 0.0
                     for i in 0..<space.dimension { square += Double(values[i]) * Double(values[i]) }
                     squares[row] = square
-                    if space.axes.count > 0 { space.axes.project(values, into: projected) }
+                    space.axes.project(values, axes, into: projected)
                     let target = coordinates.row(row)
-                    for axis in 0..<axisCount { target[axis] = space.axes.count > 0 ? projected[axis] : 0 }
+                    for axis in axes { target[axis] = projected[axis] }
                 }
             }
         }
@@ -90,13 +91,28 @@ private struct PlacedRows: @unchecked Sendable {
         self.coordinates = coordinates.sealed()
     }
 
-    /// Writes a row's coordinates along `axes` (zeros past the last) and returns the length of what the axes up to
-    /// those leave out.
-    func read(_ row: Int, axes: Range<Int>, into target: UnsafeMutablePointer<Float>) -> Float {
-        let all = coordinates.base + row * coordinates.stride
+    /// Writes a row's coordinates along the axes of `level` (zeros past the last) and returns the length of what the axes
+    /// up to those leave out.
+    func read(_ row: Int, _ level: ScanSpace.Level, into target: UnsafeMutablePointer<Float>) -> Float {
+        let kept = coordinates.base + row * coordinates.stride
+        target.update(repeating: 0, count: level.dimensions)
+        if level.axes.upperBound <= coordinates.columnCount {
+            for axis in level.axes { target[axis - level.axes.lowerBound] = kept[axis] }
+        } else {
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: space.dimension + level.axes.count + 16) { room in
+                guard let values = room.baseAddress else { return }
+                let projected = values + space.dimension
+                space.place(row, of: scorer, into: values)
+                space.axes.project(values, level.axes, into: projected)
+                target.update(from: projected, count: level.axes.count)
+            }
+        }
+        guard level.form == .bytes else { return 0 }
         var left = squares[row]
-        for axis in 0..<min(axes.upperBound, coordinates.columnCount) { left -= Double(all[axis]) * Double(all[axis]) }
-        for axis in axes { target[axis - axes.lowerBound] = axis < coordinates.columnCount ? all[axis] : 0 }
+        for axis in 0..<min(level.axes.lowerBound, coordinates.columnCount) {
+            left -= Double(kept[axis]) * Double(kept[axis])
+        }
+        for i in 0..<level.axes.count { left -= Double(target[i]) * Double(target[i]) }
         // What the subtraction may have lost of a row that the axes hold nearly all of.
         return Float((max(left, 0) + 1e-6 * squares[row]).squareRoot())
     }

@@ -3,15 +3,18 @@ import Vocabulary
 
 /// An exact search that reads a few bytes of most rows, and all of only those that can still be among the best.
 ///
-/// Rows are ordered by falling length (inner product) and held in 8-bit codes at three depths. A row goes on to the next
-/// depth only while the upper bound of its score reaches the worst of the best `k` so far:
+/// Rows are ordered by falling length (inner product), turned onto their principal axes and held in codes at up to three
+/// levels. A row goes on to the next level only while the upper bound of its score reaches the worst of the best `k` so
+/// far:
 ///
 /// ```
-///  coarse blocks   16 rows at once, the first principal coordinates   } bound = codes + rounding + rest by Cauchy-Schwarz
-///  fine blocks     the next coordinates, where a row of a block is left }
-///  coded rows      all coordinates, row by row
-///  the factors     the true score, as `ExactIndex` computes it
+///  first level    16 rows at once, the first principal coordinates, 8 bits  } bound = codes + rounding
+///  second level   the next coordinates, where a row of a block is left      }   + rest by Cauchy-Schwarz
+///  third level    all others, 4 bits
+///  the factors    the true score, as `ExactIndex` computes it
 /// ```
+/// Rows of many dimensions have all coordinates in 8 bits, row by row, in place of the third level.
+///
 /// The answer is that of `ExactIndex`, bit for bit: bounds are proved, not estimated, unless `confidence` is below 1.
 ///
 /// - Note: Norm order after LEMP (Teflioudi et al. 2015), coordinates and integer bounds after FEXIPRO (Li et al. 2017).
@@ -23,45 +26,22 @@ package final class ScanIndex: NeighborIndex {
     let scorer: RowScorer
     let space: ScanSpace
     let bounds: ScoreBounds
-    /// Position to row.
-    let order: [UInt32]
-    /// Row to position.
-    let positions: [UInt32]
-    /// The longest row from each block on, in the space's units.
-    let lengthsFrom: [Float]
+    let order: ScanOrder
 
     /// Share of what a row's rest could add that the bounds take; 1 is proved, less may miss rows.
     package let confidence: Float
 
-    init(scorer: RowScorer, space: ScanSpace, bounds: ScoreBounds, order: [UInt32], lengths: [Float]) {
-        confidence = 1
+    init(scorer: RowScorer, space: ScanSpace, bounds: ScoreBounds, order: ScanOrder, confidence: Float = 1) {
         self.scorer = scorer
         self.space = space
         self.bounds = bounds
         self.order = order
-        var positions = [UInt32](repeating: 0, count: order.count)
-        var lengthsFrom = [Float](repeating: 0, count: bounds.coarse.blockCount)
-        var longest: Float = 0
-        for (position, row) in order.enumerated().reversed() {
-            positions[Int(row)] = UInt32(position)
-            longest = max(longest, lengths[Int(row)])
-            lengthsFrom[position / CodeBlocks.rowsPerBlock] = longest
-        }
-        self.positions = positions
-        self.lengthsFrom = lengthsFrom
+        self.confidence = confidence
     }
 
     /// The same index, whose bounds take only a share of what each row's rest could add: faster, no longer exact.
-    package func with(confidence: Float) -> ScanIndex { ScanIndex(self, confidence: confidence) }
-
-    private init(_ other: ScanIndex, confidence: Float) {
-        scorer = other.scorer
-        space = other.space
-        bounds = other.bounds
-        order = other.order
-        positions = other.positions
-        lengthsFrom = other.lengthsFrom
-        self.confidence = confidence
+    package func with(confidence: Float) -> ScanIndex {
+        ScanIndex(scorer: scorer, space: space, bounds: bounds, order: order, confidence: confidence)
     }
 
     /// Blocks between two looks at the threshold.
@@ -81,7 +61,7 @@ package final class ScanIndex: NeighborIndex {
     }
 
     /// Bytes held beside the factors.
-    package var byteCount: Int { bounds.byteCount + (order.count + positions.count) * 4 + lengthsFrom.count * 4 }
+    package var byteCount: Int { bounds.byteCount + order.byteCount }
 
     /// See `NeighborIndex`; `efSearch` is not used.
     ///
@@ -129,11 +109,15 @@ package final class ScanIndex: NeighborIndex {
 
     /// Does up to `turns` turns of at most some 10 microseconds; true when `scan.top` holds the answer.
     package func advance(_ scan: RunningScan, turns: Int, _ scratch: SearchScratch) -> Bool {
-        var turns = turns
-        while !scan.isDone, turns > 0 {
-            if scan.isSparse { lookUp(scan, scratch) } else { turn(scan, scratch) }
-            turns -= 1
+        if scan.isDone { return true }
+        // The best rows are moved out while they change: through the object each access would be checked.
+        var top = scan.lendTop()
+        if scan.isSparse, let predicate = scan.predicate {
+            lookUp(scan, predicate, turns, scratch, &top)
+        } else {
+            read(scan, turns, scratch, &top)
         }
+        scan.takeBack(&top)
         return scan.isDone
     }
 
@@ -148,83 +132,105 @@ package final class ScanIndex: NeighborIndex {
         }
     }
 
-    private func turn(_ scan: RunningScan, _ scratch: SearchScratch) {
-        let first = scan.nextBlock
-        let end = min(first + scan.nextTurn, lengthsFrom.count)
-        let longest = lengthsFrom[first]
-        let bar = scan.bar(lengthMax: longest)
-        // No later row is longer: none can reach the bar.
-        if metric == .innerProduct, Float(scan.length) * longest < bar {
-            scan.isDone = true
-            return
-        }
+    /// Turns over the blocks, in their order.
+    private func read(_ scan: RunningScan, _ turns: Int, _ scratch: SearchScratch, _ top: inout TopK) {
         let hits = scratch.hits
-        var count = bounds.scan(scan.probes, blocks: first..<end, threshold: bar, into: hits)
-        if let predicate = scan.predicate { count = keepEligible(hits, count, predicate) }
-        score(scan, hits, count, lengthMax: longest, scratch)
-        scan.top.tighten()
-        scan.nextBlock = end
-        scan.nextTurn = min(scan.nextTurn * 2, Self.blocksPerTurn)
-        scan.isDone = end == lengthsFrom.count
+        let probes = scan.probes
+        let predicate = scan.predicate
+        let blockCount = order.blockCount
+        let length = Float(scan.length)
+        var first = scan.nextBlock
+        var turns = turns
+        while turns > 0 {
+            turns -= 1
+            let longest = order.lengthsFrom[first]
+            let bar = scan.bar(threshold: top.threshold, lengthMax: longest)
+            // No later row is longer: none can reach the bar.
+            if metric == .innerProduct, length * longest < bar {
+                scan.isDone = true
+                return
+            }
+            let end = min(first + scan.nextTurn, blockCount)
+            var count = bounds.scan(probes, blocks: first..<end, threshold: bar, into: hits)
+            if let predicate { count = keepEligible(hits, count, predicate) }
+            score(scan, hits, count, lengthMax: longest, scratch, &top)
+            top.tighten()
+            first = end
+            scan.nextTurn = min(scan.nextTurn * 2, Self.blocksPerTurn)
+            if end == blockCount {
+                scan.isDone = true
+                return
+            }
+        }
+        scan.nextBlock = first
     }
 
     /// The next eligible rows, where most are not.
-    private func lookUp(_ scan: RunningScan, _ scratch: SearchScratch) {
-        guard let predicate = scan.predicate else {
-            scan.isDone = true
-            return
-        }
-        let hits = scratch.hits
+    private func lookUp(
+        _ scan: RunningScan, _ predicate: RowPredicate, _ turns: Int, _ scratch: SearchScratch, _ top: inout TopK
+    ) {
+        let rows = scratch.rows
         let wordCount = (rowCount + 63) / 64
-        var count = 0
-        while scan.nextWord < wordCount, count + 64 <= Self.blocksPerTurn * CodeBlocks.rowsPerBlock {
-            var bits = predicate.words[scan.nextWord]
-            while bits != 0 {
-                hits[count] = positions[scan.nextWord * 64 + bits.trailingZeroBitCount]
-                bits &= bits - 1
-                count += 1
+        var word = scan.nextWord
+        var turns = turns
+        while turns > 0, word < wordCount {
+            turns -= 1
+            var count = 0
+            while word < wordCount, count + 64 <= SearchScratch.blockRows {
+                var bits = predicate.words[word]
+                while bits != 0 {
+                    rows[count] = UInt32(truncatingIfNeeded: word * 64 + bits.trailingZeroBitCount)
+                    bits &= bits - 1
+                    count += 1
+                }
+                word += 1
             }
-            scan.nextWord += 1
+            scorer.score(scan.query, ids: rows, count: count, into: scratch.scores)
+            top.push(rows: rows, scores: scratch.scores, count: count)
         }
-        score(scan, hits, count, lengthMax: lengthsFrom[0], scratch)
-        scan.top.tighten()
-        scan.isDone = scan.nextWord == wordCount
+        scan.nextWord = word
+        scan.isDone = word == wordCount
     }
 
     private func keepEligible(
         _ hits: UnsafeMutablePointer<UInt32>, _ count: Int, _ predicate: RowPredicate
     ) -> Int {
-        order.withUnsafeBufferPointer { order in
-            var kept = 0
-            for i in 0..<count {
-                let row = order[Int(hits[i])]
-                hits[kept] = hits[i]
-                kept += Int(truncatingIfNeeded: predicate.words[Int(row >> 6)] >> UInt64(row & 63) & 1)
-            }
-            return kept
+        let words = predicate.words
+        let rows = order.rows
+        var kept = 0
+        for i in 0..<count {
+            let row = rows[Int(hits[i])]
+            hits[kept] = hits[i]
+            kept += Int(truncatingIfNeeded: words[Int(row >> 6)] >> UInt64(row & 63) & 1)
         }
+        return kept
     }
 
-    /// Rows whose coded bound is looked at between two looks at the threshold.
+    /// Rows that are scored between two looks at the threshold.
     private static let rowsPerPart = 128
 
     /// Offers those of the rows at `hits` that can still enter.
     private func score(
         _ scan: RunningScan, _ hits: UnsafeMutablePointer<UInt32>, _ count: Int, lengthMax: Float,
-        _ scratch: SearchScratch
+        _ scratch: SearchScratch, _ top: inout TopK
     ) {
         let rows = scratch.rows
         let scores = scratch.scores
+        let order = order.rows
         var start = 0
         while start < count {
-            let part = min(Self.rowsPerPart, count - start)
-            let kept = bounds.keep(scan.probes, hits + start, count: part, threshold: scan.bar(lengthMax: lengthMax))
-            if kept > 0 {
-                for i in 0..<kept { rows[i] = order[Int(hits[start + i])] }
-                scorer.score(scan.query, ids: rows, count: kept, into: scores)
-                scan.top.push(rows: rows, scores: scores, count: kept)
+            var part = min(Self.rowsPerPart, count - start)
+            let next = start + part
+            if bounds.rows != nil {
+                let bar = scan.bar(threshold: top.threshold, lengthMax: lengthMax)
+                part = bounds.keep(scan.probes, hits + start, count: part, threshold: bar)
             }
-            start += part
+            if part > 0 {
+                for i in 0..<part { rows[i] = order[Int(hits[start + i])] }
+                scorer.score(scan.query, ids: rows, count: part, into: scores)
+                top.push(rows: rows, scores: scores, count: part)
+            }
+            start = next
         }
     }
 }

@@ -18,18 +18,35 @@ struct ScanSpace {
     /// Zeros but for l2.
     let centre: [Float]
     let axes: PrincipalAxes
-    /// Axes whose coordinates are coded in the coarse blocks; the others are coded in the fine ones.
-    let coarse: Int
+    /// Which coordinates each level of codes holds.
+    let levels: [Level]
 
-    var fine: Int { axes.count - coarse }
+    /// A level of codes: coordinates along a range of axes.
+    struct Level {
+        let form: CodeBlocks.Form
+        let axes: Range<Int>
 
-    /// Coordinates to code: a whole number of groups of four; rows as short as that are coded whole.
-    static func levels(dimension: Int) -> (coarse: Int, fine: Int) {
-        let whole = (dimension + 3) / 4 * 4
-        if whole <= 24 { return (whole, 0) }
-        if whole <= 40 { return (16, 0) }
-        return dimension <= 256 ? (16, 16) : (32, 32)
+        /// Coordinates with those that fill up the last group.
+        var dimensions: Int { (axes.count + form.groupDimensions - 1) / form.groupDimensions * form.groupDimensions }
     }
+
+    /// Rows up to this dimension are turned onto a whole basis, whose last directions are coded in nibbles; longer ones
+    /// take too long to turn and are coded row by row, as they are, behind their first coordinates.
+    static let turnedDimensionMax = 256
+
+    static func levels(dimension: Int) -> [Level] {
+        if dimension <= 24 { return [Level(form: .bytes, axes: 0..<dimension)] }
+        if dimension > turnedDimensionMax {
+            return [Level(form: .bytes, axes: 0..<32), Level(form: .bytes, axes: 32..<64)]
+        }
+        let fine = dimension <= 40 ? 16 : 32
+        var levels = [Level(form: .bytes, axes: 0..<16)]
+        if fine > 16 { levels.append(Level(form: .bytes, axes: 16..<fine)) }
+        return levels + [Level(form: .nibbles, axes: fine..<dimension)]
+    }
+
+    /// Whether the levels hold all coordinates.
+    var isWhole: Bool { axes.count == dimension }
 
     init(_ scorer: RowScorer) {
         let vectors = scorer.vectors
@@ -57,26 +74,28 @@ struct ScanSpace {
         }
         let exponent = longest > 0 && longest.isFinite ? 8 - Int(longest.exponent) : 0
         unit = Float(sign: .plus, exponent: max(-100, min(100, exponent)), significand: 1)
-        let (coarse, fine) = Self.levels(dimension: dimension)
-        self.coarse = min(coarse, dimension)
+        levels = Self.levels(dimension: dimension)
+        let isWhole = dimension <= Self.turnedDimensionMax
+        let principal = levels.reduce(0) { $1.form == .bytes ? $1.axes.upperBound : $0 }
         let space = ScanSpace(
             metric: metric, dimension: dimension, unit: unit, centre: centre,
-            axes: PrincipalAxes(rowCount: 0, dimension: dimension, count: 0) { _, _ in }, coarse: 0)
-        axes = PrincipalAxes(rowCount: vectors.rowCount, dimension: dimension, count: min(coarse + fine, dimension)) {
-            row, target in
+            axes: PrincipalAxes(rowCount: 0, dimension: dimension, count: 0) { _, _ in }, levels: [])
+        axes = PrincipalAxes(
+            rowCount: vectors.rowCount, dimension: dimension, count: principal, isComplete: isWhole
+        ) { row, target in
             if let target = target.baseAddress { space.place(row, of: scorer, into: target) }
         }
     }
 
     private init(
-        metric: SimilarityMetric, dimension: Int, unit: Float, centre: [Float], axes: PrincipalAxes, coarse: Int
+        metric: SimilarityMetric, dimension: Int, unit: Float, centre: [Float], axes: PrincipalAxes, levels: [Level]
     ) {
         self.metric = metric
         self.dimension = dimension
         self.unit = unit
         self.centre = centre
         self.axes = axes
-        self.coarse = coarse
+        self.levels = levels
     }
 
     static func length(_ vector: UnsafePointer<Float>, minus centre: [Float]) -> Double {

@@ -1,11 +1,12 @@
 import CKernels
 import Synchronization
 
-/// Some coordinates of all rows as 8-bit codes, sixteen rows to a block, and how long the rest of each row is.
+/// Some coordinates of all rows as codes, sixteen rows to a block, and how long the rest of each row is.
 ///
 /// ```
-///  block  | 16 scales, half | 16 rests, half | dimensions 0-3 of 16 rows | dimensions 4-7 of 16 rows | ...
-///           32 bytes          32 bytes         64 bytes                    64 bytes
+///  block    | 16 scales, half | 16 rests, half | dimensions 0-3 of 16 rows | dimensions 4-7 of 16 rows | ...
+///             32 bytes          32 bytes         64 bytes                    64 bytes
+///  nibbles  | 16 scales, half | 16 rests, half | dimensions 0-7 of 16 rows: 0-3 in the low halves | ...
 /// ```
 /// The last block is filled up with rows of zeros: a scan may report them, and its caller drops them.
 ///
@@ -13,8 +14,21 @@ import Synchronization
 package final class CodeBlocks: @unchecked Sendable {
     package static let rowsPerBlock = Int(CK_BLOCK_ROWS)
 
+    /// What a row's codes are, and what its rest is.
+    package enum Form: String, Sendable {
+        /// 8 bits; the rest is what the coordinates leave out of the row.
+        case bytes
+        /// 4 bits; the rest is what rounding to them lost.
+        case nibbles
+
+        var rounding: CodeRounding { self == .bytes ? .bytes : .nibbles }
+        /// Coordinates come in whole groups of so many.
+        package var groupDimensions: Int { self == .bytes ? 4 : 8 }
+    }
+
+    package let form: Form
     package let blockCount: Int
-    /// Coordinates coded, a multiple of four.
+    /// Coordinates coded, a multiple of the form's group.
     package let dimensions: Int
     let rounding: CodeRounding
     private let memory: UnsafeMutableRawPointer
@@ -22,61 +36,73 @@ package final class CodeBlocks: @unchecked Sendable {
     /// - Parameter read: Writes the coordinates of the row at a position and returns the length of the row's rest.
     ///   All must be finite, and below 2^15 in magnitude. Called from several threads.
     package init(
-        rowCount: Int, dimensions: Int, threads: Int,
+        rowCount: Int, dimensions: Int, form: Form = .bytes, threads: Int,
         read: (_ position: Int, UnsafeMutablePointer<Float>) -> Float
     ) {
-        precondition(dimensions % 4 == 0, "\(dimensions) is not a multiple of four")
-        let blockBytes = 64 + dimensions * 16
+        precondition(dimensions % form.groupDimensions == 0, "\(dimensions) coordinates as \(form)")
+        self.form = form
+        let blockBytes = Self.blockBytes(dimensions, form)
         blockCount = (rowCount + Self.rowsPerBlock - 1) / Self.rowsPerBlock
         self.dimensions = dimensions
         memory = AlignedMemory.allocate(byteCount: max(1, blockCount) * blockBytes)
         let memory = memory
-        let whole = Mutex(CodeRounding())
+        let whole = Mutex(form.rounding)
         Parallel.forEach(count: blockCount, grain: 256, threads: threads) { blocks in
             let values = UnsafeMutablePointer<Float>.allocate(capacity: max(dimensions, 1))
             defer { values.deallocate() }
-            var rounding = CodeRounding()
+            var rounding = form.rounding
             for index in blocks {
-                Self.fill(
-                    memory + index * blockBytes, first: index * Self.rowsPerBlock, rowCount: rowCount,
-                    dimensions: dimensions, values, &rounding, read)
+                let block = memory + index * blockBytes
+                block.initializeMemory(as: UInt8.self, repeating: 0, count: blockBytes)
+                for lane in 0..<Self.rowsPerBlock {
+                    let position = index * Self.rowsPerBlock + lane
+                    var rest: Float = 0
+                    if position < rowCount {
+                        rest = read(position, values)
+                    } else {
+                        values.update(repeating: 0, count: dimensions)
+                    }
+                    Self.write(values, dimensions, rest: rest, form, to: block, lane, &rounding)
+                }
             }
             whole.withLock { $0.merge(rounding) }
         }
         rounding = whole.withLock { $0 }
     }
 
-    private static func fill(
-        _ block: UnsafeMutableRawPointer, first: Int, rowCount: Int, dimensions: Int,
-        _ values: UnsafeMutablePointer<Float>, _ rounding: inout CodeRounding,
-        _ read: (_ position: Int, UnsafeMutablePointer<Float>) -> Float
+    /// Writes one row's codes into its lane of a block of zero bytes.
+    private static func write(
+        _ values: UnsafePointer<Float>, _ dimensions: Int, rest: Float, _ form: Form, to block: UnsafeMutableRawPointer,
+        _ lane: Int, _ rounding: inout CodeRounding
     ) {
-        for lane in 0..<rowsPerBlock {
-            let position = first + lane
-            let scales = block.assumingMemoryBound(to: UInt16.self)
-            let codes = (block + 64).assumingMemoryBound(to: UInt8.self) + lane * 4
-            var scale: UInt16 = 0
-            var rest: UInt16 = 0
-            if position < rowCount {
-                rest = halfAbove(read(position, values))
-                var largest: Float = 0
-                for i in 0..<dimensions { largest = max(largest, abs(values[i])) }
-                scale = halfAbove(largest / 127)
-            } else {
-                values.update(repeating: 0, count: dimensions)
+        let header = block.assumingMemoryBound(to: UInt16.self)
+        let codes = (block + 64).assumingMemoryBound(to: UInt8.self) + lane * 4
+        var largest: Float = 0
+        for i in 0..<dimensions { largest = max(largest, abs(values[i])) }
+        var scale = halfAbove(largest / rounding.limit)
+        var wide: Float = 0
+        Kernels.widen(&scale, count: 1, into: &wide)
+        header[lane] = scale
+        switch form {
+        case .bytes:
+            let error = rounding.code(values, count: dimensions, scale: wide) { codes[$0 / 4 * 64 + $0 % 4] = $1 }
+            rounding.errorMax = max(rounding.errorMax, error)
+            header[rowsPerBlock + lane] = halfAbove(rest)
+        case .nibbles:
+            let error = rounding.code(values, count: dimensions, scale: wide) {
+                codes[$0 / 8 * 64 + $0 % 4] |= $0 % 8 < 4 ? $1 : $1 << 4
             }
-            scales[lane] = scale
-            scales[rowsPerBlock + lane] = rest
-            var wide: Float = 0
-            Kernels.widen(&scale, count: 1, into: &wide)
-            rounding.code(values, count: dimensions, scale: wide) { codes[$0 / 4 * 64 + $0 % 4] = $1 }
+            header[rowsPerBlock + lane] = halfAbove(max(rest, error * wide * 1.0001))
         }
     }
 
     deinit { memory.deallocate() }
 
     package var byteCount: Int { blockCount * blockBytes }
-    private var blockBytes: Int { 64 + dimensions * 16 }
+    private var blockBytes: Int { Self.blockBytes(dimensions, form) }
+    private static func blockBytes(_ dimensions: Int, _ form: Form) -> Int {
+        64 + dimensions / form.groupDimensions * 64
+    }
 
     func block(_ index: Int) -> UnsafePointer<UInt8> {
         UnsafePointer((memory + index * blockBytes).assumingMemoryBound(to: UInt8.self))
@@ -120,11 +146,11 @@ package final class CodeRows: @unchecked Sendable {
         let codes = memory.bindMemory(to: UInt8.self, capacity: byteCount)
         let scales = UnsafeMutablePointer<Float>.allocate(capacity: max(1, rowCount))
         let rowStride = stride
-        let whole = Mutex(CodeRounding())
+        let whole = Mutex(CodeRounding.bytes)
         Parallel.forEach(count: rowCount, grain: 4096, threads: threads) { positions in
             let values = UnsafeMutablePointer<Float>.allocate(capacity: dimension)
             defer { values.deallocate() }
-            var rounding = CodeRounding()
+            var rounding = CodeRounding.bytes
             for position in positions {
                 read(position, values)
                 var largest: Float = 0
@@ -133,7 +159,8 @@ package final class CodeRows: @unchecked Sendable {
                 scales[position] = scale
                 let target = codes + position * rowStride
                 target.update(repeating: 128, count: rowStride)
-                rounding.code(values, count: dimension, scale: scale) { target[$0] = $1 }
+                let error = rounding.code(values, count: dimension, scale: scale) { target[$0] = $1 }
+                rounding.errorMax = max(rounding.errorMax, error)
             }
             whole.withLock { $0.merge(rounding) }
         }

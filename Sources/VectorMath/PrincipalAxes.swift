@@ -18,9 +18,11 @@ package struct PrincipalAxes: Sendable {
     /// - Parameters:
     ///   - rows: Reads row `i`, of `dimension` finite floats, into a buffer.
     ///   - count: Directions wanted, at most `dimension`.
-    /// - Complexity: O(8192 * dimension * count).
+    ///   - isComplete: Adds more directions, of no particular order, until there are `dimension`.
+    /// - Complexity: O(8192 * dimension * count), and O(dimension^3) to complete them.
     package init(
-        rowCount: Int, dimension: Int, count: Int, read: (_ row: Int, UnsafeMutableBufferPointer<Float>) -> Void
+        rowCount: Int, dimension: Int, count: Int, isComplete: Bool = false,
+        read: (_ row: Int, UnsafeMutableBufferPointer<Float>) -> Void
     ) {
         let count = min(count, dimension)
         let step = max(1, rowCount / Self.sampleRows)
@@ -54,7 +56,12 @@ package struct PrincipalAxes: Sendable {
             swap(&current, &next)
             Self.orthonormalize(&current, count, dimension)
         }
-        axes = FactorMatrix(rowCount: count, columnCount: dimension) { row, target in
+        let all = isComplete ? dimension : count
+        if all > count {
+            current += [Float](repeating: 0, count: (all - count) * dimension)
+            Self.orthonormalize(&current, all, dimension)
+        }
+        axes = FactorMatrix(rowCount: all, columnCount: dimension) { row, target in
             for i in 0..<dimension { target[i] = current[row * dimension + i] }
         }
     }
@@ -62,9 +69,18 @@ package struct PrincipalAxes: Sendable {
     /// The coordinates of `vector` along the axes.
     @inlinable
     package func project(_ vector: UnsafePointer<Float>, into coordinates: UnsafeMutablePointer<Float>) {
+        project(vector, 0..<count, into: coordinates)
+    }
+
+    /// The coordinates along the axes `range`; room for 16 more than those.
+    @inlinable
+    package func project(
+        _ vector: UnsafePointer<Float>, _ range: Range<Int>, into coordinates: UnsafeMutablePointer<Float>
+    ) {
+        precondition(range.upperBound <= count, "axes \(range) of \(count)")
         Kernels.dot(
-            vector, rows: axes.base, stride: axes.stride, count: axes.rowCount, dimension: axes.columnCount,
-            into: coordinates)
+            vector, rows: axes.base + range.lowerBound * axes.stride, stride: axes.stride, count: range.count,
+            dimension: axes.columnCount, into: coordinates)
     }
 
     /// Gram-Schmidt, twice over, in double precision; a direction that vanishes becomes a unit vector that is still free.

@@ -85,13 +85,24 @@ typedef struct ck_probe {
     float rest;
 } ck_probe;
 
+/// Some dimensions of all rows, sixteen rows to a block, and the probe that goes with them.
+typedef struct ck_level {
+    /// 16 scales and 16 rests in half precision, then 64 bytes for each 4 dimensions (bytes) or 8 (nibbles: the first
+    /// four dimensions of a lane in the low halves).
+    const uint8_t *blocks;
+    const ck_probe *probe;
+    /// 0: codes are bytes, 128 is zero. 1: codes are half bytes, 8 is zero; an even number of groups.
+    int nibbles;
+} ck_level;
+
 /// The bounds of one instruction set. A bound that is NaN passes.
 typedef struct ck_bounds {
-    /// Writes the positions (`first` + 16 * block + lane, ascending) of the rows whose bound is not below `threshold`
-    /// and returns how many. `fine`, if given, holds further dimensions of the same blocks and is read where `coarse`
-    /// leaves a row in. `offsets`, if given, is added to each row's bound. Room for 16 * blocks + 16 hits.
-    size_t (*scan)(const uint8_t *coarse, const ck_probe *a, const uint8_t *fine, const ck_probe *b,
-                   const float *offsets, size_t blocks, float threshold, uint32_t first, uint32_t *hits);
+    /// Writes the positions (16 * block + lane, ascending) of the rows of the blocks `from` to `to` (not with it) whose
+    /// bound is not below `threshold` on any of 1 to 3 levels and returns how many. A level is read where the one before leaves a row in; its bound is
+    /// what all levels up to it know, and its own rest. `offsets`, if given, is added to each row's bound. Room for
+    /// 16 * (to - from) + 16 hits.
+    size_t (*scan)(const ck_level *levels, size_t level_count, const float *offsets, size_t from, size_t to,
+                   float threshold, uint32_t *hits);
     /// Keeps those of `n` positions whose bound from row-major codes is not below `threshold`. `hits` may be
     /// `positions`; room for n + 4.
     size_t (*rows)(const uint8_t *codes, size_t stride, const float *scales, const float *offsets,
