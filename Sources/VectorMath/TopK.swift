@@ -32,14 +32,20 @@ package enum RankKey {
 /// becomes the threshold. A caller that scores many rows skips those below `threshold` and pushes the rest; the result
 /// does not depend on the order of pushes. Storage is reused by `reset(k:)`, so a warm one allocates nothing.
 package struct TopK: Sendable {
+    /// Room for keys; the first `filled` count.
     @usableFromInline package var keys: [UInt64]
+    @usableFromInline package var filled: Int
     @usableFromInline package var wanted: Int
     /// Only greater keys can enter; 0 while all can.
     @usableFromInline package var bar: UInt64
 
+    /// Rows of one push that are looked at together.
+    private static let pushRows = 256
+
     /// - Parameter k: Rows to keep, 0 or more.
     package init(k: Int) {
         keys = []
+        filled = 0
         wanted = 0
         bar = 0
         reset(k: k)
@@ -48,7 +54,7 @@ package struct TopK: Sendable {
     /// Empties it for the best `k`.
     package mutating func reset(k: Int) {
         precondition(k >= 0, "k is \(k)")
-        keys.removeAll(keepingCapacity: true)
+        filled = 0
         wanted = k
         bar = k == 0 ? .max : 0
     }
@@ -56,7 +62,7 @@ package struct TopK: Sendable {
     /// Rows wanted.
     @inlinable package var k: Int { wanted }
     /// Rows that would be drained now.
-    @inlinable package var count: Int { min(keys.count, wanted) }
+    @inlinable package var count: Int { min(filled, wanted) }
     /// A row with a lower score than this cannot enter; minus infinity while all can.
     @inlinable package var threshold: Float { bar == .max ? .infinity : RankKey.score(bar) }
 
@@ -65,33 +71,44 @@ package struct TopK: Sendable {
     package mutating func push(row: UInt32, score: Float) {
         let key = RankKey.make(row: row, score: score)
         if key > bar {
-            keys.append(key)
-            if keys.count >= 2 * wanted { select() }
+            if filled == keys.count { grow(by: 1) }
+            keys[filled] = key
+            filled += 1
+            if filled >= 2 * wanted { select() }
         }
     }
 
     /// Offers `count` rows.
     package mutating func push(rows: UnsafePointer<UInt32>, scores: UnsafePointer<Float>, count: Int) {
-        let bar = bar
-        for i in 0..<count {
-            let key = RankKey.make(row: rows[i], score: scores[i])
-            if key > bar { keys.append(key) }
+        var start = 0
+        while start < count {
+            let part = min(count - start, Self.pushRows)
+            if filled + part > keys.count { grow(by: part) }
+            filled += keys.withUnsafeMutableBufferPointer { keys in
+                guard let base = keys.baseAddress else { return 0 }
+                return ck_collect_keys(rows + start, scores + start, part, bar, base + filled)
+            }
+            if filled >= 2 * wanted { select() }
+            start += part
         }
-        if keys.count >= 2 * wanted { select() }
     }
 
     /// Raises the threshold by what was pushed since, when that promises to be worth a selection.
     package mutating func tighten() {
-        if keys.count >= (bar == 0 ? wanted : wanted + wanted / 4 + 1) { select() }
+        if filled >= (bar == 0 ? wanted : wanted + wanted / 4 + 1) { select() }
     }
 
     /// Appends the kept rows to `results`, best first, and empties itself.
     package mutating func drain(into results: inout [ScoredRow]) {
         select()
-        keys.sort(by: >)
-        results.reserveCapacity(results.count + keys.count)
-        for key in keys {
-            results.append(ScoredRow(row: RankKey.row(key), score: RankKey.score(key)))
+        let count = filled
+        results.reserveCapacity(results.count + count)
+        keys.withUnsafeMutableBufferPointer { keys in
+            guard let base = keys.baseAddress else { return }
+            ck_sort_descending(base, count)
+            for i in 0..<count {
+                results.append(ScoredRow(row: RankKey.row(base[i]), score: RankKey.score(base[i])))
+            }
         }
         reset(k: wanted)
     }
@@ -104,16 +121,24 @@ package struct TopK: Sendable {
         return results
     }
 
+    /// Makes room for `count` more keys.
+    @usableFromInline
+    mutating func grow(by count: Int) {
+        // As many as there ever are for the usual widths, at once; for huge ones as they come.
+        let room = max(filled + count, min(2 * wanted + Self.pushRows, max(4096, 2 * keys.count)))
+        keys.append(contentsOf: repeatElement(0, count: room - keys.count))
+    }
+
     /// Drops all but the best `k`, if there are as many, and raises the bar.
     @usableFromInline
     mutating func select() {
-        guard wanted > 0, keys.count >= wanted else { return }
-        let count = keys.count
+        guard wanted > 0, filled >= wanted else { return }
+        let count = filled
         let wanted = wanted
         bar = keys.withUnsafeMutableBufferPointer { keys in
             guard let base = keys.baseAddress else { return 0 }
             return ck_keep_greatest(base, count, wanted)
         }
-        keys.removeLast(count - wanted)
+        filled = wanted
     }
 }

@@ -23,6 +23,37 @@ import Testing
         #expect(top.count == 0)
     }
 
+    @Test("sorting puts the greatest first, whatever the order and however many are equal")
+    func sorting() {
+        var random = SplitMix(seed: 5)
+        for count in Array(0...40) + [100, 1000, 5000] {
+            let shapes: [[UInt64]] = [
+                (0..<UInt64(count)).map { $0 }, (0..<UInt64(count)).reversed(),
+                (0..<count).map { _ in UInt64.random(in: 0...3, using: &random) },
+                (0..<count).map { _ in UInt64.random(in: 0...UInt64.max, using: &random) },
+                (0..<UInt64(count)).map { $0 % 2 == 0 ? $0 : 1_000_000 - $0 }, Array(repeating: 7, count: count),
+            ]
+            for keys in shapes {
+                var sorted = keys
+                ck_sort_descending(&sorted, count)
+                #expect(sorted == keys.sorted(by: >))
+            }
+        }
+    }
+
+    @Test("rows pushed together are those pushed one by one")
+    func pushedTogether() {
+        var random = SplitMix(seed: 9)
+        for (count, k) in [(0, 3), (1, 1), (300, 7), (1000, 400), (1000, 1), (3000, 2999), (500, 0)] {
+            let rows = (0..<UInt32(count)).shuffled(using: &random)
+            let scores = rows.map { _ in Float(Int.random(in: -9...9, using: &random)) }
+            var (one, all) = (TopK(k: k), TopK(k: k))
+            for i in 0..<count { one.push(row: rows[i], score: scores[i]) }
+            all.push(rows: rows, scores: scores, count: count)
+            #expect(one.sorted() == all.sorted())
+        }
+    }
+
     @Test("selection keeps the greatest keys and names the least of them, whatever their order")
     func selection() {
         var random = SplitMix(seed: 77)

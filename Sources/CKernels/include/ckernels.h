@@ -137,6 +137,10 @@ static inline float ck_unordered(uint32_t ordered) {
 }
 /// Moves the `k` greatest of `n` distinct keys to the front, in no order, and returns the least of them; 1 <= k <= n.
 uint64_t ck_keep_greatest(uint64_t *keys, size_t n, size_t k);
+/// Appends the keys of those of `count` rows that are greater than `bar` to `keys` and returns how many.
+size_t ck_collect_keys(const uint32_t *rows, const float *scores, size_t count, uint64_t bar, uint64_t *keys);
+/// Sorts keys, greatest first.
+void ck_sort_descending(uint64_t *keys, size_t n);
 /// How many of `count` descending keys are greater than `key`: a binary search without branches to mispredict.
 static inline size_t ck_rank_in_descending(const uint64_t *keys, size_t count, uint64_t key) {
     const uint64_t *base = keys;
