@@ -49,6 +49,8 @@ package struct IndexBenchConfiguration: Sendable {
     package var together = 1
     /// Shares of the rows that a filter leaves, for searches by the planner; none: no planned searches.
     package var eligible: [Float] = []
+    /// Recall that the planner asks of searches that are not exact.
+    package var recallMin = SearchPlanner.Calibration().recallMin
     package var m = 16
     package var efConstruction = 200
     package var links = Links.own
@@ -85,6 +87,9 @@ package struct IndexBenchConfiguration: Sendable {
             guard values.allSatisfy({ $0 > 0 && $0 <= 1 }) else {
                 throw IndexBenchError("\(name): shares above 0 and at most 1 are wanted")
             }
+        }
+        guard recallMin > 0, recallMin <= 1 else {
+            throw IndexBenchError("--recall-min: a share above 0 and at most 1 is wanted")
         }
         if kinds.contains(.hnsw), let k = ks.first(where: { k in !efSearch.contains { $0 >= k } }) {
             throw IndexBenchError("--ef has no value of \(k) or more, as k \(k) wants")

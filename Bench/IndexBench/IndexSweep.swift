@@ -70,11 +70,14 @@ package struct IndexSweep {
             report.points.append(point)
             tell(point)
         }
+        var calibration = SearchPlanner.Calibration()
+        calibration.recallMin = configuration.recallMin
         let planned = try scan.flatMap { scan in
             try configuration.eligible.isEmpty
                 ? nil
                 : PlannedIndex(
-                    scan: scan, graph: graph, queries: data.queries, clock: { DispatchTime.now().uptimeNanoseconds })
+                    scan: scan, graph: graph, queries: data.queries, calibration: calibration,
+                    clock: { DispatchTime.now().uptimeNanoseconds })
         }
         for k in configuration.ks {
             if configuration.kinds.contains(.exact) { add(try exactPoint(k, repeats: configuration.repeats)) }
@@ -138,7 +141,8 @@ package struct IndexSweep {
         var point = try runner.measure(planned, named: "planned", k: k, repeats: configuration.repeats)
         point.eligible = share
         point.plan = decision.plan.rawValue
-        if decision.plan.isApproximate { point.efSearch = decision.efSearch }
+        if decision.plan.isWalk { point.efSearch = decision.efSearch }
+        if decision.plan == .approximateScan { point.confidence = decision.confidence }
         return point
     }
 

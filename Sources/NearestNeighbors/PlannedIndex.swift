@@ -17,14 +17,19 @@ package final class PlannedIndex: NeighborIndex {
         self.planner = planner
     }
 
-    /// Measures what each way costs with `queries`.
+    /// Measures what each way costs with `queries`, and keeps the graph where some search would walk it.
     package convenience init(
         scan: ScanIndex, graph: HNSWIndex?, queries: FactorMatrix,
         calibration: SearchPlanner.Calibration = SearchPlanner.Calibration(), clock: () -> UInt64
     ) throws(SearchError) {
-        self.init(
-            scan: scan, graph: graph,
-            planner: try .measured(scan, graph, queries: queries, calibration, clock: clock))
+        var planner = try SearchPlanner.measured(scan, graph, queries: queries, calibration, clock: clock)
+        // A graph that no search would walk only takes memory.
+        if !calibration.keepsGraph, queries.rowCount > 0, planner.mode != .hnsw,
+            planner.points.allSatisfy({ $0.efSearch == nil })
+        {
+            planner.hasGraph = false
+        }
+        self.init(scan: scan, graph: planner.hasGraph ? graph : nil, planner: planner)
     }
 
     /// See `NeighborIndex`; the planner decides the breadth, `efSearch` is not used.
@@ -46,7 +51,7 @@ package final class PlannedIndex: NeighborIndex {
         let decision = planner.decide(k: min(k, rowCount), eligible: predicate?.eligibleCount ?? rowCount)
         search.plan = decision.plan
         search.walked.removeAll(keepingCapacity: true)
-        if decision.plan.isApproximate, let graph {
+        if decision.plan.isWalk, let graph {
             let isComplete = try graph.walk(
                 query, k: k, efSearch: decision.efSearch, where: predicate, dropping: decision.plan == .walk,
                 scratch: scratch, into: &search.walked)
@@ -58,7 +63,8 @@ package final class PlannedIndex: NeighborIndex {
             search.walked.removeAll(keepingCapacity: true)
             search.plan = .scan
         }
-        try scan.begin(search.scan, query, k: k, where: predicate, plan: search.plan)
+        try scan.begin(
+            search.scan, query, k: k, where: predicate, plan: search.plan, confidence: decision.confidence)
     }
 
     /// Does up to `turns` turns of at most some 10 microseconds; true when the answer can be drained.
@@ -84,7 +90,7 @@ package final class RunningSearch {
     /// Replaces `results` by the rows found, best first.
     package func drain(into results: inout [ScoredRow]) {
         results.removeAll(keepingCapacity: true)
-        if plan.isApproximate {
+        if plan.isWalk {
             results.append(contentsOf: walked)
         } else {
             scan.top.drain(into: &results)

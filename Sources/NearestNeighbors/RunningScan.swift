@@ -13,7 +13,7 @@ package final class RunningScan {
     let query: UnsafeMutablePointer<Float>
     /// The query in the index's space.
     private let placed: UnsafeMutablePointer<Float>
-    private let coordinates: UnsafeMutablePointer<Float>
+    let coordinates: UnsafeMutablePointer<Float>
     /// Its length there.
     private(set) var length = 0.0
 

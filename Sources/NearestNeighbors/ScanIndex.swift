@@ -92,7 +92,7 @@ package final class ScanIndex: NeighborIndex {
     /// Makes `scan` ready to search for `query`.
     package func begin(
         _ scan: RunningScan, _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate? = nil,
-        plan: SearchPlan = .scan
+        plan: SearchPlan = .scan, confidence: Float? = nil
     ) throws(SearchError) {
         let base = try validate(query, k: k, efSearch: 0, predicate)
         let eligible = predicate?.eligibleCount ?? rowCount
@@ -102,7 +102,7 @@ package final class ScanIndex: NeighborIndex {
         scan.nextTurn = Self.blocksOfFirstTurn
         scan.isDone = scan.top.k == 0
         if scan.isDone { return }
-        scan.set(base, confidence: confidence)
+        scan.set(base, confidence: confidence ?? self.confidence)
         scan.isSparse = plan == .lookUp && scan.predicate != nil
         scan.nextWord = 0
     }

@@ -3,8 +3,8 @@ import Vocabulary
 /// Decides how a search is done, by what the ways cost on this machine with these rows.
 ///
 /// The costs are measured when an index is loaded (`PlannedIndex`), on queries of its own users: nanoseconds of a scan by
-/// how many rows it keeps, of a look-up by eligible rows, of a walk by its breadth, and the breadth that reached the
-/// wanted recall.
+/// how many rows it keeps, of a look-up by eligible rows, and what the wanted recall takes: the confidence of a scan that
+/// need not be exact, the breadth of a walk.
 package struct SearchPlanner: Sendable, Equatable, Codable {
     /// What a search may use.
     package enum Mode: String, Sendable, Codable, CaseIterable {
@@ -23,6 +23,10 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
         package var scanNanoseconds: Double
         /// The same where one row in eight is eligible.
         package var filteredScanNanoseconds: Double
+        /// The confidence of a scan that reaches the recall; 1 where none below does, or none is cheaper.
+        package var confidence: Float = 1
+        /// Median of such a scan.
+        package var approximateNanoseconds: Double?
         /// The least breadth of a walk that reached the recall; nil when none did, or none was cheaper than the scan.
         package var efSearch: Int?
         package var walkNanoseconds: Double?
@@ -40,6 +44,8 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
         package var plan: SearchPlan
         /// Of a walk.
         package var efSearch = 0
+        /// Of a scan.
+        package var confidence: Float = 1
         package var expectedNanoseconds = 0.0
     }
 
@@ -78,13 +84,34 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
         if eligible < rowCount, lookUp < best.expectedNanoseconds {
             best = Decision(plan: .lookUp, expectedNanoseconds: lookUp)
         }
-        guard hasGraph, mode != .scan, k > 0 else { return best }
+        guard mode != .scan, k > 0 else { return best }
+        if best.plan == .scan, mode == .auto, let (confidence, gain) = approximation(k: k) {
+            best = Decision(
+                plan: .approximateScan, confidence: confidence,
+                expectedNanoseconds: best.expectedNanoseconds * gain)
+        }
+        guard hasGraph else { return best }
         if let walk = walk(k: k, eligible: eligible, share: share),
             mode == .hnsw || walk.expectedNanoseconds < best.expectedNanoseconds
         {
             return walk
         }
         return best
+    }
+
+    /// A scan below this share of the exact one's cost is worth what it misses.
+    private static let approximateShareMax = 0.85
+
+    /// The confidence of a scan for `k` rows and the share of the exact one's cost that it takes; nil where none is worth it.
+    ///
+    /// Between two widths the more careful one's: the fewer rows are wanted, the more confidence they take.
+    private func approximation(k: Int) -> (confidence: Float, share: Double)? {
+        let above = points.firstIndex { $0.k >= k } ?? points.count - 1
+        let used = points[max(0, points[above].k > k ? above - 1 : above)...above]
+        guard let confidence = used.map(\.confidence).max(), confidence < 1 else { return nil }
+        let shares = used.compactMap { point in point.approximateNanoseconds.map { $0 / point.scanNanoseconds } }
+        guard let share = shares.max(), share < Self.approximateShareMax else { return nil }
+        return (confidence, share)
     }
 
     private func walk(k: Int, eligible: Int, share: Double) -> Decision? {

@@ -12,15 +12,23 @@ package final class RetrievalModel: Sendable {
     package struct Options: Sendable, Equatable {
         /// How factors are searched: by measured cost, always exactly, or by the bundle's graph.
         package var index = SearchPlanner.Mode.auto
-        /// Recall that a walk over the graph must reach when the factors are loaded, to be chosen by cost.
-        package var recallMin = 0.98
+        /// Recall that a search which is not exact must reach when the factors are loaded, to be chosen by cost; 1: none is.
+        package var recallMin = SearchPlanner.Calibration().recallMin
         /// Breadth of a walk where `index` is `hnsw`; raised to the number of candidates wanted.
         package var efSearch = 200
+
+        /// Keeps graphs that no search would walk, to measure them.
+        package var keepsGraphs = false
 
         /// Threads that make the indexes; nil: one for each core.
         package var threads: Int?
 
-        package init(index: SearchPlanner.Mode = .auto) { self.index = index }
+        package init(
+            index: SearchPlanner.Mode = .auto, recallMin: Double = SearchPlanner.Calibration().recallMin
+        ) {
+            self.index = index
+            self.recallMin = recallMin
+        }
     }
 
     /// A factor model with the indexes over its items.
@@ -111,7 +119,8 @@ package final class RetrievalModel: Sendable {
         calibration.mode = options.index
         calibration.recallMin = options.recallMin
         calibration.efSearch = options.efSearch
-        let count = min(model.userCount, calibration.queriesMax)
+        calibration.keepsGraph = options.keepsGraphs
+        let count = min(model.userCount, SearchPlanner.Calibration.queriesMax)
         let queries = FactorMatrix(rowCount: count, columnCount: model.rank) { row, factor in
             model.userFactor(UInt32(row * model.userCount / count), into: factor)
         }

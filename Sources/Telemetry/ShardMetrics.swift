@@ -96,8 +96,9 @@ package final class ShardMetrics: Sendable {
             switch plan {
             case .scan: 0
             case .lookUp: 1
-            case .walk: 2
-            case .filteredWalk: 3
+            case .approximateScan: 2
+            case .walk: 3
+            case .filteredWalk: 4
             }
         cells.add(1, to: smallAt &+ Layout.searches &+ index)
     }

@@ -28,7 +28,9 @@ struct Rehearsal {
         bundle path: String, test: Interactions, name: String, k: Int, threads: Int, cancellation: Cancellation
     ) throws -> EvaluationReport {
         let bundle = try Bundle(opening: path)
-        let served = try RetrievalModel(bundle: bundle)
+        var options = RetrievalModel.Options()
+        options.keepsGraphs = true
+        let served = try RetrievalModel(bundle: bundle, options: options)
         let exact = try RetrievalModel(bundle: bundle, options: RetrievalModel.Options(index: .scan))
         let progress = TrainingProgress()
         let evaluator = Evaluator(served: served, exact: exact, k: k, threads: threads)

@@ -34,6 +34,54 @@ import Vocabulary
         #expect(planner.decide(k: 5000, eligible: 100_000).plan == .scan)
     }
 
+    @Test("a scan that may miss rows is chosen where it saves enough, with the most careful confidence around")
+    func approximateScans() {
+        var planner = Self.planner(hasGraph: false)
+        planner.points[0].confidence = 0.9
+        planner.points[0].approximateNanoseconds = planner.points[0].scanNanoseconds * 0.7
+        planner.points[1].confidence = 0.8
+        planner.points[1].approximateNanoseconds = planner.points[1].scanNanoseconds * 0.6
+        planner.points[2].confidence = 0.7
+        planner.points[2].approximateNanoseconds = planner.points[2].scanNanoseconds * 0.95
+        #expect(planner.decide(k: 5, eligible: 100_000).confidence == 0.9)
+        #expect(planner.decide(k: 10, eligible: 100_000).plan == .approximateScan)
+        #expect(planner.decide(k: 50, eligible: 100_000).confidence == 0.9)
+        #expect(planner.decide(k: 100, eligible: 100_000).confidence == 0.8)
+        // Saves too little.
+        #expect(planner.decide(k: 400, eligible: 100_000).plan == .scan)
+        #expect(planner.decide(k: 400, eligible: 100_000).confidence == 1)
+        #expect(planner.decide(k: 10, eligible: 10).plan == .lookUp)
+        planner.mode = .scan
+        #expect(planner.decide(k: 10, eligible: 100_000).plan == .scan)
+    }
+
+    @Test("a search that is not exact is chosen only where it reaches the recall", arguments: [0.9, 0.99, 1])
+    func recall(wanted: Double) throws {
+        var random = SeededGenerator(seed: 33)
+        let matrix = random.matrix(rows: 20_000, dimension: 48)
+        let queries = random.matrix(rows: 80, dimension: 48)
+        var calibration = SearchPlanner.Calibration()
+        calibration.recallMin = wanted
+        let scan = try ScanIndex(matrix, metric: .innerProduct)
+        let index = try PlannedIndex(scan: scan, graph: nil, queries: queries, calibration: calibration) {
+            DispatchTime.now().uptimeNanoseconds
+        }
+        if wanted == 1 { #expect(index.planner.points.allSatisfy { $0.confidence == 1 }) }
+        let scratch = SearchScratch()
+        for point in index.planner.points where point.k <= 100 {
+            let rough = scan.with(confidence: point.confidence)
+            var found = 0
+            for query in 0..<60 {
+                let truth = Set(try scan.search(Array(queries.row(query)), k: point.k, scratch: scratch).map(\.row))
+                let rows = try rough.search(Array(queries.row(query)), k: point.k, scratch: scratch).map(\.row)
+                #expect(rows.count == point.k)
+                found += rows.count { truth.contains($0) }
+            }
+            // Three times the misses allowed: the sample that decided was another one.
+            #expect(Double(found) >= Double(60 * point.k) * (1 - 3 * (1 - wanted)) - 1e-9, "k \(point.k)")
+        }
+    }
+
     @Test("few eligible rows are looked up, none too many walked past")
     func filters() {
         let planner = Self.planner()

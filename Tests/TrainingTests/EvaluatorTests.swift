@@ -9,7 +9,10 @@ import VectorMath
     private func evaluator(_ path: String, k: Int, threads: Int = 1) throws -> Evaluator {
         let bundle = try Bundle(opening: path)
         let exact = try RetrievalModel(bundle: bundle, options: RetrievalModel.Options(index: .scan))
-        return Evaluator(served: try RetrievalModel(bundle: bundle), exact: exact, k: k, threads: threads)
+        var options = RetrievalModel.Options()
+        options.keepsGraphs = true
+        return Evaluator(
+            served: try RetrievalModel(bundle: bundle, options: options), exact: exact, k: k, threads: threads)
     }
 
     @Test func `Each source is ranked as a plain program over all items would`() throws {

@@ -52,7 +52,9 @@ struct TrainedSample {
         #expect(bundle.manifest.training["als"]?["rank"]?.intValue == 16)
         #expect(bundle.manifest.training["recent_window_seconds"] != nil)
 
-        let model = try RetrievalModel(bundle: bundle)
+        var options = RetrievalModel.Options()
+        options.keepsGraphs = true
+        let model = try RetrievalModel(bundle: bundle, options: options)
         for source in ["als", "spectral", "item_to_item"] { #expect(bundle.has(source)) }
         #expect(model.als?.index.graph != nil && model.spectral?.index.graph != nil)
         #expect(model.mix == TrainedSample.plan.defaultMix(hasTimes: true))

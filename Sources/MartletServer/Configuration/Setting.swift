@@ -100,6 +100,14 @@ package struct Setting: Sendable {
             configuration.index = try SettingValue.choice(text, of: SearchPlanner.Mode.self)
         },
         Setting(
+            "recall_min",
+            "Share of the true neighbours that a search must find, measured at load, to be chosen for its speed; 1: all."
+        ) {
+            "\($0.recallMin)"
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.recallMin = try SettingValue.share(text)
+        },
+        Setting(
             "recall_sample_share",
             "Share of the approximate searches that are checked exactly, within a hundredth of a core; 0: none."
         ) {

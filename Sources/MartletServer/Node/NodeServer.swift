@@ -77,7 +77,8 @@ package final class ServingNode: Service {
         acceptorLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         pool = NIOThreadPool(numberOfThreads: 1)
         models = ModelControl(
-            root: configuration.effectiveModelsRoot, options: RetrievalModel.Options(index: configuration.index),
+            root: configuration.effectiveModelsRoot,
+            options: RetrievalModel.Options(index: configuration.index, recallMin: configuration.recallMin),
             scenarios: serving.scenarios,
             metrics: metrics, logger: logger, pool: pool)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)

@@ -196,7 +196,7 @@ package struct Evaluator {
         return .init(
             kind: kind, k: k, efSearch: max(efSearch, k), recall: Double(found) / Double(max(total, 1)),
             queries: wanted,
-            isServed: factors.index.planner.decide(k: limit(of: kind), eligible: served.items.count).plan.isApproximate)
+            isServed: factors.index.planner.decide(k: limit(of: kind), eligible: served.items.count).plan.isWalk)
     }
 }
 
