@@ -58,17 +58,52 @@ package final class Bundle: Sendable {
         in folder: borrowing OpenFile, path: String, _ verification: Verification
     ) throws(ArtifactError) -> (Manifest, [String: TensorFile]) {
         let manifest = try Self.readManifest(in: folder, path: path)
-        // Largest first, so that the cores finish together.
-        let files = manifest.files.sorted { ($1.bytes, $0.path) < ($0.bytes, $1.path) }
+        let files = manifest.files
         let opened = BundleFiles()
         let descriptor = folder.descriptor
-        try Checksum.inParallel(files.count) { index throws(ArtifactError) in
-            let file = files[index]
-            if let tensorFile = try Self.open(file, in: descriptor, of: path, verification) {
+        let tasks = Self.tasks(files, verification)
+        try Checksum.inParallel(tasks.count) { index throws(ArtifactError) in
+            let file = files[tasks[index].file]
+            if let chunk = tasks[index].chunk {
+                try Self.verify(file, chunk: chunk, in: descriptor, of: path)
+            } else if let tensorFile = try Self.open(
+                file, in: descriptor, of: path, file.chunks.isEmpty ? verification : .sizes)
+            {
                 opened.add(String(file.path.dropLast(Self.tensorFileSuffix.utf8.count)), tensorFile)
             }
         }
         return (manifest, opened.all)
+    }
+
+    /// What there is to do to open all files: to open each, and to check the chunks of those that have chunk sums.
+    ///
+    /// Largest first, so that the cores finish together.
+    private static func tasks(_ files: [Manifest.File], _ verification: Verification) -> [(file: Int, chunk: Int?)] {
+        let order = files.indices.sorted { (files[$1].bytes, files[$0].path) < (files[$0].bytes, files[$1].path) }
+        let whole = order.map { (file: $0, chunk: Int?.none) }
+        guard verification == .full else { return whole }
+        return whole + order.flatMap { file in files[file].chunks.indices.map { (file: file, chunk: Int?.some($0)) } }
+    }
+
+    /// Checks one chunk of a listed file.
+    private static func verify(
+        _ file: Manifest.File, chunk: Int, in folder: Int32, of path: String
+    ) throws(ArtifactError) {
+        let filePath = "\(path)/\(file.path)"
+        let source = try OpenFile.reading(file.path, in: folder, path: filePath)
+        let start = chunk * Manifest.chunkBytes
+        let range = start..<min(file.bytes, start + Manifest.chunkBytes)
+        let sum = try Checksum.sha256(of: source, range, path: filePath)
+        guard sum == file.chunks[chunk] else {
+            throw corrupt(filePath, sum, file.chunks[chunk], " from byte \(start) on")
+        }
+    }
+
+    private static func corrupt(_ path: String, _ sum: String, _ said: String, _ place: String = "") -> ArtifactError {
+        ArtifactError(
+            .checksumMismatch, path: path,
+            "corrupt\(place): its SHA-256 is \(sum.prefix(12))... and the manifest says \(said.prefix(12))...; "
+                + "publish or copy the bundle again")
     }
 
     static func withoutTrailingSlash(_ path: String) -> String {
@@ -148,12 +183,7 @@ package final class Bundle: Sendable {
         }
         if verification == .full {
             let sum = try Checksum.sha256(of: source, path: filePath)
-            guard sum == file.sha256 else {
-                throw ArtifactError(
-                    .checksumMismatch, path: filePath,
-                    "corrupt: its SHA-256 is \(sum.prefix(12))... and the manifest says \(file.sha256.prefix(12))...; "
-                        + "publish or copy the bundle again")
-            }
+            guard sum == file.sha256 else { throw corrupt(filePath, sum, file.sha256) }
         }
         guard file.path.hasSuffix(tensorFileSuffix) else { return nil }
         return try TensorFile(source, path: filePath)

@@ -110,7 +110,7 @@ package final class BundleWriter: Sendable {
         guard phase == .staging else { throw abandoned() }
         let files = records.sorted { $0.key < $1.key }.map { name, record in
             guard let record else { preconditionFailure("\(name) is not finished") }
-            return Manifest.File(path: name, bytes: record.bytes, sha256: record.sha256)
+            return Manifest.File(path: name, bytes: record.bytes, sha256: record.sha256, chunks: record.chunks)
         }
         let manifest = Manifest(content: content, files: files)
         let text = Array((JSONText.print(manifest.json, indented: true) + "\n").utf8)

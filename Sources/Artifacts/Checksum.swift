@@ -23,18 +23,26 @@ enum Checksum {
     /// Reads a file from front to back and gives its SHA-256.
     ///
     /// Reads instead of mapping, so that hashing adds nothing to the resident memory.
-    static func sha256(of file: borrowing OpenFile, path: String) throws(ArtifactError) -> String {
+    ///
+    /// - Parameter range: The bytes to read, as far as there are; nil: all.
+    static func sha256(
+        of file: borrowing OpenFile, _ range: Range<Int>? = nil, path: String
+    ) throws(ArtifactError) -> String {
+        let range = range ?? 0..<Int.max
         posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: chunkBytes, alignment: 64)
         defer { buffer.deallocate() }
         var hasher = SHA256()
-        var offset = 0
-        while true {
-            let count = try file.read(into: buffer, at: offset, path: path)
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let wanted = UnsafeMutableRawBufferPointer(
+                rebasing: buffer.prefix(min(buffer.count, range.upperBound - offset)))
+            let count = try file.read(into: wanted, at: offset, path: path)
             hasher.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             offset += count
-            if count < buffer.count { return hexadecimal(hasher.finalize()) }
+            if count < wanted.count { break }
         }
+        return hexadecimal(hasher.finalize())
     }
 
     /// Runs `body` for each of `0..<count`, on all cores, and gives the first error by index.

@@ -57,8 +57,15 @@ extension Manifest {
                 "interactions": .int(Int64(counts.interactions)),
             ],
             "files": .array(
-                files.map {
-                    ["path": .string($0.path), "bytes": .int(Int64($0.bytes)), "sha256": .string($0.sha256)]
+                files.map { file in
+                    var entry: [String: JSONValue] = [
+                        "path": .string(file.path), "bytes": .int(Int64(file.bytes)), "sha256": .string(file.sha256),
+                    ]
+                    if !file.chunks.isEmpty {
+                        entry["chunk_bytes"] = .int(Int64(Self.chunkBytes))
+                        entry["chunks"] = .array(file.chunks.map { .string($0) })
+                    }
+                    return .object(entry)
                 }),
             "training": training,
             "evaluation": evaluation,
@@ -117,14 +124,30 @@ private struct ManifestFields {
             guard let bytes = entry["bytes"]?.intValue, bytes >= 0 else {
                 throw malformed("\"\(key).bytes\" is missing or not a whole number from 0")
             }
-            guard let sum = entry["sha256"]?.stringValue, sum.utf8.count == 64,
-                sum.utf8.allSatisfy(\.isLowerHexadecimal)
-            else {
+            guard let sum = entry["sha256"]?.stringValue, Self.isSum(sum) else {
                 throw malformed("\"\(key).sha256\" is not 64 lower-case hexadecimal digits")
             }
-            files.append(Manifest.File(path: name, bytes: bytes, sha256: sum))
+            files.append(
+                Manifest.File(path: name, bytes: bytes, sha256: sum, chunks: try chunks(entry, key, bytes: bytes)))
         }
         return files
+    }
+
+    /// The chunk sums of a file; none where the chunks have another size than ours.
+    private func chunks(_ entry: JSONValue, _ key: String, bytes: Int) throws(ArtifactError) -> [String] {
+        guard let list = entry["chunks"]?.arrayValue, entry["chunk_bytes"]?.intValue == Manifest.chunkBytes else {
+            return []
+        }
+        let sums = list.compactMap(\.stringValue)
+        let count = bytes / Manifest.chunkBytes + (bytes % Manifest.chunkBytes == 0 ? 0 : 1)
+        guard sums.count == count, sums.count == list.count, sums.allSatisfy(Self.isSum) else {
+            throw malformed("\"\(key).chunks\" is not \(count) times 64 lower-case hexadecimal digits")
+        }
+        return sums
+    }
+
+    private static func isSum(_ text: String) -> Bool {
+        text.utf8.count == 64 && text.utf8.allSatisfy(\.isLowerHexadecimal)
     }
 }
 

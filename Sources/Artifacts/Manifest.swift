@@ -51,6 +51,15 @@ package struct Manifest: Equatable, Sendable {
         package let bytes: Int
         /// 64 lower-case hexadecimal digits.
         package let sha256: String
+        /// The SHA-256 of each `chunkBytes` of the file, so that a long one is checked by all cores; empty: not known.
+        package let chunks: [String]
+
+        init(path: String, bytes: Int, sha256: String, chunks: [String] = []) {
+            self.path = path
+            self.bytes = bytes
+            self.sha256 = sha256
+            self.chunks = chunks
+        }
     }
 
     /// What the key `format` says.
@@ -64,6 +73,8 @@ package struct Manifest: Equatable, Sendable {
     package static let sumFileName = "manifest.sha256"
     package static let bytesMax = 4 << 20
     package static let filesMax = 256
+    /// Bytes that each of a file's chunk sums covers.
+    package static let chunkBytes = 16 << 20
 
     package var content: ManifestContent
     package var files: [File]

@@ -16,6 +16,8 @@ package final class TensorFileWriter {
     struct Record: Sendable {
         let bytes: Int
         let sha256: String
+        /// Of each `Manifest.chunkBytes`; empty for a file of one chunk.
+        let chunks: [String]
     }
 
     private enum Phase {
@@ -37,6 +39,8 @@ package final class TensorFileWriter {
     private var currentBytes = 0
     private var written = 0
     private var hasher = SHA256()
+    private var chunkHasher = SHA256()
+    private var chunks: [String] = []
     private var buffer: [UInt8] = []
     private static let bufferBytesMax = 1 << 20
 
@@ -110,7 +114,9 @@ package final class TensorFileWriter {
         try flush()
         try guarded { () throws(ArtifactError) in try file.synchronize(path: path) }
         phase = .finished
-        onFinish(Record(bytes: written, sha256: hexadecimal(hasher.finalize())))
+        if written % Manifest.chunkBytes != 0 { chunks.append(hexadecimal(chunkHasher.finalize())) }
+        let sum = hexadecimal(hasher.finalize())
+        onFinish(Record(bytes: written, sha256: sum, chunks: chunks.count > 1 ? chunks : []))
     }
 
     private func checkWidth<T>(of _: T.Type, for name: String) {
@@ -172,7 +178,18 @@ package final class TensorFileWriter {
     private func put(_ bytes: UnsafeRawBufferPointer) throws(ArtifactError) {
         try guarded { () throws(ArtifactError) in try file.write(bytes, path: path) }
         hasher.update(bufferPointer: bytes)
-        written += bytes.count
+        var rest = bytes
+        while !rest.isEmpty {
+            let room = Manifest.chunkBytes - written % Manifest.chunkBytes
+            let part = UnsafeRawBufferPointer(rebasing: rest.prefix(room))
+            chunkHasher.update(bufferPointer: part)
+            written += part.count
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(part.count))
+            if written % Manifest.chunkBytes == 0 {
+                chunks.append(hexadecimal(chunkHasher.finalize()))
+                chunkHasher = SHA256()
+            }
+        }
     }
 
     private func guarded(_ body: () throws(ArtifactError) -> Void) throws(ArtifactError) {

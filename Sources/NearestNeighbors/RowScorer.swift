@@ -1,3 +1,4 @@
+import Synchronization
 import VectorMath
 
 /// Scores rows of a matrix under a metric: the one place where a metric becomes a kernel call.
@@ -11,11 +12,17 @@ final class RowScorer: Sendable {
     nonisolated(unsafe) let rowScale: UnsafePointer<Float>?
 
     /// - Throws: `vectorNotFinite` for the first such row.
-    init(_ vectors: FactorMatrix, _ metric: SimilarityMetric) throws(IndexBuildError) {
+    init(_ vectors: FactorMatrix, _ metric: SimilarityMetric, threads: Int = 1) throws(IndexBuildError) {
         guard vectors.rowCount < Int(Int32.max) else { throw .tooManyRows(vectors.rowCount) }
-        for row in 0..<vectors.rowCount where !Kernels.allFinite(vectors.row(row)) {
-            throw .vectorNotFinite(row: row)
+        let firstBad = Atomic<Int>(Int.max)
+        Parallel.forEach(count: vectors.rowCount, grain: 16_384, threads: threads) { rows in
+            for row in rows where !Kernels.allFinite(vectors.row(row)) {
+                firstBad.min(row, ordering: .relaxed)
+                return
+            }
         }
+        let bad = firstBad.load(ordering: .relaxed)
+        guard bad == Int.max else { throw .vectorNotFinite(row: bad) }
         self.vectors = vectors
         self.metric = metric
         guard metric == .cosine else {
@@ -23,8 +30,10 @@ final class RowScorer: Sendable {
             return
         }
         let scale = UnsafeMutablePointer<Float>.allocate(capacity: max(vectors.rowCount, 1))
-        for row in 0..<vectors.rowCount {
-            scale[row] = Self.inverseNorm(vectors.base + row * vectors.stride, vectors.columnCount)
+        Parallel.forEach(count: vectors.rowCount, grain: 16_384, threads: threads) { rows in
+            for row in rows {
+                scale[row] = Self.inverseNorm(vectors.base + row * vectors.stride, vectors.columnCount)
+            }
         }
         rowScale = UnsafePointer(scale)
     }

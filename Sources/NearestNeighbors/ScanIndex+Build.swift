@@ -1,10 +1,9 @@
-import Foundation
 import VectorMath
 
 extension ScanIndex {
     /// - Parameter threads: That build; nil takes one for each core. The index is the same whatever the number.
     convenience init(scorer: RowScorer, threads: Int? = nil) {
-        let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+        let threads = threads ?? Parallel.coreCount
         let rowCount = scorer.vectors.rowCount
         let space = ScanSpace(scorer)
         let placed = PlacedRows(scorer, space, threads: threads)

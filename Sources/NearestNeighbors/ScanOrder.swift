@@ -36,7 +36,7 @@ final class ScanOrder: @unchecked Sendable {
     ) {
         rowCount = rows.count
         blockCount = (rows.count + CodeBlocks.rowsPerBlock - 1) / CodeBlocks.rowsPerBlock
-        self.rows = rows.baseAddress ?? UnsafePointer(bitPattern: 8).unsafelyUnwrapped
+        self.rows = rows.baseAddress ?? Self.nothing()
         self.lengthsFrom = lengthsFrom
         self.owner = owner
     }
@@ -46,6 +46,9 @@ final class ScanOrder: @unchecked Sendable {
         rows.deallocate()
         lengthsFrom.deallocate()
     }
+
+    /// A place to point to where there is nothing to read.
+    static func nothing<T>() -> UnsafePointer<T> { UnsafePointer(bitPattern: 8).unsafelyUnwrapped }
 
     var byteCount: Int { (rowCount + blockCount) * 4 }
 }

@@ -87,7 +87,7 @@ struct ScanSpace {
         }
     }
 
-    private init(
+    init(
         metric: SimilarityMetric, dimension: Int, unit: Float, centre: [Float], axes: PrincipalAxes, levels: [Level]
     ) {
         self.metric = metric

@@ -59,13 +59,20 @@ package final class RetrievalModel: Sendable {
         func factors(_ kind: FactorKind) throws -> Factors? {
             guard bundle.has(kind.rawValue) else { return nil }
             let model = try FactorModel(bundle: bundle, kind: kind)
-            let name = "\(kind.rawValue).hnsw"
+            let threads = options.threads ?? Parallel.coreCount
             // Every search walks all over them: in memory of their own they lie on huge pages, mapped files do not.
-            let vectors = model.itemFactors.copiedToOwnMemory()
-            let graph =
-                bundle.has(name)
-                ? try HNSWIndex(bundle: bundle, name: name, vectors: vectors, copyLinks: true) : nil
-            return try Self.factors(model, vectors: vectors, graph: graph, options: options)
+            let vectors = model.itemFactors.copiedToOwnMemory(threads: threads)
+            let graph = "\(kind.rawValue).hnsw"
+            func scan(_ name: String, _ metric: SimilarityMetric) throws -> ScanIndex? {
+                guard bundle.has(name) else { return nil }
+                return try ScanIndex(bundle: bundle, name: name, vectors: vectors, metric: metric, threads: threads)
+            }
+            return try Self.factors(
+                model, vectors: vectors,
+                graph: bundle.has(graph)
+                    ? try HNSWIndex(bundle: bundle, name: graph, vectors: vectors, copyLinks: true) : nil,
+                scan: scan("\(kind.rawValue).scan", .innerProduct), similar: scan("\(kind.rawValue).similar", .cosine),
+                options: options)
         }
         let mix: RetrievalMix
         if bundle.manifest.retrieval == .null {
@@ -112,8 +119,13 @@ package final class RetrievalModel: Sendable {
     }
 
     /// A factor model with its indexes, measured with the factors of some of its users.
+    ///
+    /// - Parameters:
+    ///   - scan: The items by inner product; nil: it is made.
+    ///   - similar: The items by angle; nil: it is made.
     package static func factors(
-        _ model: FactorModel, vectors: FactorMatrix, graph: HNSWIndex?, options: Options
+        _ model: FactorModel, vectors: FactorMatrix, graph: HNSWIndex?, scan: ScanIndex? = nil,
+        similar: ScanIndex? = nil, options: Options
     ) throws -> Factors {
         var calibration = SearchPlanner.Calibration()
         calibration.mode = options.index
@@ -125,11 +137,11 @@ package final class RetrievalModel: Sendable {
             model.userFactor(UInt32(row * model.userCount / count), into: factor)
         }
         let index = try PlannedIndex(
-            scan: ScanIndex(vectors, metric: .innerProduct, threads: options.threads), graph: graph, queries: queries,
-            calibration: calibration,
-            clock: { DispatchTime.now().uptimeNanoseconds })
+            scan: scan ?? ScanIndex(vectors, metric: .innerProduct, threads: options.threads), graph: graph,
+            queries: queries, calibration: calibration, clock: { DispatchTime.now().uptimeNanoseconds })
         return Factors(
-            model: model, index: index, similar: try ScanIndex(vectors, metric: .cosine, threads: options.threads))
+            model: model, index: index,
+            similar: try similar ?? ScanIndex(vectors, metric: .cosine, threads: options.threads))
     }
 
     /// Whether the bundle can serve `source`.

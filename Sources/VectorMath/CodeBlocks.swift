@@ -70,6 +70,30 @@ package final class CodeBlocks: @unchecked Sendable {
         rounding = whole.withLock { $0 }
     }
 
+    /// Takes over what another program coded.
+    ///
+    /// - Parameters:
+    ///   - bytes: Whole blocks, copied.
+    ///   - errorMax: What rounding lost of a row at most, in its scale.
+    package init(
+        copying bytes: UnsafeRawBufferPointer, blockCount: Int, dimensions: Int, form: Form, errorMax: Float,
+        threads: Int
+    ) {
+        precondition(bytes.count == blockCount * Self.blockBytes(dimensions, form), "\(bytes.count) bytes of blocks")
+        self.form = form
+        self.blockCount = blockCount
+        self.dimensions = dimensions
+        var rounding = form.rounding
+        rounding.errorMax = errorMax
+        self.rounding = rounding
+        memory = AlignedMemory.copy(bytes, threads: threads)
+    }
+
+    /// All blocks; valid while this lives.
+    package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: byteCount) }
+    /// What rounding lost of a row at most, in its scale.
+    package var errorMax: Float { rounding.errorMax }
+
     /// Writes one row's codes into its lane of a block of zero bytes.
     private static func write(
         _ values: UnsafePointer<Float>, _ dimensions: Int, rest: Float, _ form: Form, to block: UnsafeMutableRawPointer,
@@ -100,7 +124,8 @@ package final class CodeBlocks: @unchecked Sendable {
 
     package var byteCount: Int { blockCount * blockBytes }
     private var blockBytes: Int { Self.blockBytes(dimensions, form) }
-    private static func blockBytes(_ dimensions: Int, _ form: Form) -> Int {
+    /// Bytes of a block with so many coordinates.
+    package static func blockBytes(_ dimensions: Int, _ form: Form) -> Int {
         64 + dimensions / form.groupDimensions * 64
     }
 
@@ -117,62 +142,4 @@ package final class CodeBlocks: @unchecked Sendable {
         Kernels.widen(&half, count: 1, into: &wide)
         return wide < value ? half + 1 : half
     }
-}
-
-/// All coordinates of each row as 8-bit codes, row by row.
-///
-/// `@unchecked Sendable`: nothing is written after `init`.
-package final class CodeRows: @unchecked Sendable {
-    package let rowCount: Int
-    package let dimension: Int
-    let rounding: CodeRounding
-    let stride: Int
-    let codes: UnsafeMutablePointer<UInt8>
-    let scales: UnsafeMutablePointer<Float>
-
-    /// - Parameter read: Writes the `dimension` finite coordinates of the row at a position. Called from several threads.
-    package init(
-        rowCount: Int, dimension: Int, threads: Int, read: (_ position: Int, UnsafeMutablePointer<Float>) -> Void
-    ) {
-        self.rowCount = rowCount
-        self.dimension = dimension
-        // A row of up to 64 codes lies on one cache line.
-        var stride = 16
-        while stride < 64, stride < dimension { stride *= 2 }
-        if dimension > 64 { stride = (dimension + 63) / 64 * 64 }
-        self.stride = stride
-        let byteCount = max(1, rowCount) * stride
-        let memory = AlignedMemory.allocate(byteCount: byteCount)
-        let codes = memory.bindMemory(to: UInt8.self, capacity: byteCount)
-        let scales = UnsafeMutablePointer<Float>.allocate(capacity: max(1, rowCount))
-        let rowStride = stride
-        let whole = Mutex(CodeRounding.bytes)
-        Parallel.forEach(count: rowCount, grain: 4096, threads: threads) { positions in
-            let values = UnsafeMutablePointer<Float>.allocate(capacity: dimension)
-            defer { values.deallocate() }
-            var rounding = CodeRounding.bytes
-            for position in positions {
-                read(position, values)
-                var largest: Float = 0
-                for i in 0..<dimension { largest = max(largest, abs(values[i])) }
-                let scale = largest > 0 ? max(largest / 127, .leastNormalMagnitude) : 0
-                scales[position] = scale
-                let target = codes + position * rowStride
-                target.update(repeating: 128, count: rowStride)
-                let error = rounding.code(values, count: dimension, scale: scale) { target[$0] = $1 }
-                rounding.errorMax = max(rounding.errorMax, error)
-            }
-            whole.withLock { $0.merge(rounding) }
-        }
-        self.codes = codes
-        self.scales = scales
-        rounding = whole.withLock { $0 }
-    }
-
-    deinit {
-        codes.deallocate()
-        scales.deallocate()
-    }
-
-    package var byteCount: Int { rowCount * (stride + 4) }
 }

@@ -1,8 +1,12 @@
 import Dispatch
+import Foundation
 import Synchronization
 
 /// Deals the numbers `0..<count` to threads.
 package enum Parallel {
+    /// Cores that this process may use.
+    package static var coreCount: Int { ProcessInfo.processInfo.activeProcessorCount }
+
     /// Calls `body` with ranges of at most `grain` numbers that together cover `0..<count`, each once.
     ///
     /// Threads take the next range when they are done with one, so which thread gets which range is chance: what `body`

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Synchronization
 
 /// A sealed row-major Float32 matrix, one row per user or item.
 ///
@@ -76,34 +74,44 @@ package final class FactorMatrix: @unchecked Sendable {
     }
 
     /// The same values in owned, padded, huge-page memory; itself when it is owned already.
-    package func copiedToOwnMemory() -> FactorMatrix {
+    ///
+    /// - Parameter threads: That copy.
+    package func copiedToOwnMemory(threads: Int = 1) -> FactorMatrix {
         if owned != nil { return self }
-        return FactorMatrix(rowCount: rowCount, columnCount: columnCount) { row, target in
-            target.baseAddress?.update(from: base + row * stride, count: columnCount)
+        return FactorMatrix(copying: self, threads: threads)
+    }
+
+    private init(copying source: FactorMatrix, threads: Int) {
+        rowCount = source.rowCount
+        columnCount = source.columnCount
+        let stride = (columnCount + Self.rowAlignment - 1) / Self.rowAlignment * Self.rowAlignment
+        self.stride = stride
+        let count = max(rowCount, 1) * stride
+        let memory = AlignedMemory.allocate(byteCount: count * 4)
+        let floats = memory.bindMemory(to: Float.self, capacity: count)
+        if rowCount == 0 { floats.update(repeating: 0, count: count) }
+        let padding = stride - columnCount
+        Parallel.forEach(count: rowCount, grain: 8192, threads: threads) { rows in
+            for row in rows {
+                let target = floats + row * stride
+                target.update(from: source.base + row * source.stride, count: source.columnCount)
+                if padding > 0 { (target + source.columnCount).update(repeating: 0, count: padding) }
+            }
         }
+        base = UnsafePointer(floats)
+        owned = memory
+        owner = nil
     }
 
     /// Whether no value is NaN or infinite.
-    package var isFinite: Bool {
-        (0..<rowCount).allSatisfy { Kernels.allFinite(row($0)) }
-    }
-}
+    package var isFinite: Bool { isFinite(threads: 1) }
 
-/// Large blocks for sealed storage: on cache lines, and on huge pages when big.
-package enum AlignedMemory {
-    /// Blocks of at least this size ask for huge pages.
-    package static let hugePageBytesMin = 4 << 20
-
-    /// Uninitialised memory; free it with `deallocate()`.
-    package static func allocate(byteCount: Int) -> UnsafeMutableRawPointer {
-        guard byteCount >= hugePageBytesMin else {
-            return .allocate(byteCount: max(byteCount, 64), alignment: 64)
+    /// The same, looked at by several threads.
+    package func isFinite(threads: Int) -> Bool {
+        let isFinite = Atomic<Bool>(true)
+        Parallel.forEach(count: rowCount, grain: 16_384, threads: threads) { rows in
+            if !rows.allSatisfy({ Kernels.allFinite(row($0)) }) { isFinite.store(false, ordering: .relaxed) }
         }
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 2 << 20)
-        #if canImport(Glibc)
-            // Advice only: a kernel without huge pages serves small ones.
-            _ = madvise(memory, byteCount, MADV_HUGEPAGE)
-        #endif
-        return memory
+        return isFinite.load(ordering: .relaxed)
     }
 }

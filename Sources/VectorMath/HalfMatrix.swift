@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The rows of a matrix in IEEE half precision, for searches that read many rows and score the best of them again.
 ///
 /// `@unchecked Sendable`: nothing is written after `init`.
@@ -14,21 +16,29 @@ package final class HalfMatrix: @unchecked Sendable {
     private static let magnitudes: ClosedRange<Float> = 0x1p-8...0x1p14
 
     /// Nil where the largest value is so large or so small that half precision would lose more than its last bits.
-    package init?(_ matrix: FactorMatrix) {
-        var largest: Float = 0
-        for row in 0..<matrix.rowCount {
-            for value in matrix.row(row) { largest = max(largest, abs(value)) }
+    package init?(_ matrix: FactorMatrix, threads: Int = 1) {
+        let found = Mutex<Float>(0)
+        Parallel.forEach(count: matrix.rowCount, grain: 16_384, threads: threads) { rows in
+            var largest: Float = 0
+            for row in rows {
+                for value in matrix.row(row) { largest = max(largest, abs(value)) }
+            }
+            found.withLock { $0 = max($0, largest) }
         }
-        guard Self.magnitudes.contains(largest) else { return nil }
+        guard Self.magnitudes.contains(found.withLock { $0 }) else { return nil }
         rowCount = matrix.rowCount
         columnCount = matrix.columnCount
         stride = (columnCount + Self.rowAlignment - 1) / Self.rowAlignment * Self.rowAlignment
         let count = rowCount * stride
         memory = AlignedMemory.allocate(byteCount: count * 2)
         let halves = memory.bindMemory(to: UInt16.self, capacity: count)
-        halves.update(repeating: 0, count: count)
-        for row in 0..<rowCount {
-            Kernels.narrow(matrix.base + row * matrix.stride, count: columnCount, into: halves + row * stride)
+        let (columnCount, stride) = (columnCount, stride)
+        Parallel.forEach(count: rowCount, grain: 16_384, threads: threads) { rows in
+            for row in rows {
+                let target = halves + row * stride
+                Kernels.narrow(matrix.base + row * matrix.stride, count: columnCount, into: target)
+                (target + columnCount).update(repeating: 0, count: stride - columnCount)
+            }
         }
         base = UnsafePointer(halves)
     }

@@ -66,6 +66,9 @@ package struct PrincipalAxes: Sendable {
         }
     }
 
+    /// Directions found before, one per row, at right angles to each other and one long.
+    package init(axes: FactorMatrix) { self.axes = axes }
+
     /// The coordinates of `vector` along the axes.
     @inlinable
     package func project(_ vector: UnsafePointer<Float>, into coordinates: UnsafeMutablePointer<Float>) {

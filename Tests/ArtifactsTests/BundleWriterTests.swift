@@ -186,4 +186,25 @@ import Testing
         #expect(try folder.entries() == ["model"])
         _ = try Bundle(opening: path)
     }
+
+    @Test func aLongFileIsCheckedChunkByChunk() throws {
+        let writer = try BundleWriter(destination: folder.file("long"))
+        let file = try writer.file("long")
+        let count = 2 * Manifest.chunkBytes + 12_345
+        file.declare("bytes", .u8, shape: [count])
+        try file.append([UInt8](repeating: 3, count: count), to: "bytes")
+        try file.finish()
+        let manifest = try writer.publish(sampleContent())
+        #expect(manifest.files[0].chunks.count == 3)
+        #expect(try Bundle(opening: folder.file("long")).manifest == manifest)
+
+        var bytes = try folder.read("long/long.safetensors")
+        bytes[2 * Manifest.chunkBytes + 77] ^= 1
+        try folder.write(bytes, to: "long/long.safetensors")
+        let error = try #require(throws: ArtifactError.self) { try Bundle(opening: folder.file("long")) }
+        #expect(error.code == .checksumMismatch && error.path.hasSuffix("long.safetensors"))
+        #expect(error.fault.contains("from byte \(2 * Manifest.chunkBytes) on"))
+        #expect(try Bundle(opening: folder.file("long"), verify: .sizes).has("long"))
+        #expect(try BundleInspection(of: folder.file("long")).faults.count == 1)
+    }
 }

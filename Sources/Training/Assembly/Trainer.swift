@@ -75,7 +75,7 @@ package struct Trainer {
             }, isCancelled: isCancelled)
         try model.write(to: writer)
         onEvent(.finished(step: "als", summary: "rank \(model.rank), \(configuration.iterations.counted("iteration"))"))
-        try buildGraph(model, writer)
+        try buildIndexes(model, writer)
     }
 
     private func fitSpectral(
@@ -87,7 +87,7 @@ package struct Trainer {
             progress: { onEvent(.progress(step: "spectral", fraction: $0, detail: "")) }, isCancelled: isCancelled)
         try model.write(to: writer)
         onEvent(.finished(step: "spectral", summary: "rank \(model.rank)"))
-        try buildGraph(model, writer)
+        try buildIndexes(model, writer)
     }
 
     private func fitNeighbors(_ matrix: SparseMatrix, _ writer: BundleWriter) throws {
@@ -99,12 +99,14 @@ package struct Trainer {
         onEvent(.finished(step: "item_to_item", summary: "neighbours of \(neighbors.itemCount.counted("item"))"))
     }
 
-    private func buildGraph(_ model: FactorModel, _ writer: BundleWriter) throws {
+    private func buildIndexes(_ model: FactorModel, _ writer: BundleWriter) throws {
         var parameters = plan.graph
         parameters.seed = plan.seed
         try GraphAssembly(
             parameters: parameters, threads: plan.threads, cancellation: cancellation, onEvent: onEvent
         ).build(model, into: writer)
+        try ScanAssembly(threads: plan.threads, cancellation: cancellation, onEvent: onEvent)
+            .build(model, into: writer)
     }
 
     // MARK: Manifest

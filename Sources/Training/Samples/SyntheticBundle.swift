@@ -68,6 +68,8 @@ package struct SyntheticBundle: Sendable {
             try GraphAssembly(
                 parameters: HNSWParameters(seed: seed), threads: threads, cancellation: cancellation, onEvent: onEvent
             ).build(model, into: writer)
+            try ScanAssembly(threads: threads, cancellation: cancellation, onEvent: onEvent)
+                .build(model, into: writer)
             let mix = RetrievalMix(sources: [.init(source: .als, limit: 200, weight: 1)], normalisation: .none)
             return try writer.publish(
                 ManifestContent(
