@@ -10,6 +10,8 @@ package enum AccessAdvice: Sendable {
     case willNeed
     /// Now: read all of it and map it, so that later reads take no page fault. Blocks.
     case populate
+    /// Not any more: what was read no longer counts as memory of the process. It may be read again.
+    case done
 }
 
 /// The bytes of a file, mapped read-only for as long as the object lives.
@@ -49,6 +51,7 @@ func advise(_ bytes: UnsafeRawBufferPointer, _ advice: AccessAdvice) {
     case .willNeed: madvise(start, end - begin, MADV_WILLNEED)
     case .populate:
         if madvise(start, end - begin, madvisePopulateRead) != 0 { touch(bytes, page: page) }
+    case .done: madvise(start, end - begin, MADV_DONTNEED)
     }
 }
 

@@ -20,7 +20,9 @@ package enum FactorKind: String, Codable, Sendable, CaseIterable {
 package struct FactorModel: @unchecked Sendable {
     package let kind: FactorKind
     package let rank: Int
-    package let itemFactors: FactorMatrix
+    package private(set) var itemFactors: FactorMatrix
+    /// The file's own item factors, where `itemFactors` reads them.
+    private var mappedItems: Tensor?
     package let userCount: Int
     private let userHalves: UnsafePointer<UInt16>
     private let userOwner: any AnyObject & Sendable
@@ -41,6 +43,16 @@ package struct FactorModel: @unchecked Sendable {
         let halves = HalfRows(users)
         userHalves = UnsafePointer(halves.base)
         userOwner = halves
+    }
+
+    /// The same model with its item factors in memory of its own, on huge pages where they are long: searches walk all over
+    /// them, and mapped files do not lie so.
+    package func withOwnItemFactors(threads: Int) -> FactorModel {
+        var model = self
+        model.itemFactors = itemFactors.copiedToOwnMemory(threads: threads)
+        mappedItems?.advise(.done)
+        model.mappedItems = nil
+        return model
     }
 
     /// Copies the factor of user `row` into `out`, which holds `rank` floats.
@@ -94,13 +106,15 @@ package struct FactorModel: @unchecked Sendable {
         }
         let matrix = FactorMatrix(
             borrowing: base, rowCount: items.shape[0], columnCount: rank, stride: items.shape[1], owner: items.owner)
+        let threads = Parallel.coreCount
         // A half whose exponent bits are all set is infinite or no number.
-        guard matrix.isFinite, halves.allSatisfy({ $0 & 0x7c00 != 0x7c00 }) else {
+        guard matrix.isFinite(threads: threads), halves.allSatisfy({ $0 & 0x7c00 != 0x7c00 }) else {
             throw ArtifactError(.invalidContent, path: file.path, "a factor is infinite or not a number; train again")
         }
         self.kind = kind
         self.rank = rank
         itemFactors = matrix
+        mappedItems = items
         userCount = users.shape[0]
         userHalves = first
         userOwner = users.owner

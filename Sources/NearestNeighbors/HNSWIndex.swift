@@ -27,7 +27,7 @@ package final class HNSWIndex: NeighborIndex {
         self.graph = graph
         self.parameters = parameters
         self.exact = ExactIndex(scorer: scorer)
-        halves = scorer.metric == .l2 ? nil : HalfMatrix(scorer.vectors)
+        halves = scorer.metric == .l2 ? nil : HalfMatrix(scorer.vectors, threads: Parallel.coreCount)
     }
 
     /// Bytes of the graph and its half-precision rows, without the vectors.

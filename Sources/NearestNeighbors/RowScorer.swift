@@ -1,4 +1,3 @@
-import Synchronization
 import VectorMath
 
 /// Scores rows of a matrix under a metric: the one place where a metric becomes a kernel call.
@@ -14,15 +13,9 @@ final class RowScorer: Sendable {
     /// - Throws: `vectorNotFinite` for the first such row.
     init(_ vectors: FactorMatrix, _ metric: SimilarityMetric, threads: Int = 1) throws(IndexBuildError) {
         guard vectors.rowCount < Int(Int32.max) else { throw .tooManyRows(vectors.rowCount) }
-        let firstBad = Atomic<Int>(Int.max)
-        Parallel.forEach(count: vectors.rowCount, grain: 16_384, threads: threads) { rows in
-            for row in rows where !Kernels.allFinite(vectors.row(row)) {
-                firstBad.min(row, ordering: .relaxed)
-                return
-            }
+        if !vectors.isFinite(threads: threads) {
+            throw .vectorNotFinite(row: (0..<vectors.rowCount).first { !Kernels.allFinite(vectors.row($0)) } ?? 0)
         }
-        let bad = firstBad.load(ordering: .relaxed)
-        guard bad == Int.max else { throw .vectorNotFinite(row: bad) }
         self.vectors = vectors
         self.metric = metric
         guard metric == .cosine else {

@@ -110,11 +110,13 @@ extension SearchPlanner {
         ) {
             let predicate = RowPredicate(rowCount: rowCount) { $0 % step == 0 }
             var times: [UInt64] = []
-            for query in 0..<min(queries.rowCount, k > 400 ? 4 : 8) {
+            var spent: UInt64 = 0
+            for query in 0..<min(queries.rowCount, 8) where query < 2 || spent < SearchSample.budgetNanoseconds / 2 {
                 let start = clock()
                 try scan.search(
                     queries.row(query), k: k, where: predicate, plan: plan, scratch: scratch, into: &results)
                 times.append(clock() &- start)
+                spent &+= times[query]
             }
             return (predicate.eligibleCount, SearchSample.median(times))
         }

@@ -58,10 +58,9 @@ package final class RetrievalModel: Sendable {
         let items = try ItemCatalog(bundle: bundle)
         func factors(_ kind: FactorKind) throws -> Factors? {
             guard bundle.has(kind.rawValue) else { return nil }
-            let model = try FactorModel(bundle: bundle, kind: kind)
             let threads = options.threads ?? Parallel.coreCount
-            // Every search walks all over them: in memory of their own they lie on huge pages, mapped files do not.
-            let vectors = model.itemFactors.copiedToOwnMemory(threads: threads)
+            let model = try FactorModel(bundle: bundle, kind: kind).withOwnItemFactors(threads: threads)
+            let vectors = model.itemFactors
             let graph = "\(kind.rawValue).hnsw"
             func scan(_ name: String, _ metric: SimilarityMetric) throws -> ScanIndex? {
                 guard bundle.has(name) else { return nil }
@@ -69,7 +68,7 @@ package final class RetrievalModel: Sendable {
             }
             return try Self.factors(
                 model, vectors: vectors,
-                graph: bundle.has(graph)
+                graph: bundle.has(graph) && (options.index != .scan || options.keepsGraphs)
                     ? try HNSWIndex(bundle: bundle, name: graph, vectors: vectors, copyLinks: true) : nil,
                 scan: scan("\(kind.rawValue).scan", .innerProduct), similar: scan("\(kind.rawValue).similar", .cosine),
                 options: options)

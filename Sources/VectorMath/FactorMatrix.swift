@@ -22,6 +22,8 @@ package final class FactorMatrix: @unchecked Sendable {
 
     private let owner: (any AnyObject & Sendable)?
     private let owned: UnsafeMutableRawPointer?
+    /// Set once all values were seen to be finite: looking again and again would take longer than most uses.
+    private let isKnownFinite = Atomic<Bool>(false)
 
     /// Rows are padded to a multiple of this many floats (64 bytes).
     package static let rowAlignment = 16
@@ -101,6 +103,7 @@ package final class FactorMatrix: @unchecked Sendable {
         base = UnsafePointer(floats)
         owned = memory
         owner = nil
+        isKnownFinite.store(source.isKnownFinite.load(ordering: .relaxed), ordering: .relaxed)
     }
 
     /// Whether no value is NaN or infinite.
@@ -108,10 +111,13 @@ package final class FactorMatrix: @unchecked Sendable {
 
     /// The same, looked at by several threads.
     package func isFinite(threads: Int) -> Bool {
+        if isKnownFinite.load(ordering: .relaxed) { return true }
         let isFinite = Atomic<Bool>(true)
         Parallel.forEach(count: rowCount, grain: 16_384, threads: threads) { rows in
             if !rows.allSatisfy({ Kernels.allFinite(row($0)) }) { isFinite.store(false, ordering: .relaxed) }
         }
-        return isFinite.load(ordering: .relaxed)
+        guard isFinite.load(ordering: .relaxed) else { return false }
+        isKnownFinite.store(true, ordering: .relaxed)
+        return true
     }
 }
