@@ -17,8 +17,8 @@ CK_INLINE __m512 halves(const uint8_t *place) {
     return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)place));
 }
 
-/// The scores of a block's rows as far as its codes know them.
-CK_INLINE __m512 known(const uint8_t *block, const ck_probe *probe, size_t groups, int nibbles) {
+/// The scores of a block's rows as far as its codes know them, in the probe's scale.
+CK_INLINE __m512 known_scaled(const uint8_t *block, const ck_probe *probe, size_t groups, int nibbles) {
     const __m512i low = _mm512_set1_epi8(15);
     __m512i even = _mm512_set1_epi32(probe->bias), odd = _mm512_setzero_si512();
     size_t g = 0;
@@ -36,8 +36,11 @@ CK_INLINE __m512 known(const uint8_t *block, const ck_probe *probe, size_t group
         odd = _mm512_dpbusd_epi32(odd, b, group_of(probe, g + 1));
     }
     if (g < groups) even = _mm512_dpbusd_epi32(even, _mm512_load_si512(block + 64 + g * 64), group_of(probe, g));
-    __m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
-    return _mm512_mul_ps(_mm512_mul_ps(sum, _mm512_set1_ps(probe->scale)), halves(block));
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(even, odd)), halves(block));
+}
+
+CK_INLINE __m512 known(const uint8_t *block, const ck_probe *probe, size_t groups, int nibbles) {
+    return _mm512_mul_ps(known_scaled(block, probe, groups, nibbles), _mm512_set1_ps(probe->scale));
 }
 
 /// Blocks that go through a level together, so that no branch depends on a single block's outcome.
@@ -79,32 +82,51 @@ CK_INLINE size_t refine_any(survivors *in, size_t kept, const ck_level *level, _
     return groups == 4 ? refine(in, kept, level, bar, 4, 0) : refine(in, kept, level, bar, groups, 0);
 }
 
+/// Takes a chunk's survivors of the first level through the others and writes the positions that are left.
+CK_INLINE size_t finish_chunk(survivors *in, size_t kept, const ck_level *levels, size_t level_count,
+                              const float *offsets, __m512 bar, size_t groups, uint32_t *hits) {
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    size_t count = 0;
+    // Storing the scores of all blocks takes longer than computing those of the survivors again.
+    for (size_t j = 0; level_count > 1 && j < kept; j++) {
+        size_t i = in->blocks[j];
+        __m512 score = known(levels[0].blocks + i * ck_block_bytes(groups, 0), levels[0].probe, groups, 0);
+        if (offsets) score = _mm512_add_ps(score, _mm512_loadu_ps(offsets + i * CK_BLOCK_ROWS));
+        in->scores[j] = score;
+    }
+    for (size_t level = 1; level < level_count; level++) kept = refine_any(in, kept, &levels[level], bar);
+    for (size_t j = 0; j < kept; j++) {
+        __m512i position = _mm512_add_epi32(_mm512_set1_epi32((int)(in->blocks[j] * CK_BLOCK_ROWS)), lanes);
+        _mm512_storeu_si512(hits + count, _mm512_maskz_compress_epi32(in->passed[j], position));
+        count += (size_t)__builtin_popcount(in->passed[j]);
+    }
+    return count;
+}
+
 CK_INLINE size_t scan_groups(const ck_level *levels, size_t level_count, const float *offsets, size_t from, size_t to,
                              float threshold, uint32_t *hits, size_t groups) {
     const __m512 bar = _mm512_set1_ps(threshold);
     const ck_probe *probe = levels[0].probe;
-    const __m512 rest = _mm512_set1_ps(probe->rest);
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    // The first level is compared in its own scale, and only survivors are brought back from it. A query without
+    // coordinates on it has no scale: nothing is known, everything is compared as it is.
+    const float scale = probe->scale > 0 ? probe->scale : 1;
+    const __m512 scaled_bar = _mm512_set1_ps(threshold / scale), scaled_rest = _mm512_set1_ps(probe->rest / scale);
+    const __m512 unscale = _mm512_set1_ps(1 / scale);
     survivors in;
     size_t count = 0;
     for (size_t start = from; start < to; start += CHUNK) {
         size_t end = to - start < CHUNK ? to : start + CHUNK, kept = 0;
         for (size_t i = start; i < end; i++) {
             const uint8_t *block = levels[0].blocks + i * ck_block_bytes(groups, 0);
-            __m512 score = known(block, probe, groups, 0);
-            if (offsets) score = _mm512_add_ps(score, _mm512_loadu_ps(offsets + i * CK_BLOCK_ROWS));
-            __mmask16 hit = _mm512_cmp_ps_mask(_mm512_fmadd_ps(rest, halves(block + 32), score), bar, _CMP_NLT_UQ);
-            in.scores[kept] = score;
+            __m512 score = known_scaled(block, probe, groups, 0);
+            if (offsets) score = _mm512_fmadd_ps(_mm512_loadu_ps(offsets + i * CK_BLOCK_ROWS), unscale, score);
+            __mmask16 hit = _mm512_cmp_ps_mask(_mm512_fmadd_ps(scaled_rest, halves(block + 32), score), scaled_bar,
+                                               _CMP_NLT_UQ);
             in.passed[kept] = hit;
             in.blocks[kept] = (uint32_t)i;
             kept += hit != 0;
         }
-        for (size_t level = 1; level < level_count; level++) kept = refine_any(&in, kept, &levels[level], bar);
-        for (size_t j = 0; j < kept; j++) {
-            __m512i position = _mm512_add_epi32(_mm512_set1_epi32((int)(in.blocks[j] * CK_BLOCK_ROWS)), lanes);
-            _mm512_storeu_si512(hits + count, _mm512_maskz_compress_epi32(in.passed[j], position));
-            count += (size_t)__builtin_popcount(in.passed[j]);
-        }
+        count += finish_chunk(&in, kept, levels, level_count, offsets, bar, groups, hits + count);
     }
     return count;
 }

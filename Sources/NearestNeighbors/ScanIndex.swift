@@ -121,17 +121,6 @@ package final class ScanIndex: NeighborIndex {
         return scan.isDone
     }
 
-    /// Ends several scans together, turn by turn: what one reads of the codes, the others find in the nearest caches.
-    ///
-    /// Worth it where the codes do not fit there; each scan's answer is the one it would have had alone.
-    package func finish(_ scans: [RunningScan], _ scratch: SearchScratch) {
-        var isOpen = true
-        while isOpen {
-            isOpen = false
-            for scan in scans where !advance(scan, turns: 1, scratch) { isOpen = true }
-        }
-    }
-
     /// Turns over the blocks, in their order.
     private func read(_ scan: RunningScan, _ turns: Int, _ scratch: SearchScratch, _ top: inout TopK) {
         let hits = scratch.hits
@@ -145,16 +134,13 @@ package final class ScanIndex: NeighborIndex {
             turns -= 1
             let longest = order.lengthsFrom[first]
             let bar = scan.bar(threshold: top.threshold, lengthMax: longest)
-            // No later row is longer: none can reach the bar.
-            if metric == .innerProduct, length * longest < bar {
+            if isOver(bar, length, longest) {
                 scan.isDone = true
                 return
             }
             let end = min(first + scan.nextTurn, blockCount)
-            var count = bounds.scan(probes, blocks: first..<end, threshold: bar, into: hits)
-            if let predicate { count = keepEligible(hits, count, predicate) }
-            score(scan, hits, count, lengthMax: longest, scratch, &top)
-            top.tighten()
+            let count = bounds.scan(probes, blocks: first..<end, threshold: bar, into: hits)
+            offer(scan, hits, count, predicate, lengthMax: longest, scratch, &top)
             first = end
             scan.nextTurn = min(scan.nextTurn * 2, Self.blocksPerTurn)
             if end == blockCount {
@@ -163,6 +149,22 @@ package final class ScanIndex: NeighborIndex {
             }
         }
         scan.nextBlock = first
+    }
+
+    /// Whether no row from here on can reach the bar: none is longer.
+    func isOver(_ bar: Float, _ length: Float, _ longest: Float) -> Bool {
+        metric == .innerProduct && length * longest < bar
+    }
+
+    /// Offers what a turn left in.
+    func offer(
+        _ scan: RunningScan, _ hits: UnsafeMutablePointer<UInt32>, _ count: Int, _ predicate: RowPredicate?,
+        lengthMax: Float, _ scratch: SearchScratch, _ top: inout TopK
+    ) {
+        var count = count
+        if let predicate { count = keepEligible(hits, count, predicate) }
+        score(scan, hits, count, lengthMax: lengthMax, scratch, &top)
+        top.tighten()
     }
 
     /// The next eligible rows, where most are not.
