@@ -84,7 +84,7 @@ let package = Package(
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
-        room("Serving", ["Vocabulary", "VectorMath", "Retrieval", "Catalog", "Telemetry", deque]),
+        room("Serving", ["Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "Catalog", "Telemetry", deque]),
         room(
             "Training",
             [
@@ -127,13 +127,15 @@ let package = Package(
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
+        tests(
+            "RetrievalTests",
+            ["Retrieval", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "TestSupport"]),
         tests("ServingTests", ["Serving", "Retrieval", "NearestNeighbors", "VectorMath", "Vocabulary", "TestSupport"]),
         tests(
             "EndToEndTests",
             [
-                "MartletServer", "MartletClient", "Training", "Retrieval", "FactorModels", "Catalog", "Artifacts",
-                "VectorMath",
-                "Vocabulary", "TestSupport", logging,
+                "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "FactorModels", "Catalog",
+                "Artifacts", "VectorMath", "Vocabulary", "TestSupport", logging,
             ]),
         tests(
             "BenchTests",

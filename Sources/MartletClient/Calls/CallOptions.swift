@@ -14,6 +14,7 @@ public typealias ModelInfo = Wire.ModelInfo
 public typealias ListModelsReply = Wire.ListModelsReply
 public typealias LoadModelRequest = Wire.LoadModelRequest
 public typealias LoadModelReply = Wire.LoadModelReply
+public typealias AttributeCondition = Wire.AttributeCondition
 public typealias AttributeFilter = Wire.AttributeFilter
 public typealias ContextEntry = Wire.ContextEntry
 public typealias SourceShare = Wire.SourceShare

@@ -191,7 +191,8 @@ enum GenerationLoader {
         parts.append((.index, index))
         parts.append((.itemNeighbors, model.neighbors?.byteCount ?? 0))
         parts.append((.userDirectory, model.users.ids.byteCount + model.users.historyByteCount))
-        parts.append((.itemCatalogue, model.items.byteCount + model.tags.byteCount))
+        parts.append(
+            (.itemCatalogue, model.items.byteCount + model.attributes.byteCount + (model.availability?.byteCount ?? 0)))
         return parts
     }
 }
