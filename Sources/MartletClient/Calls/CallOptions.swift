@@ -16,6 +16,7 @@ public typealias LoadModelRequest = Wire.LoadModelRequest
 public typealias LoadModelReply = Wire.LoadModelReply
 public typealias AttributeCondition = Wire.AttributeCondition
 public typealias AttributeFilter = Wire.AttributeFilter
+public typealias RequestLimits = Wire.RequestLimits
 public typealias ContextEntry = Wire.ContextEntry
 public typealias SourceShare = Wire.SourceShare
 public typealias StageTiming = Wire.StageTiming
