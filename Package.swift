@@ -118,10 +118,11 @@ let package = Package(
             ["Charts", "CEpoll", "Wire", "MartletClient", "Vocabulary", histogram]),
         room(
             "IndexBench", path: "Bench/IndexBench",
-            ["Charts", "NearestNeighbors", "FactorModels", "VectorMath", "Artifacts", "Vocabulary"]),
+            ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
+        room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
-            ["LoadGenerator", "IndexBench", "FactorModels", "VectorMath", arguments]),
+            ["LoadGenerator", "IndexBench", "FilterBench", "FactorModels", "VectorMath", arguments]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
@@ -140,7 +141,8 @@ let package = Package(
         tests(
             "BenchTests",
             [
-                "LoadGenerator", "IndexBench", "martlet-bench", "TestSupport", "Wire", "Artifacts", "FactorModels",
+                "LoadGenerator", "IndexBench", "FilterBench", "martlet-bench", "TestSupport", "Wire", "Artifacts",
+                "FactorModels",
                 "VectorMath", arguments,
             ]),
         tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),

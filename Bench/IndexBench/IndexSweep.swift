@@ -71,7 +71,7 @@ package struct IndexSweep {
             tell(point)
         }
         let planned = try scan.flatMap { scan in
-            try configuration.eligible.isEmpty
+            try configuration.eligible.isEmpty && configuration.blocked == nil
                 ? nil
                 : PlannedIndex(
                     scan: scan, graph: graph, queries: data.queries, clock: { DispatchTime.now().uptimeNanoseconds })
@@ -93,6 +93,11 @@ package struct IndexSweep {
             }
             for share in configuration.eligible {
                 if let planned { add(try self.point(planned, k, eligible: share)) }
+            }
+            if let planned, let blocked = configuration.blocked {
+                add(
+                    try runner.measureBlocked(
+                        planned, min(blocked, data.rows.rowCount), k: k, repeats: configuration.repeats))
             }
             guard let graph, configuration.kinds.contains(.hnsw) else { continue }
             for efSearch in configuration.efSearch where efSearch >= k {

@@ -36,6 +36,10 @@ struct IndexCommand: ParsableCommand {
     @Option(
         parsing: .unconditional, help: "Shares of rows that a filter leaves, for planned searches: 0.001,0.1,1.")
     var eligible: String?
+    @Option(
+        parsing: .unconditional,
+        help: "Rows that a seen set blocks, drawn evenly: what that adds to a planned search, mask and all.")
+    var blocked: Int?
     @Option(parsing: .unconditional, help: "efSearch values; those below k are left out.")
     var ef = "10,16,24,32,48,64,96,128,192,256,384,512"
     @Option(parsing: .unconditional, help: "Links per node, 2 to 128 (twice on layer 0).") var m = 16
@@ -127,6 +131,7 @@ struct IndexCommand: ParsableCommand {
         settings.efSearch = try Self.list(ef, "--ef", "a count") { Int($0) }
         settings.confidences = try Self.list(confidence, "--confidence", "a share") { Float($0) }
         settings.eligible = try eligible.map { try Self.list($0, "--eligible", "a share") { Float($0) } } ?? []
+        settings.blocked = blocked
         settings.together = together
         settings.m = m
         settings.efConstruction = efConstruction

@@ -121,6 +121,23 @@ package final class RowMask {
         count -= Int(removed)
     }
 
+    /// Makes the words in which `rows` stand what `set(_:and:)` made them, while all others still are.
+    ///
+    /// - Parameter count: Rows that were set then.
+    /// - Complexity: O(rows given), about a nanosecond each.
+    package func mend(_ rows: [UInt32], _ a: RowBitmap?, and b: RowBitmap?, count: Int) {
+        guard let base = words.baseAddress else { return }
+        let (x, y) = (a?.words.baseAddress, b?.words.baseAddress)
+        let end = UInt32(clamping: rowCount)
+        let last: UInt64 = rowCount % 64 == 0 ? .max : (1 << UInt64(rowCount % 64)) - 1
+        for row in rows where row < end {
+            let place = Int(row >> 6)
+            let all: UInt64 = place == words.count - 1 ? last : .max
+            base[place] = all & (x?[place] ?? .max) & (y?[place] ?? .max)
+        }
+        self.count = count
+    }
+
     /// Whether `row` is eligible.
     package func contains(_ row: UInt32) -> Bool {
         precondition(row < rowCount, "row \(row) is not below \(rowCount)")

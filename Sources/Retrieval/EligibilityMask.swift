@@ -10,7 +10,8 @@ package final class EligibilityMask {
     /// What the words held before rows were blocked; nil: every item.
     private var available: RowBitmap?
     private var filter: RowBitmap?
-    /// Rows that were blocked, each once, unless `isWorn`.
+    private var countAtBegin: Int
+    /// Rows that were blocked, unless `isWorn`.
     private var blockedRows: [UInt32] = []
     /// Whether the words can no longer be mended row by row.
     private var isWorn = false
@@ -20,7 +21,8 @@ package final class EligibilityMask {
     package init(itemCount: Int) {
         self.itemCount = itemCount
         mask = RowMask(rowCount: itemCount, allEligible: true)
-        mendableRows = itemCount / 512
+        countAtBegin = itemCount
+        mendableRows = max(64, itemCount / 1024)
     }
 
     /// Items that may be shown.
@@ -31,11 +33,12 @@ package final class EligibilityMask {
     /// - Complexity: O(rows blocked before) where both are the same as before and those were few, else O(items / 64).
     package func begin(available: RowBitmap? = nil, filter: RowBitmap? = nil) {
         if !isWorn, available === self.available, filter === self.filter {
-            for row in blockedRows { mask.insert(row) }
+            if !blockedRows.isEmpty { mask.mend(blockedRows, available, and: filter, count: countAtBegin) }
         } else {
             mask.set(available, and: filter)
             self.available = available
             self.filter = filter
+            countAtBegin = mask.count
         }
         blockedRows.removeAll(keepingCapacity: true)
         isWorn = false
@@ -58,10 +61,10 @@ package final class EligibilityMask {
     ///
     /// - Complexity: O(rows), about a nanosecond each where they are many.
     package func block(_ rows: UnsafeBufferPointer<UInt32>) {
+        mask.remove(rows)
         if blockedRows.count + rows.count <= mendableRows {
-            for row in rows { block(row) }
+            blockedRows.append(contentsOf: rows)
         } else {
-            mask.remove(rows)
             isWorn = true
         }
     }
