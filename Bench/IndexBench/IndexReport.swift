@@ -78,7 +78,7 @@ package struct IndexPoint: Sendable {
         if let efSearch { words.append("ef \(efSearch)") }
         if let confidence, confidence != 1 { words.append("confidence \(Self.short(Double(confidence)))") }
         if let blocked, let added, let mask {
-            words.append("\(blocked) blocked " + String(format: "%+.1f us (mask %.1f)", added, mask))
+            words.append("\(blocked) rows " + String(format: "%+.1f us (mask %.1f)", added, mask))
         }
         return words.joined(separator: " ")
     }

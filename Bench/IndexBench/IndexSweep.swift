@@ -95,9 +95,12 @@ package struct IndexSweep {
                 if let planned { add(try self.point(planned, k, eligible: share)) }
             }
             if let planned, let blocked = configuration.blocked {
-                add(
-                    try runner.measureBlocked(
-                        planned, min(blocked, data.rows.rowCount), k: k, repeats: configuration.repeats))
+                for best in [false, true] {
+                    add(
+                        try runner.measureBlocked(
+                            planned, min(blocked, data.rows.rowCount), best: best, k: k,
+                            repeats: configuration.repeats))
+                }
             }
             guard let graph, configuration.kinds.contains(.hnsw) else { continue }
             for efSearch in configuration.efSearch where efSearch >= k {

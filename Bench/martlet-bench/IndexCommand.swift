@@ -38,7 +38,7 @@ struct IndexCommand: ParsableCommand {
     var eligible: String?
     @Option(
         parsing: .unconditional,
-        help: "Rows that a seen set blocks, drawn evenly: what that adds to a planned search, mask and all.")
+        help: "Rows that a seen set blocks, drawn evenly or each query's best: what that adds to a planned search.")
     var blocked: Int?
     @Option(parsing: .unconditional, help: "efSearch values; those below k are left out.")
     var ef = "10,16,24,32,48,64,96,128,192,256,384,512"

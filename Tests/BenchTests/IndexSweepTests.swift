@@ -41,15 +41,15 @@ import struct Artifacts.ManifestContent
             let points = report.points.filter { $0.k == k }
             #expect(
                 points.map(\.index).filter { $0 != "hnsw" } == [
-                    "exact", "scan x4", "scan", "scan", "planned", "planned", "blocked",
+                    "exact", "scan x4", "scan", "scan", "planned", "planned", "blocked", "seen",
                 ])
             #expect(
                 points.compactMap { $0.index == "hnsw" ? $0.efSearch : nil } == (k == 5 ? [5, 20, 400] : [20, 400]))
-            for point in points where point.index == "blocked" {
+            for point in points where point.blocked != nil {
                 // No more rows are blocked than there are.
                 #expect(point.blocked == sweep.header.rows && point.added != nil && (point.mask ?? -1) >= 0)
             }
-            for point in points where point.index != "blocked" {
+            for point in points where point.blocked == nil {
                 #expect((0...1).contains(point.recall) && point.recallByNorm.count == 5)
                 #expect(point.qps > 0 && point.cpuQPS > 0 && point.p99 >= point.p50)
                 let isExact = point.index == "exact" || point.index == "scan x4" || point.confidence == 1

@@ -101,6 +101,7 @@ import Testing
         #expect(texts(found, "a", "category") == ["shoes"] && number(found, "a", "price") == 1)
         // Without a header the columns are item, title and tags.
         #expect(try read("1,One,x\n2,Two,y\n").entries.count == 2)
+        #expect(try read("i,One,x\nj,Two,y\n").entries.count == 2)
     }
 
     @Test func `Windows are Unix seconds or dates`() throws {

@@ -83,7 +83,7 @@ package final class ServingNode: Service {
         models = ModelControl(
             root: configuration.effectiveModelsRoot, options: RetrievalModel.Options(index: configuration.index),
             scenarios: serving.scenarios,
-            metrics: metrics, logger: logger, pool: pool)
+            metrics: metrics, logger: logger, pool: pool, wallClock: wallClock)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)

@@ -37,7 +37,8 @@ struct HeaderColumns {
             return nil
         }
         self.init(item: item, title: names.firstIndex(where: Self.titleNames.contains), tags: nil)
-        if title == nil, !Self.looksLikeNames(header) { return nil }
+        // One letter is an ID rather than a name, where no title says otherwise.
+        if title == nil, names[item].count == 1 || !Self.looksLikeNames(header) { return nil }
         tags = Self.tagNames.lazy.compactMap { names.firstIndex(of: $0) }.first
         tagsName = tags.map { Self.attributeName(header[$0]) }
         from = names.firstIndex(of: "availablefrom")
