@@ -84,7 +84,7 @@ let package = Package(
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
-        room("Serving", ["Vocabulary", "VectorMath", "Retrieval", "Catalog", "Telemetry", deque]),
+        room("Serving", ["Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "Catalog", "Telemetry", deque]),
         room(
             "Training",
             [
@@ -118,27 +118,31 @@ let package = Package(
             ["Charts", "CEpoll", "Wire", "MartletClient", "Vocabulary", histogram]),
         room(
             "IndexBench", path: "Bench/IndexBench",
-            ["Charts", "NearestNeighbors", "FactorModels", "VectorMath", "Artifacts", "Vocabulary"]),
+            ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
+        room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
-            ["LoadGenerator", "IndexBench", "FactorModels", "VectorMath", arguments]),
+            ["LoadGenerator", "IndexBench", "FilterBench", "FactorModels", "VectorMath", arguments]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
+        tests(
+            "RetrievalTests",
+            ["Retrieval", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "TestSupport"]),
         tests("ServingTests", ["Serving", "Retrieval", "NearestNeighbors", "VectorMath", "Vocabulary", "TestSupport"]),
         tests(
             "EndToEndTests",
             [
-                "MartletServer", "MartletClient", "Training", "Retrieval", "FactorModels", "Catalog", "Artifacts",
-                "VectorMath",
-                "Vocabulary", "TestSupport", logging,
+                "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "FactorModels", "Catalog",
+                "Artifacts", "VectorMath", "Vocabulary", "TestSupport", logging,
             ]),
         tests(
             "BenchTests",
             [
-                "LoadGenerator", "IndexBench", "martlet-bench", "TestSupport", "Wire", "Artifacts", "FactorModels",
+                "LoadGenerator", "IndexBench", "FilterBench", "martlet-bench", "TestSupport", "Wire", "Artifacts",
+                "FactorModels",
                 "VectorMath", arguments,
             ]),
         tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),

@@ -66,6 +66,11 @@ heading "A new user, $new; had only:"
 heading "An unknown user, $unknown"
 "$martlet" recommend --node "$node" --user "$unknown" -k 5 --explain
 
+if [ -z "${DATA:-}" ]; then
+    heading "The same, but only films of these languages since 1990"
+    "$martlet" recommend --node "$node" --user "$known" -k 5 --where 'language=French|Japanese' --where 'year>=1990'
+fi
+
 item=$("$martlet" model users "$folder/bundle" --user "$known" -n 1 | cut -f1)
 heading "Items like $item"
 "$martlet" similar --node "$node" --item "$item" -k 5

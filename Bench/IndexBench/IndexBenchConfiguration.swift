@@ -51,6 +51,8 @@ package struct IndexBenchConfiguration: Sendable {
     package var eligible: [Float] = []
     /// Recall that the planner asks of searches that are not exact.
     package var recallMin = SearchPlanner.Calibration().recallMin
+    /// Rows that a seen set blocks, measured as what it adds to a planned search; nil: not measured.
+    package var blocked: Int?
     package var m = 16
     package var efConstruction = 200
     package var links = Links.own
@@ -75,6 +77,7 @@ package struct IndexBenchConfiguration: Sendable {
         if let rowsMax { try check(rowsMax, 1...Int(Int32.max) - 1, "--row-count") }
         if case .made(_, let dimension) = source { try check(dimension, 1...VectorFile.columnsMax, "--dimension") }
         try check(queriesMax, 1...10_000_000, "--query-count")
+        if let blocked { try check(blocked, 1...10_000_000, "--blocked") }
         try check(together, 1...4096, "--together")
         try check(repeats, 1...1000, "--repeats")
         try check(buildThreads, 1...1024, "--threads")
@@ -97,6 +100,7 @@ package struct IndexBenchConfiguration: Sendable {
         if !kinds.contains(.scan) {
             if together > 1 { throw IndexBenchError("--together has no effect without scan in --indexes") }
             if !eligible.isEmpty { throw IndexBenchError("--eligible has no effect without scan in --indexes") }
+            if blocked != nil { throw IndexBenchError("--blocked has no effect without scan in --indexes") }
         }
         do { try HNSWParameters(m: m, efConstruction: efConstruction).validate() } catch {
             throw IndexBenchError("\(error)")

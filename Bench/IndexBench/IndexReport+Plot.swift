@@ -11,7 +11,7 @@ extension IndexReport {
     ///
     /// Searches under a filter are left out: they answer another question.
     package var svg: String {
-        let points = points.filter { ($0.eligible ?? 1) == 1 }
+        let points = points.filter { ($0.eligible ?? 1) == 1 && $0.blocked == nil }
         let ks = Set(points.map(\.k)).sorted()
         let (width, head, panel) = (860.0, 46.0, 380.0)
         let height = Int(head + panel * Double(ks.count))

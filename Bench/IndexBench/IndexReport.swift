@@ -63,6 +63,13 @@ package struct IndexPoint: Sendable {
     package var plan: String?
     /// Queries under way at a time.
     package var together: Int?
+    /// Rows that were blocked for each query.
+    package var blocked: Int?
+    /// Microseconds that blocking, searching among the rest and mending the mask take more than the same search of all
+    /// rows; the median over the queries.
+    package var added: Double?
+    /// Microseconds of blocking and mending alone.
+    package var mask: Double?
 
     /// The setting in words.
     var setting: String {
@@ -70,13 +77,16 @@ package struct IndexPoint: Sendable {
         if let eligible { words.append("\(Self.short(Double(eligible) * 100))% \(plan ?? "")") }
         if let efSearch { words.append("ef \(efSearch)") }
         if let confidence, confidence != 1 { words.append("confidence \(Self.short(Double(confidence)))") }
+        if let blocked, let added, let mask {
+            words.append("\(blocked) rows " + String(format: "%+.1f us (mask %.1f)", added, mask))
+        }
         return words.joined(separator: " ")
     }
 
     private static func short(_ value: Double) -> String { String(format: "%.4g", value) }
 
     private static func row(_ cells: [String]) -> String {
-        zip(cells, [8, 24, 5, 7, 9, 11, 11, 9, 9]).enumerated().map { column, cell in
+        zip(cells, [8, 33, 5, 7, 9, 11, 11, 9, 9]).enumerated().map { column, cell in
             let gap = String(repeating: " ", count: max(0, cell.1 - cell.0.count))
             return column < 2 ? cell.0 + gap : gap + cell.0
         }.joined(separator: " ")
@@ -97,7 +107,9 @@ package struct IndexPoint: Sendable {
 
 extension IndexPoint: Encodable {
     private enum CodingKeys: String, CodingKey {
-        case index, k, recall, recallByNorm, qps, cpuQPS, p50, p99, efSearch, confidence, eligible, plan, together
+        case index, k, recall, recallByNorm, qps, cpuQPS, p50, p99, efSearch, confidence, eligible, plan, together,
+            blocked,
+            added, mask
     }
 
     /// Every point has every key; what does not apply is null.
@@ -116,6 +128,9 @@ extension IndexPoint: Encodable {
         try values.encode(eligible.map { Self.rounded(Double($0), 6) }, forKey: .eligible)
         try values.encode(plan, forKey: .plan)
         try values.encode(together, forKey: .together)
+        try values.encode(blocked, forKey: .blocked)
+        try values.encode(added.map { Self.rounded($0, 2) }, forKey: .added)
+        try values.encode(mask.map { Self.rounded($0, 2) }, forKey: .mask)
     }
 
     private static func rounded(_ value: Double, _ places: Int) -> Double {

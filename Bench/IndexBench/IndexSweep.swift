@@ -73,7 +73,7 @@ package struct IndexSweep {
         var calibration = SearchPlanner.Calibration()
         calibration.recallMin = configuration.recallMin
         let planned = try scan.flatMap { scan in
-            try configuration.eligible.isEmpty
+            try configuration.eligible.isEmpty && configuration.blocked == nil
                 ? nil
                 : PlannedIndex(
                     scan: scan, graph: graph, queries: data.queries, calibration: calibration,
@@ -96,6 +96,14 @@ package struct IndexSweep {
             }
             for share in configuration.eligible {
                 if let planned { add(try self.point(planned, k, eligible: share)) }
+            }
+            if let planned, let blocked = configuration.blocked {
+                for best in [false, true] {
+                    add(
+                        try runner.measureBlocked(
+                            planned, min(blocked, data.rows.rowCount), best: best, k: k,
+                            repeats: configuration.repeats))
+                }
             }
             guard let graph, configuration.kinds.contains(.hnsw) else { continue }
             for efSearch in configuration.efSearch where efSearch >= k {

@@ -38,6 +38,10 @@ struct IndexCommand: ParsableCommand {
     var eligible: String?
     @Option(parsing: .unconditional, help: "Recall that planned searches must reach.")
     var recallMin = IndexBenchConfiguration().recallMin
+    @Option(
+        parsing: .unconditional,
+        help: "Rows that a seen set blocks, drawn evenly or each query's best: what that adds to a planned search.")
+    var blocked: Int?
     @Option(parsing: .unconditional, help: "efSearch values; those below k are left out.")
     var ef = "10,16,24,32,48,64,96,128,192,256,384,512"
     @Option(parsing: .unconditional, help: "Links per node, 2 to 128 (twice on layer 0).") var m = 16
@@ -130,6 +134,7 @@ struct IndexCommand: ParsableCommand {
         settings.confidences = try Self.list(confidence, "--confidence", "a share") { Float($0) }
         settings.recallMin = recallMin
         settings.eligible = try eligible.map { try Self.list($0, "--eligible", "a share") { Float($0) } } ?? []
+        settings.blocked = blocked
         settings.together = together
         settings.m = m
         settings.efConstruction = efConstruction

@@ -5,7 +5,7 @@ import ArgumentParser
 struct MartletBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "martlet-bench",
-        abstract: "Puts a measured load on a Martlet node; measures its indexes.",
+        abstract: "Puts a measured load on a Martlet node; measures its indexes and filters.",
         discussion: """
             Latency in an open loop (--rate) is counted from the moment at which a call was meant to be sent, so a
             node that stalls cannot hide it. Exit codes: 0 fine; 1 could not run, or not one call was
@@ -13,6 +13,6 @@ struct MartletBench: AsyncParsableCommand {
             --slo does not say how many may (a search with --find-max always ends with it); 64 wrong options;
             130 Ctrl-C and 143 SIGTERM, after the report of what there is.
             """,
-        subcommands: [LoadCommand.self, IndexCommand.self, SelftestCommand.self],
+        subcommands: [LoadCommand.self, IndexCommand.self, FiltersCommand.self, SelftestCommand.self],
         defaultSubcommand: LoadCommand.self)
 }

@@ -232,6 +232,51 @@ void   martlet__v1__attribute_filter__free_unpacked
   assert(message->base.descriptor == &martlet__v1__attribute_filter__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   martlet__v1__attribute_condition__init
+                     (Martlet__V1__AttributeCondition         *message)
+{
+  static const Martlet__V1__AttributeCondition init_value = MARTLET__V1__ATTRIBUTE_CONDITION__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__attribute_condition__get_packed_size
+                     (const Martlet__V1__AttributeCondition *message)
+{
+  assert(message->base.descriptor == &martlet__v1__attribute_condition__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__attribute_condition__pack
+                     (const Martlet__V1__AttributeCondition *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__attribute_condition__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__attribute_condition__pack_to_buffer
+                     (const Martlet__V1__AttributeCondition *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__attribute_condition__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__AttributeCondition *
+       martlet__v1__attribute_condition__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__AttributeCondition *)
+     protobuf_c_message_unpack (&martlet__v1__attribute_condition__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__attribute_condition__free_unpacked
+                     (Martlet__V1__AttributeCondition *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__attribute_condition__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   martlet__v1__context_entry__init
                      (Martlet__V1__ContextEntry         *message)
 {
@@ -1363,7 +1408,7 @@ const ProtobufCMessageDescriptor martlet__v1__error__descriptor =
   (ProtobufCMessageInit) martlet__v1__error__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__attribute_filter__field_descriptors[3] =
+static const ProtobufCFieldDescriptor martlet__v1__attribute_filter__field_descriptors[4] =
 {
   {
     "any_tag",
@@ -1401,16 +1446,29 @@ static const ProtobufCFieldDescriptor martlet__v1__attribute_filter__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "conditions",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Martlet__V1__AttributeFilter, n_conditions),
+    offsetof(Martlet__V1__AttributeFilter, conditions),
+    &martlet__v1__attribute_condition__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__attribute_filter__field_indices_by_name[] = {
   1,   /* field[1] = all_tags */
   0,   /* field[0] = any_tag */
+  3,   /* field[3] = conditions */
   2,   /* field[2] = no_tag */
 };
 static const ProtobufCIntRange martlet__v1__attribute_filter__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor martlet__v1__attribute_filter__descriptor =
 {
@@ -1420,11 +1478,101 @@ const ProtobufCMessageDescriptor martlet__v1__attribute_filter__descriptor =
   "Martlet__V1__AttributeFilter",
   "martlet.v1",
   sizeof(Martlet__V1__AttributeFilter),
-  3,
+  4,
   martlet__v1__attribute_filter__field_descriptors,
   martlet__v1__attribute_filter__field_indices_by_name,
   1,  martlet__v1__attribute_filter__number_ranges,
   (ProtobufCMessageInit) martlet__v1__attribute_filter__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__attribute_condition__field_descriptors[5] =
+{
+  {
+    "attribute",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__AttributeCondition, attribute),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "any_of",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Martlet__V1__AttributeCondition, n_any_of),
+    offsetof(Martlet__V1__AttributeCondition, any_of),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "none_of",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Martlet__V1__AttributeCondition, n_none_of),
+    offsetof(Martlet__V1__AttributeCondition, none_of),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "min",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Martlet__V1__AttributeCondition, lower_case),
+    offsetof(Martlet__V1__AttributeCondition, min),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Martlet__V1__AttributeCondition, upper_case),
+    offsetof(Martlet__V1__AttributeCondition, max),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__attribute_condition__field_indices_by_name[] = {
+  1,   /* field[1] = any_of */
+  0,   /* field[0] = attribute */
+  4,   /* field[4] = max */
+  3,   /* field[3] = min */
+  2,   /* field[2] = none_of */
+};
+static const ProtobufCIntRange martlet__v1__attribute_condition__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor martlet__v1__attribute_condition__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.AttributeCondition",
+  "AttributeCondition",
+  "Martlet__V1__AttributeCondition",
+  "martlet.v1",
+  sizeof(Martlet__V1__AttributeCondition),
+  5,
+  martlet__v1__attribute_condition__field_descriptors,
+  martlet__v1__attribute_condition__field_indices_by_name,
+  1,  martlet__v1__attribute_condition__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__attribute_condition__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor martlet__v1__context_entry__field_descriptors[2] =
@@ -1633,7 +1781,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_request__descriptor =
   (ProtobufCMessageInit) martlet__v1__recommend_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[12] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[13] =
 {
   {
     "items",
@@ -1779,10 +1927,23 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "eligible_items",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendReply, eligible_items),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   11,   /* field[11] = arm */
   5,   /* field[5] = degraded */
+  12,   /* field[12] = eligible_items */
   4,   /* field[4] = fallback */
   2,   /* field[2] = generation */
   0,   /* field[0] = items */
@@ -1797,7 +1958,7 @@ static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange martlet__v1__recommend_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
 {
@@ -1807,7 +1968,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
   "Martlet__V1__RecommendReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendReply),
-  12,
+  13,
   martlet__v1__recommend_reply__field_descriptors,
   martlet__v1__recommend_reply__field_indices_by_name,
   1,  martlet__v1__recommend_reply__number_ranges,

@@ -14,9 +14,10 @@ extension ItemCatalog {
     ///   - tags: The tags of a row in any order; empty and repeated ones are left out, long ones cut at 255 bytes.
     ///   - interactions: For each row.
     ///   - recentScores: For each row how popular it was lately, 0 or more.
+    ///   - details: Attributes and availability windows of as many items.
     package convenience init(
         ids: IDDictionary, title: (UInt32) -> String = { _ in "" }, tags: (UInt32) -> [String] = { _ in [] },
-        interactions: [UInt64], recentScores: [Float]
+        interactions: [UInt64], recentScores: [Float], details: ItemDetailColumns = ItemDetailColumns()
     ) throws(ArtifactError) {
         var titles = TextColumnBuilder()
         var assigned: [[String]] = []
@@ -26,22 +27,15 @@ extension ItemCatalog {
             }
             assigned.append(tags(row).map { $0.cut(toBytes: Identity.bytesMax) }.filter { !$0.isEmpty })
         }
-        // Numbered in byte order, so that equal input gives equal files.
-        let names = Set(assigned.joined()).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-        let tagNames = try IDDictionary(names, what: "tag")
-        var tagOffsets: [UInt32] = [0]
-        var tagRows: [UInt32] = []
-        for tags in assigned {
-            tagRows.append(contentsOf: Set(tags.compactMap { tagNames.row(of: $0) }).sorted())
-            tagOffsets.append(UInt32(tagRows.count))
-        }
+        let tags = try TextAttribute(
+            assigned, valuesMax: .max, what: ("item_tags.offsets", "item_tags.tags", "tag"), path: "items")
         try self.init(
             ids: ids,
             titles: try TextColumn(
                 bytes: Column(titles.bytes), offsets: Column(titles.offsets), lengths: 0...UInt32.max, what: "title",
                 path: "items"),
-            tagNames: tagNames, tagOffsets: Column(tagOffsets), tagRows: Column(tagRows), counts: Column(interactions),
-            recent: Column(recentScores), path: "items")
+            tagNames: tags.names, tagOffsets: tags.offsets, tagRows: tags.assigned, counts: Column(interactions),
+            recent: Column(recentScores), details: details, path: "items")
     }
 
     /// Reads and checks the items of a bundle.
@@ -57,26 +51,31 @@ extension ItemCatalog {
             tagNames: try IDDictionary(file, "tags", count: nil, what: "tag"),
             tagOffsets: Column(try file.tensor("item_tags.offsets", .u32, shape: [count + 1])), tagRows: tagRows,
             counts: Column(try file.tensor("interactions", .u64, shape: [count])),
-            recent: Column(try file.tensor("recent_scores", .f32, shape: [count])), path: file.path)
+            recent: Column(try file.tensor("recent_scores", .f32, shape: [count])),
+            details: try ItemDetailColumns(file, itemCount: count), path: file.path)
     }
 
     /// Writes `items.safetensors`.
     package func write(to bundle: BundleWriter) throws(ArtifactError) {
-        let writer = try bundle.file(Self.fileName)
+        let isNamed = details.tagsName != ItemDetailColumns.defaultTagsName
+        let writer = try bundle.file(
+            Self.fileName, metadata: isNamed ? [ItemDetailColumns.tagsNameKey: details.tagsName] : [:])
         ids.declare("ids", in: writer)
         titles.declare("titles", in: writer)
-        tagNames.declare("tags", in: writer)
-        writer.declare("item_tags.offsets", .u32, shape: [tagOffsets.count])
-        writer.declare("item_tags.tags", .u32, shape: [tagRows.count])
+        tagValues.names.declare("tags", in: writer)
+        writer.declare("item_tags.offsets", .u32, shape: [tagValues.offsets.count])
+        writer.declare("item_tags.tags", .u32, shape: [tagValues.assigned.count])
         writer.declare("interactions", .u64, shape: [counts.count])
         writer.declare("recent_scores", .f32, shape: [recent.count])
+        try details.declare(in: writer)
         try ids.write("ids", to: writer)
         try titles.write("titles", to: writer)
-        try tagNames.write("tags", to: writer)
-        try writer.append(tagOffsets.values, to: "item_tags.offsets")
-        try writer.append(tagRows.values, to: "item_tags.tags")
+        try tagValues.names.write("tags", to: writer)
+        try writer.append(tagValues.offsets.values, to: "item_tags.offsets")
+        try writer.append(tagValues.assigned.values, to: "item_tags.tags")
         try writer.append(counts.values, to: "interactions")
         try writer.append(recent.values, to: "recent_scores")
+        try details.write(to: writer)
         try writer.finish()
     }
 }

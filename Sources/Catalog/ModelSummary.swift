@@ -14,6 +14,9 @@ package struct ModelSummary: Sendable {
         let hasTimes: Bool
         let tagCount: Int
         let recentItems: Int
+        /// Name and kind of each attribute.
+        let attributes: [(name: String, kind: String, distinct: Int?)]
+        let windows: Int
         let popular: [(id: String, title: String, interactions: UInt64)]
     }
 
@@ -41,6 +44,12 @@ package struct ModelSummary: Sendable {
         return Contents(
             historyEntries: users.interactionCount, hasTimes: users.hasTimes, tagCount: items.tagCount,
             recentItems: items.recentOrder.count,
+            attributes: items.details.attributes.map {
+                switch $0.content {
+                case .text(let text): ($0.name, "text", text.valueCount)
+                case .number: ($0.name, "number", nil)
+                }
+            }, windows: items.details.availability?.windowCount ?? 0,
             popular: items.popularOrder.prefix(5).map { (items.name($0), items.title($0), items.interactions($0)) })
     }
 }
@@ -71,6 +80,9 @@ extension ModelSummary {
             members["contents"] = [
                 "history_entries": .int(Int64(contents.historyEntries)), "history_times": .bool(contents.hasTimes),
                 "tags": .int(Int64(contents.tagCount)), "recent_items": .int(Int64(contents.recentItems)),
+                "attributes": .array(
+                    contents.attributes.map { ["name": .string($0.name), "kind": .string($0.kind)] }),
+                "availability_windows": .int(Int64(contents.windows)),
             ]
         }
         return .object(members)
@@ -100,6 +112,8 @@ extension ModelSummary {
                     TextTable.grouped(contents.historyEntries) + (contents.hasTimes ? ", with times" : "")
                 ),
                 ("tags", TextTable.grouped(contents.tagCount)),
+                ("attributes", Self.list(contents.attributes)),
+                ("windows", "\(TextTable.grouped(contents.windows)) items that are not always available"),
                 ("had lately", "\(TextTable.grouped(contents.recentItems)) items"),
             ]
             for (index, item) in contents.popular.enumerated() {
@@ -118,6 +132,15 @@ extension ModelSummary {
             sections.append("\(title)\n" + TextTable.indented(TextTable.outline(value)))
         }
         return sections.joined(separator: "\n\n")
+    }
+
+    /// "brand (text, 12 values), price (number)"
+    private static func list(_ attributes: [(name: String, kind: String, distinct: Int?)]) -> String {
+        if attributes.isEmpty { return "none" }
+        return attributes.map { attribute in
+            let values = attribute.distinct.map { ", \($0.counted("value"))" } ?? ""
+            return "\(attribute.name) (\(attribute.kind)\(values))"
+        }.joined(separator: ", ")
     }
 
     private func fileTable(showsTensors: Bool) -> String {

@@ -1,36 +1,36 @@
 import Artifacts
 
-/// The items of a generation: IDs, titles, tags, and how popular they are.
+/// The items of a generation: IDs, titles, tags, attributes, availability, and how popular they are.
 ///
 /// Items stand by falling number of interactions, then by the bytes of their ID; `popularOrder` holds for any order.
 /// `Sendable`: nothing changes after `init`.
 package final class ItemCatalog: Sendable {
     package let ids: IDDictionary
     let titles: TextColumn
-    let tagNames: IDDictionary
-    /// The tags of row `i` are `tagRows[tagOffsets[i]..<tagOffsets[i + 1]]`, ascending.
-    let tagOffsets: Column<UInt32>
-    let tagRows: Column<UInt32>
+    /// The tags, which are a text attribute too.
+    package let tagValues: TextAttribute
+    /// Attributes and availability windows.
+    package let details: ItemDetailColumns
     let counts: Column<UInt64>
     let recent: Column<Float>
     private let popular: Column<UInt32>
     private let lately: Column<UInt32>
 
     package var count: Int { ids.count }
-    package var tagCount: Int { tagNames.count }
+    package var tagCount: Int { tagValues.valueCount }
     /// Tags of all items together.
-    package var tagAssignmentCount: Int { tagRows.count }
+    package var tagAssignmentCount: Int { tagValues.assignmentCount }
     /// Bytes that the catalogue takes, mapped or not.
     package var byteCount: Int {
-        ids.byteCount + titles.bytes.count + titles.offsets.count * 4 + tagNames.byteCount + tagOffsets.count * 4
-            + tagRows.count * 4 + counts.count * 8 + recent.count * 4 + popular.count * 4 + lately.count * 4
+        ids.byteCount + titles.bytes.count + titles.offsets.count * 4 + tagValues.byteCount + details.byteCount
+            + counts.count * 8 + recent.count * 4 + popular.count * 4 + lately.count * 4
     }
 
     /// Adopts columns, checking them against each other.
     init(
         ids: IDDictionary, titles: TextColumn, tagNames: IDDictionary, tagOffsets: Column<UInt32>,
-        tagRows: Column<UInt32>,
-        counts: Column<UInt64>, recent: Column<Float>, path: String
+        tagRows: Column<UInt32>, counts: Column<UInt64>, recent: Column<Float>,
+        details: ItemDetailColumns = ItemDetailColumns(), path: String
     ) throws(ArtifactError) {
         func invalid(_ fault: String) -> ArtifactError { ArtifactError(.invalidContent, path: path, fault) }
         for (name, count) in [
@@ -39,31 +39,15 @@ package final class ItemCatalog: Sendable {
         where count != ids.count {
             throw invalid("\(name) has \(count) entries for \(ids.count) items")
         }
-        let steps = 0...UInt32.max
-        guard tagOffsets.count == ids.count + 1,
-            RangeChecks.areOffsets(tagOffsets.values, end: tagRows.count, steps: steps)
-        else {
-            throw invalid(
-                "item_tags.offsets is damaged: \(ids.count + 1) ascending numbers from 0 to \(tagRows.count) are needed"
-            )
-        }
-        guard RangeChecks.areBelow(tagNames.count, tagRows.values) else {
-            throw invalid("item_tags.tags names a tag past the \(tagNames.count) tags of the bundle")
-        }
-        for row in 0..<ids.count {
-            let tags = tagRows.values[Int(tagOffsets[row])..<Int(tagOffsets[row + 1])]
-            guard zip(tags, tags.dropFirst()).allSatisfy({ $0 < $1 }) else {
-                throw invalid("the tags of item row \(row) are not ascending; each stands once, in order")
-            }
-        }
+        tagValues = try TextAttribute(
+            names: tagNames, offsets: tagOffsets, assigned: tagRows, itemCount: ids.count, valuesMax: .max,
+            what: ("item_tags.offsets", "item_tags.tags", "tag"), path: path)
         guard recent.values.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
             throw invalid("recent_scores holds a number that is negative or not finite")
         }
         self.ids = ids
         self.titles = titles
-        self.tagNames = tagNames
-        self.tagOffsets = tagOffsets
-        self.tagRows = tagRows
+        self.details = details
         self.counts = counts
         self.recent = recent
         popular = Column(Self.order(counts.values, where: { _ in true }))
@@ -82,14 +66,12 @@ package final class ItemCatalog: Sendable {
     /// The UTF-8 bytes of the title; valid while the catalogue lives.
     package func titleBytes(_ row: UInt32) -> UnsafeRawBufferPointer { titles[Int(row)] }
 
-    package func tags(_ row: UInt32) -> [String] { tagIDs(row).map(tagNames.string) }
+    package func tags(_ row: UInt32) -> [String] { tagIDs(row).map(tagValues.value) }
     /// Numbers of the item's tags, ascending; valid while the catalogue lives.
-    package func tagIDs(_ row: UInt32) -> UnsafeBufferPointer<UInt32> {
-        UnsafeBufferPointer(rebasing: tagRows.values[Int(tagOffsets[Int(row)])..<Int(tagOffsets[Int(row) + 1])])
-    }
-    package func tagID(of tag: String) -> UInt32? { tagNames.row(of: tag) }
+    package func tagIDs(_ row: UInt32) -> UnsafeBufferPointer<UInt32> { tagValues.numbers(row) }
+    package func tagID(of tag: String) -> UInt32? { tagValues.number(of: tag) }
     /// The name of a tag. - Precondition: `tag < tagCount`.
-    package func tagName(_ tag: UInt32) -> String { tagNames.string(tag) }
+    package func tagName(_ tag: UInt32) -> String { tagValues.value(tag) }
 
     /// Whether the item has a tag.
     ///

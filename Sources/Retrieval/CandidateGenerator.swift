@@ -255,11 +255,19 @@ package final class CandidateGenerator {
     /// Puts the best `k` candidates that come after `last`, in the order of falling score and rising row, in place of
     /// what `result` held.
     ///
+    /// - Parameter rows: The candidates to choose from; nil: all.
     /// - Complexity: O(candidates + k log k).
-    package func select(_ k: Int, after last: ScoredRow? = nil, into result: inout [ScoredRow]) {
+    package func select(
+        _ k: Int, after last: ScoredRow? = nil, among rows: RowBitmap? = nil, into result: inout [ScoredRow]
+    ) {
         result.removeAll(keepingCapacity: true)
         var top = TopK(k: k)
-        if let last {
+        if let rows {
+            for candidate in fused where rows.contains(candidate.row) {
+                if let last, (-candidate.score, candidate.row) <= (-last.score, last.row) { continue }
+                top.push(row: candidate.row, score: candidate.score)
+            }
+        } else if let last {
             for candidate in fused {
                 if candidate.score < last.score || (candidate.score == last.score && candidate.row > last.row) {
                     top.push(row: candidate.row, score: candidate.score)

@@ -42,7 +42,9 @@ package final class RetrievalModel: Sendable {
 
     package let users: UserDirectory
     package let items: ItemCatalog
-    package let tags: TagIndex
+    package let attributes: AttributeIndex
+    /// Nil when every item is always available.
+    package let availability: ItemAvailability?
     package let als: Factors?
     package let spectral: Factors?
     package let neighbors: ItemNeighbors?
@@ -109,7 +111,8 @@ package final class RetrievalModel: Sendable {
         }
         self.users = users
         self.items = items
-        self.tags = TagIndex(items)
+        attributes = AttributeIndex(items)
+        availability = items.details.availability.map { ItemAvailability($0) }
         self.als = als
         self.spectral = spectral
         self.neighbors = neighbors

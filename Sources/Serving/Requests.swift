@@ -1,19 +1,5 @@
+import Retrieval
 import Vocabulary
-
-/// What an item must be like to be shown. All conditions hold together; an empty list asks nothing.
-package struct AttributeFilter: Sendable, Equatable {
-    package var anyTag: [String]
-    package var allTags: [String]
-    package var noTag: [String]
-
-    package init(anyTag: [String] = [], allTags: [String] = [], noTag: [String] = []) {
-        self.anyTag = anyTag
-        self.allTags = allTags
-        self.noTag = noTag
-    }
-
-    package var isEmpty: Bool { anyTag.isEmpty && allTags.isEmpty && noTag.isEmpty }
-}
 
 /// A decoded, checked request for one user's slate.
 package struct RecommendationRequest: Sendable {
@@ -22,14 +8,14 @@ package struct RecommendationRequest: Sendable {
     package var k: Int
     package var scenario: String
     package var excludedItems: [String]
-    package var filter: AttributeFilter
+    package var filter: ItemFilter
     package var explain: Bool
     package var cursor: [UInt8]
     package var includeDetails: Bool
 
     package init(
         user: String, k: Int = 0, scenario: String = "", excludedItems: [String] = [],
-        filter: AttributeFilter = AttributeFilter(), explain: Bool = false, cursor: [UInt8] = [],
+        filter: ItemFilter = ItemFilter(), explain: Bool = false, cursor: [UInt8] = [],
         includeDetails: Bool = false
     ) {
         self.user = user
@@ -67,12 +53,12 @@ package struct SimilarItemsRequest: Sendable {
     package var k: Int
     package var source: String
     package var excludedItems: [String]
-    package var filter: AttributeFilter
+    package var filter: ItemFilter
     package var includeDetails: Bool
 
     package init(
         item: String, k: Int = 0, source: String = "", excludedItems: [String] = [],
-        filter: AttributeFilter = AttributeFilter(), includeDetails: Bool = false
+        filter: ItemFilter = ItemFilter(), includeDetails: Bool = false
     ) {
         self.item = item
         self.k = k

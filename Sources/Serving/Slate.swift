@@ -79,10 +79,15 @@ package struct Explanation: Sendable {
     package var reasons: [String]
     package var shares: [SourceShare]
     package var timings: [(stage: String, microseconds: Int)]
+    /// How many items could have been shown.
+    package var eligibleItems: Int
 }
 
 /// The answer: items for one user, best first, all of one generation.
 package struct Slate: Sendable {
+    /// Of items without windows.
+    package static let always: ClosedRange<Int64> = .min ... .max
+
     package var items: [SlateItem]
     package var generation: Generation
     package var fallback: Fallback
@@ -93,6 +98,8 @@ package struct Slate: Sendable {
     package var includeDetails: Bool
     /// Whether the same request may be answered with the same bytes for a while.
     package var isCacheable: Bool
+    /// The Unix seconds during which all items are available: an answer is kept no longer.
+    package var seconds: ClosedRange<Int64>
     /// How many candidates each source brought.
     package var candidates: [(source: RetrievalSource, count: Int, plan: SearchPlan?)]
 }

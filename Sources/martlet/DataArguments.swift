@@ -43,7 +43,7 @@ struct DataArguments: ParsableArguments {
         }
     }
 
-    /// Titles and tags: from `items`, or beside the interactions.
+    /// Titles, tags and attributes: from `items`, or beside the interactions.
     func readAttributes(_ items: String?, beside path: String) throws -> ItemAttributes {
         let line = ProgressLine("items")
         let attributes =
@@ -51,9 +51,21 @@ struct DataArguments: ParsableArguments {
             ?? ItemAttributes.beside(path, skipBadLines: skipBadLines)
         if let file = attributes.file {
             let bad = attributes.badLines > 0 ? "; \(attributes.badLines.counted("bad line")) skipped" : ""
-            line.finish("\(attributes.entries.count.counted("title")) from \(file)\(bad)")
+            line.finish("\(attributes.entries.count.counted("title")) from \(file)\(Self.details(attributes))\(bad)")
+            for column in attributes.columns {
+                if let fault = column.fault { line.note("  column \(column.name) is left out: \(fault)") }
+                if let remark = column.remark { line.note("  column \(remark)") }
+            }
         }
         return attributes
+    }
+
+    /// "; attributes brand (text), price (number); 12 items with a window"
+    private static func details(_ attributes: ItemAttributes) -> String {
+        let names = attributes.attributes.map { "\($0.column.name) (\($0.column.isNumber ? "number" : "text"))" }
+        let windows = attributes.windowCount
+        return (names.isEmpty ? "" : "; attributes \(names.joined(separator: ", "))")
+            + (windows == 0 ? "" : "; \(windows.counted("item")) not always available")
     }
 
     /// Refuses files that cannot be read, before any work is begun.

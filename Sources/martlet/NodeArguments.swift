@@ -116,6 +116,13 @@ struct SlateArguments: ParsableArguments {
     @Option(help: ArgumentHelp("No items with this tag; repeated: with none of them.", valueName: "tag"))
     var notTag: [String] = []
 
+    @Option(
+        name: .customLong("where"),
+        help: ArgumentHelp(
+            "Only items with such an attribute: 'brand=acme|zenith', 'brand!=x', 'price<=20'; repeated: all must hold.",
+            valueName: "condition"))
+    var conditions: [String] = []
+
     @Option(help: ArgumentHelp("The tenant that users and items belong to.", valueName: "name"))
     var tenant = ""
 
@@ -125,8 +132,19 @@ struct SlateArguments: ParsableArguments {
         for tag in tag { try ArgumentCheck.id(tag, "--tag") }
         for tag in everyTag { try ArgumentCheck.id(tag, "--every-tag") }
         for tag in notTag { try ArgumentCheck.id(tag, "--not-tag") }
+        if conditions.count > RequestLimits.conditionsMax {
+            throw ValidationError(
+                "--where stands \(conditions.count) times; at most \(RequestLimits.conditionsMax) are allowed")
+        }
+        _ = try parsedConditions()
         try ArgumentCheck.name(tenant, "--tenant")
     }
 
-    var filter: AttributeFilter { AttributeFilter(anyTag: tag, allTags: everyTag, noTag: notTag) }
+    private func parsedConditions() throws -> [AttributeCondition] {
+        try conditions.map { try ConditionArgument($0).condition }
+    }
+
+    func filter() throws -> AttributeFilter {
+        AttributeFilter(anyTag: tag, allTags: everyTag, noTag: notTag, conditions: try parsedConditions())
+    }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import MartletClient
+import Vocabulary
 
 /// `martlet recommend`: asks a node for a user's slate.
 struct RecommendCommand: AsyncParsableCommand {
@@ -27,7 +28,7 @@ struct RecommendCommand: AsyncParsableCommand {
         var request = RecommendRequest(user: user, k: slate.k, scenario: scenario)
         request.tenant = slate.tenant
         request.excludeItems = slate.exclude
-        request.filter = slate.filter
+        request.filter = try slate.filter()
         request.cursor = AnswerOutput.bytes(hex: cursor) ?? []
         request.explain = explain
         request.includeDetails = true
@@ -65,6 +66,7 @@ struct RecommendCommand: AsyncParsableCommand {
         if !reply.timings.isEmpty {
             print("Stages: " + reply.timings.map { "\($0.stage) \($0.microseconds) us" }.joined(separator: ", ") + ".")
         }
+        if explain { print("\(reply.eligibleItems.counted("item")) could have been shown.") }
         print(
             "\(reply.model), generation \(reply.generation); \(info.serverMicroseconds) us in the node"
                 + (info.isCached ? ", from its cache" : "") + ".")
@@ -103,6 +105,7 @@ struct RecommendCommand: AsyncParsableCommand {
         var arm: String?
         var nextCursor: String?
         var stages: [Stage]?
+        var eligibleItems: Int?
         var serverMicroseconds: UInt32
         var cached: Bool
 
@@ -127,6 +130,7 @@ struct RecommendCommand: AsyncParsableCommand {
             stages =
                 reply.timings.isEmpty
                 ? nil : reply.timings.map { Stage(stage: $0.stage, microseconds: $0.microseconds) }
+            eligibleItems = reply.timings.isEmpty ? nil : reply.eligibleItems
             serverMicroseconds = info.serverMicroseconds
             cached = info.isCached
         }

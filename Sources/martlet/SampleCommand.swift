@@ -7,7 +7,8 @@ import Training
 struct SampleCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sample",
-        abstract: "Make invented data: films with titles and genres, people with tastes, ratings with times.",
+        abstract:
+            "Make invented data: films with titles, genres, languages and years, people with tastes, ratings with times.",
         discussion: """
             Writes ratings.csv and movies.csv into the directory. With --bundle it writes a bundle of made-up factors of a \
             given size instead (default 1000000 users, 100000 items, rank 64), for load and memory tests.

@@ -22,7 +22,7 @@ struct SimilarCommand: AsyncParsableCommand {
         var request = SimilarItemsRequest(item: item, k: slate.k, source: source)
         request.tenant = slate.tenant
         request.excludeItems = slate.exclude
-        request.filter = slate.filter
+        request.filter = try slate.filter()
         request.includeDetails = true
         try await node.ask("similar") { [request] client in
             let reply = try await client.similarItems(request)

@@ -11,7 +11,7 @@ struct TrainCommand: ParsableCommand {
         abstract: "Train a model on a file of interactions and write it as a bundle.",
         discussion: """
             The input is a MovieLens folder or file, CSV or TSV (user, item[, value[, timestamp]]; with or without header), \
-            or adjacency lines (user item item ...); gzip is unpacked. Titles and tags are read from movies.csv, \
+            or adjacency lines (user item item ...); gzip is unpacked. Titles, tags and attributes are read from movies.csv, \
             movies.dat, u.item or items.csv beside it.
             The bundle is put together beside its place and moved there in one step: a reader, or Ctrl-C, never meets half of it.
             """)
@@ -38,7 +38,7 @@ struct TrainCommand: ParsableCommand {
     var output: String
     @Flag(help: "Replace a bundle that stands at the output.")
     var replace = false
-    @Option(help: "File with titles and tags of items (default: found beside the input).")
+    @Option(help: "File with titles, tags and attributes of items (default: found beside the input).")
     var items: String?
     @Option(help: "Name of the model in the manifest.")
     var name = "model"

@@ -29,6 +29,7 @@ import struct Artifacts.ManifestContent
             small {
                 $0.together = 4
                 $0.eligible = [0.1, 1]
+                $0.blocked = 100_000
                 $0.confidences = [1, 0.3]
             })
         #expect(sweep.header.indexes.keys.sorted() == ["hnsw", "scan"])
@@ -40,11 +41,15 @@ import struct Artifacts.ManifestContent
             let points = report.points.filter { $0.k == k }
             #expect(
                 points.map(\.index).filter { $0 != "hnsw" } == [
-                    "exact", "scan x4", "scan", "scan", "planned", "planned",
+                    "exact", "scan x4", "scan", "scan", "planned", "planned", "blocked", "seen",
                 ])
             #expect(
                 points.compactMap { $0.index == "hnsw" ? $0.efSearch : nil } == (k == 5 ? [5, 20, 400] : [20, 400]))
-            for point in points {
+            for point in points where point.blocked != nil {
+                // No more rows are blocked than there are.
+                #expect(point.blocked == sweep.header.rows && point.added != nil && (point.mask ?? -1) >= 0)
+            }
+            for point in points where point.blocked == nil {
                 #expect((0...1).contains(point.recall) && point.recallByNorm.count == 5)
                 #expect(point.qps > 0 && point.cpuQPS > 0 && point.p99 >= point.p50)
                 let isExact = point.index == "exact" || point.index == "scan x4" || point.confidence == 1
@@ -67,7 +72,8 @@ import struct Artifacts.ManifestContent
         let points = try #require(json["points"] as? [[String: Any]])
         #expect(points.count == report.points.count)
         let keys = [
-            "confidence", "cpuQPS", "efSearch", "eligible", "index", "k", "p50", "p99", "plan", "qps", "recall",
+            "added", "blocked", "confidence", "cpuQPS", "efSearch", "eligible", "index", "k", "mask", "p50", "p99",
+            "plan", "qps", "recall",
             "recallByNorm", "together",
         ]
         #expect(points.allSatisfy { $0.keys.sorted() == keys && ($0["recallByNorm"] as? [Any])?.count == 5 })
@@ -161,6 +167,8 @@ import struct Artifacts.ManifestContent
         (["--k", "600"], "--ef has no value of 600 or more"), (["--ef", "1,,2"], "--ef: '' is not a count"),
         (["--indexes", "ivf"], "'ivf' is not one of exact, scan, hnsw"), (["--confidence", "1.5"], "at most 1"),
         (["--eligible", "0"], "--eligible: shares"), (["--eligible", "nan"], "--eligible: shares"),
+        (["--blocked", "0"], "--blocked is 0"),
+        (["--indexes", "hnsw", "--blocked", "8"], "--blocked has no effect"),
         (["--indexes", "hnsw", "--together", "8"], "--together has no effect"), (["--threads", "0"], "--threads is 0"),
         (["--repeats", "-1"], "--repeats is -1"), (["--m", "1"], "m is 1; it is 2 to 128"),
         (["--dimension", "9000"], "--dimension is 9000"), (["--row-count", "0"], "--row-count is 0"),

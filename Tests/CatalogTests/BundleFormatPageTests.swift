@@ -32,7 +32,12 @@ import class Artifacts.Bundle
         ).write(to: writer)
         try ItemCatalog(
             ids: IDDictionary(items), title: { "Title \($0)" }, interactions: [UInt64](repeating: 1, count: 7),
-            recentScores: [Float](repeating: 0, count: 7)
+            recentScores: [Float](repeating: 0, count: 7),
+            details: ItemDetailColumns(
+                [
+                    .init(name: "brand", .text { $0 == 1 ? ["acme", "é"] : [] }),
+                    .init(name: "price", .number { $0 == 1 ? nil : Double($0) / 2 }),
+                ], itemCount: 7)
         ).write(to: writer)
         let als = try writer.file("als", metadata: ["kind": "als", "rank": "2"])
         als.declare("item_factors", .f32, shape: [7, 16])
@@ -45,7 +50,8 @@ import class Artifacts.Bundle
         try als.finish()
         try writer.publish(ManifestContent(name: "m", version: "1", counts: .init(users: 3, items: 7, interactions: 3)))
 
-        let result = try Self.python.run(try #require(programs().first), in: folder.path)
+        let program = try #require(programs().first) + "\nprint(attributes(items, 1), attributes(items, 3))\n"
+        let result = try Self.python.run(program, in: folder.path)
         #expect(
             result.output == """
                 \(users[0]) had ['i4', 'i1']
@@ -54,6 +60,7 @@ import class Artifacts.Bundle
                 i2 Title 2 -2.0
                 i5 Title 5 -3.5
                 i6 Title 6 -6.0
+                {'brand': ['acme', 'é'], 'price': nan} {'brand': [], 'price': 1.5}
 
                 """)
     }
@@ -72,6 +79,11 @@ import class Artifacts.Bundle
         #expect(users.history(of: ann).map(items.name) == ["tt1", "tt3"])
         #expect((0..<UInt32(4)).map(items.name) == ["tt3", "tt1", "tt2", "tt4"])
         #expect(items.title(0) == "Three")
+        guard case .number(let years) = items.details.attributes.first?.content else {
+            Issue.record("the page writes a number")
+            return
+        }
+        #expect((0..<4).map { years.value($0) } == [nil, 1999, 2004, 2010])
         let als = try bundle.file("als")
         let factors = try als.tensor("user_factors", .f16, shape: [3, 2]).array(of: UInt16.self)
         #expect(Array(factors[Int(ann) * 2..<Int(ann) * 2 + 2]) == [0x3C00, 0])

@@ -14,6 +14,10 @@ struct CatalogSample {
     var tags: [[String]]
     var interactions: [UInt64]
     var recentScores: [Float]
+    /// A text attribute, a number and a window for each item.
+    var brands: [[String]]
+    var prices: [Double?]
+    var windows: [AvailabilityWindow]
 
     init(userCount: Int, itemCount: Int, seed: UInt64) {
         var random = SeededGenerator(seed: seed)
@@ -46,6 +50,18 @@ struct CatalogSample {
         }
         interactions = (0..<itemCount).map { _ in UInt64.random(in: 0...20, using: &random) }
         recentScores = (0..<itemCount).map { _ in Float(Int.random(in: 0...4, using: &random)) }
+        brands = (0..<itemCount).map { _ in
+            Array(vocabulary.shuffled(using: &random).prefix(Int.random(in: 0...2, using: &random)))
+        }
+        prices = (0..<itemCount).map { _ in
+            Bool.random(using: &random) ? Double.random(in: -9...9, using: &random) : nil
+        }
+        windows = (0..<itemCount).map { _ in
+            let from = Int64.random(in: -5...5, using: &random)
+            return AvailabilityWindow(
+                from: Bool.random(using: &random) ? from : nil,
+                until: Bool.random(using: &random) ? from + Int64.random(in: 1...9, using: &random) : nil)
+        }
     }
 
     func directory(withTimes: Bool = true) throws -> UserDirectory {
@@ -59,7 +75,14 @@ struct CatalogSample {
     func catalog() throws -> ItemCatalog {
         try ItemCatalog(
             ids: IDDictionary(items, what: "item ID"), title: { titles[Int($0)] }, tags: { tags[Int($0)] },
-            interactions: interactions, recentScores: recentScores)
+            interactions: interactions, recentScores: recentScores, details: details())
+    }
+
+    func details() throws -> ItemDetailColumns {
+        try ItemDetailColumns(
+            [
+                .init(name: "brand", .text { brands[Int($0)] }), .init(name: "price", .number { prices[Int($0)] }),
+            ], windows: { windows[Int($0)] }, tagsName: "genres", itemCount: items.count)
     }
 
     func publish(at path: String, withTimes: Bool = true) throws {

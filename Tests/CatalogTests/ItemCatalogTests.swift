@@ -62,7 +62,7 @@ import Vocabulary
             tagOffsets: [UInt32]? = nil, tagRows: [UInt32]? = nil, counts: [UInt64]? = nil, recent: [Float]? = nil
         ) throws {
             _ = try ItemCatalog(
-                ids: good.ids, titles: good.titles, tagNames: good.tagNames,
+                ids: good.ids, titles: good.titles, tagNames: good.tagValues.names,
                 tagOffsets: Column(tagOffsets ?? [0, 1, 1, 3, 3]), tagRows: Column(tagRows ?? [0, 1, 2]),
                 counts: Column(counts ?? [4, 3, 2, 1]), recent: Column(recent ?? [0, 0, 1, 0]), path: "test")
         }

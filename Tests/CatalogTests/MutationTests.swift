@@ -16,6 +16,13 @@ import Testing
         }
         for row in 0..<UInt32(items.count) {
             sum &+= items.row(of: items.name(row)) == row ? 1 : 1000
+            for attribute in items.details.attributes {
+                switch attribute.content {
+                case .text(let text): sum &+= text.numbers(row).reduce(0) { $0 &+ text.value($1).utf8.count }
+                case .number(let number): sum &+= number.value(row) == nil ? 1 : 2
+                }
+            }
+            sum &+= items.details.availability?.window(row).from == nil ? 1 : 2
             sum &+= items.tags(row).count &+ Int(items.interactions(row) & 7) &+ items.title(row).count
         }
         for row in items.popularOrder { sum &+= items.name(row).count }

@@ -3,6 +3,7 @@ import FactorModels
 import Foundation
 import Logging
 import MartletClient
+import Serving
 import TestSupport
 import Training
 
@@ -48,7 +49,8 @@ final class TestNode: Sendable {
     let httpPort: Int
 
     init(
-        bundle: String?, shards: Int = 2, change: (inout ServerConfiguration) -> Void = { _ in }
+        bundle: String?, shards: Int = 2, change: (inout ServerConfiguration) -> Void = { _ in },
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
     ) async throws {
         var configuration = ServerConfiguration()
         configuration.listen = SocketEndpoint(host: "127.0.0.1", port: 0)
@@ -59,7 +61,7 @@ final class TestNode: Sendable {
         change(&configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        node = ServingNode(configuration: configuration, logger: logger)
+        node = ServingNode(configuration: configuration, logger: logger, wallClock: wallClock)
         try await node.start()
         port = await node.rpcAddress?.port ?? 0
         httpPort = await node.httpAddress?.port ?? 0

@@ -122,12 +122,49 @@ def exclusions(context):
 
 
 @check
+def filters(context):
+    """Conditions hold for every item, those that do not fit are refused, and a page goes on under the same filter."""
+    user = (context.users + ["no-such-user-7f3a"])[0]
+    error = refused(m.INVALID_ARGUMENT, lambda: context.client.recommend(
+        user, filter=pb.AttributeFilter(conditions=[pb.AttributeCondition(attribute="no such attribute", min=1)])))
+    assert "no such attribute" in error.message and "known:" in error.message, error.message
+    names = error.message.split("known: ")[1].split(", ")
+    tags = next(name for name in names if name in ("tags", "genres"))
+    some = context.client.recommend(user, k=1).items[0]
+    tag = context.client.get_item(some).tags[0]
+
+    def answer(k=5, **condition):
+        return context.client.recommend(
+            user, k=k, filter=pb.AttributeFilter(conditions=[pb.AttributeCondition(attribute=tags, **condition)]))
+    having = answer(any_of=[tag, "no such tag"])
+    assert having.items and all(tag in context.client.get_item(item).tags for item in having.items)
+    assert having.items == context.client.recommend(user, k=5, filter=pb.AttributeFilter(any_tag=[tag])).items
+    without = answer(none_of=[tag])
+    assert without.items and not any(tag in context.client.get_item(item).tags for item in without.items)
+    assert not answer(any_of=["no such tag"]).items
+    for wrong in (dict(min=0), dict(max=0), dict()):
+        refused(m.INVALID_ARGUMENT, lambda: answer(**wrong))
+    refused(m.INVALID_ARGUMENT, lambda: answer(any_of=["v%d" % n for n in range(129)]))
+    if "year" in names:
+        years = pb.AttributeFilter(conditions=[pb.AttributeCondition(attribute="year", min=1990, max=2020)])
+        first = context.client.recommend(user, k=3, filter=years)
+        assert len(first.items) == 3
+        second = context.client.recommend(user, k=3, filter=years, cursor=first.next_cursor)
+        assert not set(first.items) & set(second.items)
+        refused(m.INVALID_ARGUMENT, lambda: context.client.recommend(user, k=3, cursor=first.next_cursor))
+        nothing = pb.AttributeFilter(conditions=[pb.AttributeCondition(attribute="year", max=0)])
+        assert not context.client.recommend(user, k=3, filter=nothing).items, "a bound of 0 counts"
+        refused(m.INVALID_ARGUMENT, lambda: context.client.recommend(
+            user, filter=pb.AttributeFilter(conditions=[pb.AttributeCondition(attribute="year", min=float("nan"))])))
+
+
+@check
 def explain_and_details(context):
     user = (context.users + ["no-such-user-7f3a"])[0]
     reply = context.client.recommend(user, k=3, explain=True, include_details=True)
     assert len(reply.titles) == len(reply.reasons) == len(reply.items) == 3
     assert reply.shares and all(share.item < 3 and share.source and share.rank >= 1 for share in reply.shares)
-    assert reply.timings
+    assert reply.timings and reply.eligible_items >= 3
 
 
 @check

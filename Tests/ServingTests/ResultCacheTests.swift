@@ -36,6 +36,28 @@ struct ResultCacheTests {
         }
     }
 
+    @Test("an answer is given only in the seconds in which its items are available")
+    func seconds() {
+        let cache = ResultCache(bytesMax: 1 << 20)
+        let key = Array("user=1".utf8)
+        func kept(at wallSeconds: Int64) -> Bool {
+            key.withUnsafeBytes {
+                cache.answer(to: $0, hash: ResultCache.hash($0), generation: 1, now: 0, wallSeconds: wallSeconds) != nil
+            }
+        }
+        func keep(_ seconds: ClosedRange<Int64>) {
+            key.withUnsafeBytes {
+                cache.insert(
+                    $0, for: $0, hash: ResultCache.hash($0), generation: 1, expires: .max, seconds: seconds)
+            }
+        }
+        keep(10...19)
+        #expect([9, 10, 19, 20].map(kept) == [false, true, true, false])
+        #expect(cache.statistics.stale == 2)
+        keep(Slate.always)
+        #expect([.min, 0, .max].allSatisfy(kept))
+    }
+
     @Test("gives back what was kept, with its tag, and nothing else")
     func roundTrip() {
         let cache = ResultCache(bytesMax: 1 << 20)

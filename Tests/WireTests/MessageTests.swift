@@ -70,6 +70,7 @@ struct MessageTests {
                             fields.shares = reply.shares
                             fields.timings = reply.timings
                             fields.arm = texts[1]
+                            fields.eligibleItems = UInt32(reply.eligibleItems)
                             #expect(encoded(fields) == encoded(reply))
                         }
                     }

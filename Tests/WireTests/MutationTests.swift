@@ -187,6 +187,34 @@ struct DecodeArenaTests {
         #expect(
             fault { $0.filter.noTag = (0..<65).map(String.init) }
                 == "filter.no_tag has 65 entries; at most 64 are allowed")
+        #expect(
+            fault { $0.filter.conditions = (0..<17).map { AttributeCondition("a\($0)", min: 0) } }
+                == "filter.conditions has 17 entries; at most 16 are allowed")
+        func condition(_ condition: AttributeCondition) -> String? {
+            fault { $0.filter.conditions = [AttributeCondition("b", anyOf: ["x"]), condition] }
+        }
+        let values = (0..<129).map(String.init)
+        #expect(
+            condition(AttributeCondition("a", anyOf: values))
+                == "filter.conditions.any_of has 129 entries; at most 128 are allowed")
+        #expect(
+            condition(AttributeCondition("a", noneOf: values))
+                == "filter.conditions.none_of has 129 entries; at most 128 are allowed")
+        #expect(
+            condition(AttributeCondition("", min: 1))
+                == "filter.conditions.attribute is missing or empty; 1 to 255 bytes are allowed")
+        #expect(condition(AttributeCondition("a", anyOf: [long]))?.contains("any_of[0] has 256 bytes") == true)
+        #expect(condition(AttributeCondition("a", max: .nan)) == "filter.conditions[1].max is not a number")
+        #expect(
+            condition(AttributeCondition("a"))
+                == "filter.conditions[1] asks nothing of 'a'; give any_of, none_of, min or max")
+        #expect(condition(AttributeCondition("a", min: 0)) == nil)
+        // The largest filter is within the memory of a request.
+        let full = Array(values.dropLast())
+        #expect(
+            fault {
+                $0.filter.conditions = (0..<16).map { AttributeCondition("a\($0)", anyOf: full, noneOf: full, min: 0) }
+            } == nil)
         #expect(fault { $0.context = [ContextEntry(key: "", value: "v")] } != nil)
         #expect(
             fault { $0.cursor = [UInt8](repeating: 0, count: 256) } == "cursor has 256 bytes; at most 255 are allowed")

@@ -8,7 +8,19 @@ extension SeededGenerator {
         AttributeFilter(
             anyTag: texts(Int.random(in: 0...3, using: &self), least: 1),
             allTags: texts(Int.random(in: 0...3, using: &self), least: 1),
-            noTag: texts(Int.random(in: 0...3, using: &self), least: 1))
+            noTag: texts(Int.random(in: 0...3, using: &self), least: 1),
+            conditions: (0..<Int.random(in: 0...3, using: &self)).map { _ in condition() })
+    }
+
+    mutating func condition() -> AttributeCondition {
+        let bounds: [Double?] = [nil, 0, -0.0, 1.5, -.infinity, Double.random(in: -1e9...1e9, using: &self)]
+        var condition = AttributeCondition(
+            text(least: 1), anyOf: texts(Int.random(in: 0...3, using: &self), least: 1),
+            noneOf: texts(Int.random(in: 0...3, using: &self), least: 1),
+            min: bounds.randomElement(using: &self) ?? nil, max: bounds.randomElement(using: &self) ?? nil)
+        // A condition asks something.
+        if condition.anyOf.isEmpty, condition.noneOf.isEmpty, condition.max == nil { condition.min = 0 }
+        return condition
     }
 
     mutating func context() -> [ContextEntry] {
@@ -49,6 +61,7 @@ extension SeededGenerator {
             StageTiming(stage: text(), microseconds: integer(UInt32.self))
         }
         reply.arm = text()
+        if chance(2) { reply.eligibleItems = Int(integer(UInt32.self)) }
         return reply
     }
 

@@ -131,6 +131,9 @@ struct WorkedBytesTests {
         #expect(page.contains("| `users` of RecommendMany | 1 to \(RequestLimits.usersMax) |"))
         #expect(page.contains("| `exclude_items` | \(RequestLimits.excludeItemsMax) |"))
         #expect(page.contains("| each tag list of a filter | \(RequestLimits.tagsMax) |"))
+        #expect(page.contains("| `conditions` of a filter | \(RequestLimits.conditionsMax) |"))
+        #expect(
+            page.contains("| `any_of`, `none_of` of a condition | \(RequestLimits.conditionValuesMax) values each |"))
         #expect(
             page.contains(
                 "| `context` | \(RequestLimits.contextEntriesMax) entries, values of \(RequestLimits.contextValueBytesMax) bytes |"

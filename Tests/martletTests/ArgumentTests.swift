@@ -25,6 +25,48 @@ struct ArgumentTests {
         #expect(command.slate.exclude == ["a,b", "c"])
     }
 
+    @Test("--where reads as it is written")
+    func conditions() throws {
+        for (text, condition) in [
+            ("brand=acme", AttributeCondition("brand", anyOf: ["acme"])),
+            (" brand = acme | b c ", AttributeCondition("brand", anyOf: ["acme", "b c"])),
+            ("brand!=x|y", AttributeCondition("brand", noneOf: ["x", "y"])),
+            ("price<=20", AttributeCondition("price", max: 20)),
+            ("price >= -1.5e3", AttributeCondition("price", min: -1500)),
+            ("price<20", AttributeCondition("price", max: 20.0.nextDown)),
+            ("price>0", AttributeCondition("price", min: 0.0.nextUp)),
+            ("url=a=b<c", AttributeCondition("url", anyOf: ["a=b<c"])),
+            ("a!b=c", AttributeCondition("a!b", anyOf: ["c"])),
+        ] {
+            #expect(try ConditionArgument(text).condition == condition, "\(text)")
+        }
+        let arguments = ["similar", "--item", "i", "--where", "year>=2000", "--where", "brand!=x", "--tag", "t"]
+        let command = try #require(try Martlet.parseAsRoot(arguments) as? SimilarCommand)
+        #expect(
+            try command.slate.filter()
+                == AttributeFilter(
+                    anyTag: ["t"],
+                    conditions: [AttributeCondition("year", min: 2000), AttributeCondition("brand", noneOf: ["x"])]))
+    }
+
+    @Test("a --where that is none says what it should be")
+    func badConditions() {
+        for (text, words) in [
+            ("price", "--where 'price' is no condition; write NAME=VALUE[|VALUE...]"), ("=x", "no attribute is named"),
+            ("price<=cheap", "--where 'price<=cheap': 'cheap' is no number"), ("price>=nan", "'nan' is no number"),
+            ("price>=inf", "'inf' is no number"), ("brand=", "a value is empty"), ("brand=a||b", "a value is empty"),
+            ("brand=" + String(repeating: "x", count: 256), "--where 'brand': the ID has 256 bytes"),
+            ("brand=" + (0...128).map(String.init).joined(separator: "|"), "129 values; at most 128 are allowed"),
+        ] {
+            #expect(complaint("recommend", "--user", "u", "--where", text)?.contains(words) == true, "\(text)")
+        }
+        let many = (0...16).flatMap { ["--where", "a\($0)=1"] }
+        do {
+            _ = try Martlet.parseAsRoot(["recommend", "--user", "u"] + many)
+            Issue.record("17 conditions are too many")
+        } catch { #expect(Martlet.message(for: error).contains("--where stands 17 times; at most 16")) }
+    }
+
     @Test(
         "a number below its range is answered with the range",
         arguments: [

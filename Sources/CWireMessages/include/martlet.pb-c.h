@@ -20,6 +20,7 @@ typedef struct Martlet__V1__Welcome Martlet__V1__Welcome;
 typedef struct Martlet__V1__Goaway Martlet__V1__Goaway;
 typedef struct Martlet__V1__Error Martlet__V1__Error;
 typedef struct Martlet__V1__AttributeFilter Martlet__V1__AttributeFilter;
+typedef struct Martlet__V1__AttributeCondition Martlet__V1__AttributeCondition;
 typedef struct Martlet__V1__ContextEntry Martlet__V1__ContextEntry;
 typedef struct Martlet__V1__RecommendRequest Martlet__V1__RecommendRequest;
 typedef struct Martlet__V1__RecommendReply Martlet__V1__RecommendReply;
@@ -203,10 +204,58 @@ struct  Martlet__V1__AttributeFilter
    */
   size_t n_no_tag;
   ProtobufCBinaryData *no_tag;
+  /*
+   * at most 16
+   */
+  size_t n_conditions;
+  Martlet__V1__AttributeCondition **conditions;
 };
 #define MARTLET__V1__ATTRIBUTE_FILTER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__attribute_filter__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL }
+
+
+typedef enum {
+  MARTLET__V1__ATTRIBUTE_CONDITION__LOWER__NOT_SET = 0,
+  MARTLET__V1__ATTRIBUTE_CONDITION__LOWER_MIN = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__ATTRIBUTE_CONDITION__LOWER__CASE)
+} Martlet__V1__AttributeCondition__LowerCase;
+
+typedef enum {
+  MARTLET__V1__ATTRIBUTE_CONDITION__UPPER__NOT_SET = 0,
+  MARTLET__V1__ATTRIBUTE_CONDITION__UPPER_MAX = 5
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__ATTRIBUTE_CONDITION__UPPER__CASE)
+} Martlet__V1__AttributeCondition__UpperCase;
+
+/*
+ * A test of one attribute that the model's items have. What is given must all hold; something must be given.
+ */
+struct  Martlet__V1__AttributeCondition
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData attribute;
+  /*
+   * has at least one of these; of a number: its decimal form
+   */
+  size_t n_any_of;
+  ProtobufCBinaryData *any_of;
+  /*
+   * has none of these; an item without the attribute passes
+   */
+  size_t n_none_of;
+  ProtobufCBinaryData *none_of;
+  Martlet__V1__AttributeCondition__LowerCase lower_case;
+  union {
+    double min;
+  };
+  Martlet__V1__AttributeCondition__UpperCase upper_case;
+  union {
+    double max;
+  };
+};
+#define MARTLET__V1__ATTRIBUTE_CONDITION__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__attribute_condition__descriptor) \
+    , {0,NULL}, 0,NULL, 0,NULL, MARTLET__V1__ATTRIBUTE_CONDITION__LOWER__NOT_SET, {0}, MARTLET__V1__ATTRIBUTE_CONDITION__UPPER__NOT_SET, {0} }
 
 
 struct  Martlet__V1__ContextEntry
@@ -314,10 +363,14 @@ struct  Martlet__V1__RecommendReply
   size_t n_timings;
   Martlet__V1__StageTiming **timings;
   ProtobufCBinaryData arm;
+  /*
+   * with explain: how many items could have been shown
+   */
+  uint32_t eligible_items;
 };
 #define MARTLET__V1__RECOMMEND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL} }
+    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0 }
 
 
 struct  Martlet__V1__SourceShare
@@ -687,6 +740,25 @@ Martlet__V1__AttributeFilter *
 void   martlet__v1__attribute_filter__free_unpacked
                      (Martlet__V1__AttributeFilter *message,
                       ProtobufCAllocator *allocator);
+/* Martlet__V1__AttributeCondition methods */
+void   martlet__v1__attribute_condition__init
+                     (Martlet__V1__AttributeCondition         *message);
+size_t martlet__v1__attribute_condition__get_packed_size
+                     (const Martlet__V1__AttributeCondition   *message);
+size_t martlet__v1__attribute_condition__pack
+                     (const Martlet__V1__AttributeCondition   *message,
+                      uint8_t             *out);
+size_t martlet__v1__attribute_condition__pack_to_buffer
+                     (const Martlet__V1__AttributeCondition   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__AttributeCondition *
+       martlet__v1__attribute_condition__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__attribute_condition__free_unpacked
+                     (Martlet__V1__AttributeCondition *message,
+                      ProtobufCAllocator *allocator);
 /* Martlet__V1__ContextEntry methods */
 void   martlet__v1__context_entry__init
                      (Martlet__V1__ContextEntry         *message);
@@ -1046,6 +1118,9 @@ typedef void (*Martlet__V1__Error_Closure)
 typedef void (*Martlet__V1__AttributeFilter_Closure)
                  (const Martlet__V1__AttributeFilter *message,
                   void *closure_data);
+typedef void (*Martlet__V1__AttributeCondition_Closure)
+                 (const Martlet__V1__AttributeCondition *message,
+                  void *closure_data);
 typedef void (*Martlet__V1__ContextEntry_Closure)
                  (const Martlet__V1__ContextEntry *message,
                   void *closure_data);
@@ -1113,6 +1188,7 @@ extern const ProtobufCMessageDescriptor martlet__v1__welcome__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__goaway__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__error__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__attribute_filter__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__attribute_condition__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__context_entry__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__recommend_request__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor;

@@ -53,6 +53,8 @@ package struct CacheConfiguration: Sendable, Equatable {
     package var ttl: Duration = .seconds(60)
     /// Larger answers are not kept.
     package var entryBytesMax = 64 << 10
+    /// Sets of items that filters were made into; a larger one is not kept.
+    package var filterBytes = 16 << 20
 }
 
 /// The maximum of everything that could grow. What happens when one is reached stands beside it.

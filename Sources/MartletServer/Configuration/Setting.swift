@@ -116,6 +116,9 @@ package struct Setting: Sendable {
             configuration.recallSampleShare = try SettingValue.share(text)
         },
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
+        size(
+            "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),
+            "Filters of all shards together, as sets of items, to be used again; 0 keeps none."),
         duration("cache.ttl", \.cache.ttl, "How long an answer may be served again."),
         size(
             "cache.entry_bytes_max", \.cache.entryBytesMax, in: (1 << 10)...(16 << 20), "Larger answers are not kept."),

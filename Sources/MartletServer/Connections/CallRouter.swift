@@ -1,3 +1,4 @@
+import Retrieval
 import Serving
 import Telemetry
 import Vocabulary
@@ -61,7 +62,7 @@ enum CallRouter {
         try worker.node.check(tenant: view.tenant)
         let template = RecommendationRequest(
             user: "", k: Int(view.k), scenario: view.scenario.text, excludedItems: view.excludeItems.strings,
-            filter: Serving.AttributeFilter(view.filter))
+            filter: ItemFilter(view.filter))
         var parts = [[(position: Int, user: String)]](repeating: [], count: worker.node.shardCount)
         for (position, user) in view.users.enumerated() {
             parts[worker.node.partitions.shard(of: Slot(user: user))].append((position, user.text))
@@ -87,6 +88,6 @@ extension Serving.SimilarItemsRequest {
     init(_ view: SimilarItemsRequestView) {
         self.init(
             item: view.item.text, k: Int(view.k), source: view.source.text, excludedItems: view.excludeItems.strings,
-            filter: Serving.AttributeFilter(view.filter), includeDetails: view.includeDetails)
+            filter: ItemFilter(view.filter), includeDetails: view.includeDetails)
     }
 }

@@ -149,6 +149,7 @@ final class LoopWorker {
 
     private func count(_ answer: ShardAnswer, _ times: StageTimes, _ ticket: CallTicket) {
         metrics.record(.queue, nanoseconds: times.queue)
+        if times.filter > 0 { metrics.record(.filter, nanoseconds: times.filter) }
         if times.retrieve > 0 { metrics.record(.retrieve, nanoseconds: times.retrieve) }
         if times.fuse > 0 { metrics.record(.fuse, nanoseconds: times.fuse) }
         if case .slate(let slate) = answer { metrics.count(slate) }
@@ -170,7 +171,7 @@ final class LoopWorker {
                         shard.keep(
                             $0, for: key, scenario: ticket.scenario,
                             tag: UInt16(node.scenarioIndex(ticket.scenario)), generation: slate.generation.number,
-                            now: done)
+                            now: done, seconds: slate.seconds)
                     }
                 }
             }

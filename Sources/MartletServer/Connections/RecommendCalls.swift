@@ -1,3 +1,4 @@
+import Retrieval
 import Serving
 import Telemetry
 import Vocabulary
@@ -77,18 +78,22 @@ extension RecommendationRequest {
     init(_ view: RecommendRequestView) {
         self.init(
             user: String(decoding: view.user, as: UTF8.self), k: Int(view.k), scenario: view.scenario.text,
-            excludedItems: view.excludeItems.strings, filter: Serving.AttributeFilter(view.filter),
+            excludedItems: view.excludeItems.strings, filter: ItemFilter(view.filter),
             explain: view.explain, cursor: Array(view.cursor), includeDetails: view.includeDetails)
     }
 }
 
-extension Serving.AttributeFilter {
+extension ItemFilter {
     init(_ view: AttributeFilterView?) {
         self.init()
         guard let view else { return }
         anyTag = view.anyTag.strings
         allTags = view.allTags.strings
         noTag = view.noTag.strings
+        conditions = view.conditions.map {
+            ItemCondition(
+                $0.attribute.text, anyOf: $0.anyOf.strings, noneOf: $0.noneOf.strings, min: $0.min, max: $0.max)
+        }
     }
 }
 

@@ -25,6 +25,7 @@ actor ModelControl {
     private let metrics: NodeMetrics
     private let pool: NIOThreadPool
     private let scenarios: [String: Serving.ScenarioConfiguration]
+    private let wallClock: @Sendable () -> Int64
     private var workers: [LoopWorker] = []
     private var nextNumber: UInt64 = 1
     private var isLoading = false
@@ -33,10 +34,12 @@ actor ModelControl {
     /// - Parameter root: The folder that LoadModel may load from; nil refuses every LoadModel.
     init(
         root: String?, options: RetrievalModel.Options, scenarios: [String: Serving.ScenarioConfiguration],
-        metrics: NodeMetrics, logger: Logger, pool: NIOThreadPool
+        metrics: NodeMetrics, logger: Logger, pool: NIOThreadPool,
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
     ) {
         self.root = root
         self.scenarios = scenarios
+        self.wallClock = wallClock
         self.options = options
         self.metrics = metrics
         self.logger = logger
@@ -67,12 +70,16 @@ actor ModelControl {
         // While a generation serves, the cores are for its requests.
         options.threads = current == nil ? nil : 1
         let loadOptions = options
+        let wallClock = wallClock
         let generation: Generation
         do {
             generation = try await pool.runIfActive {
                 // Below the loops: loading must not cost requests their time.
                 setpriority(__priority_which_t(0), 0, 10)
-                return try GenerationLoader.load(path, number: number, options: loadOptions)
+                let generation = try GenerationLoader.load(path, number: number, options: loadOptions)
+                // The first look at all windows, here rather than in a request.
+                _ = generation.model.availability?.moment(at: wallClock())
+                return generation
             }
         } catch {
             metrics.countSwap(error is ArtifactError ? .refused : .failed)
@@ -191,7 +198,8 @@ enum GenerationLoader {
         parts.append((.index, index))
         parts.append((.itemNeighbors, model.neighbors?.byteCount ?? 0))
         parts.append((.userDirectory, model.users.ids.byteCount + model.users.historyByteCount))
-        parts.append((.itemCatalogue, model.items.byteCount + model.tags.byteCount))
+        parts.append(
+            (.itemCatalogue, model.items.byteCount + model.attributes.byteCount + (model.availability?.byteCount ?? 0)))
         return parts
     }
 }

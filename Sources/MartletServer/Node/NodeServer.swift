@@ -60,7 +60,11 @@ package final class ServingNode: Service {
         func set(http: HTTPPort?) { self.http = http }
     }
 
-    package init(configuration: ServerConfiguration, logger: Logger) {
+    /// - Parameter wallClock: Unix seconds, for windows of availability.
+    package init(
+        configuration: ServerConfiguration, logger: Logger,
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
+    ) {
         self.configuration = configuration
         self.logger = logger
         let shardCount = configuration.shards == 0 ? System.coreCount : configuration.shards
@@ -80,7 +84,7 @@ package final class ServingNode: Service {
             root: configuration.effectiveModelsRoot,
             options: RetrievalModel.Options(index: configuration.index, recallMin: configuration.recallMin),
             scenarios: serving.scenarios,
-            metrics: metrics, logger: logger, pool: pool)
+            metrics: metrics, logger: logger, pool: pool, wallClock: wallClock)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)
@@ -99,8 +103,9 @@ package final class ServingNode: Service {
                 index: metrics.shard, eventLoop: eventLoop,
                 shard: Shard(
                     index: metrics.shard, slots: partitions.slots(of: metrics.shard), executor: eventLoop.executor,
-                    configuration: serving, cacheBytesMax: configuration.cache.bytes / shardCount, metrics: metrics,
-                    recallSampler: recallSampler),
+                    configuration: serving, cacheBytesMax: configuration.cache.bytes / shardCount,
+                    filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
+                    recallSampler: recallSampler, wallClock: wallClock),
                 node: context)
         }
         context.connect(workers, ControlDesk(node: context, models: models))

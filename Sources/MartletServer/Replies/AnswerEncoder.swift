@@ -189,6 +189,7 @@ extension Generation {
 extension RecommendReplyFields {
     fileprivate mutating func add(_ explanation: Explanation) {
         reasons = explanation.reasons
+        eligibleItems = UInt32(clamping: explanation.eligibleItems)
         shares = explanation.shares.map {
             Wire.SourceShare(
                 item: $0.item, source: $0.source.rawValue, rank: $0.rank, score: $0.score, contribution: $0.contribution

@@ -1,3 +1,4 @@
+import NearestNeighbors
 import Retrieval
 import VectorMath
 import Vocabulary
@@ -9,10 +10,11 @@ final class SimilarItemsRun: ShardRun {
     private let k: Int
     private let source: RetrievalSource
     private let request: SimilarItemsRequest
+    private let filter: RowBitmap?
     private(set) var times = StageTimes()
     private(set) var answer = ShardAnswer.rejected(Rejection(.internalFault, "the run has not ended"))
 
-    /// - Throws: `Rejection` when the item, the source or `k` cannot be served.
+    /// - Throws: `Rejection` when the item, the source, the filter or `k` cannot be served.
     init(engine: Engine, configuration: ServingConfiguration, request: SimilarItemsRequest) throws {
         self.engine = engine
         self.request = request
@@ -25,6 +27,7 @@ final class SimilarItemsRun: ShardRun {
             throw Rejection(.unknownItem, "no item is named '\(request.item)'")
         }
         self.row = row
+        filter = try engine.rows(of: request.filter)
         let similar: [RetrievalSource] = [.itemToItem, .als, .spectral]
         if request.source.isEmpty {
             guard let first = similar.first(where: { model.has($0) }) else {
@@ -45,11 +48,13 @@ final class SimilarItemsRun: ShardRun {
     }
 
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
-        let model = engine.generation.model
-        let mask = engine.generator.mask
-        Eligibility.apply(filter: request.filter, excluded: request.excludedItems, seen: nil, model: model, to: mask)
-        mask.block(row)
+        let available = engine.availableItems(at: engine.now())
+        Eligibility.apply(
+            available: available, filter: filter, excluded: request.excludedItems, seen: nil, engine: engine)
         let generator = engine.generator
+        generator.mask.block(row)
+        let retrievalStarted = clock()
+        times.filter = retrievalStarted &- now
         let rows: [ScoredRow]
         do {
             rows = try generator.similarItems(to: row, k: k, source: source)
@@ -57,7 +62,7 @@ final class SimilarItemsRun: ShardRun {
             answer = .rejected(Rejection(.internalFault, "similar items: \(error)"))
             return true
         }
-        times.retrieve = clock() &- now
+        times.retrieve = clock() &- retrievalStarted
         answer = .similarItems(
             SimilarItems(
                 items: rows.map { SlateItem(row: $0.row, score: $0.score) }, generation: engine.generation,

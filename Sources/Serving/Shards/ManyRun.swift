@@ -1,3 +1,4 @@
+import NearestNeighbors
 import Retrieval
 import Vocabulary
 
@@ -10,6 +11,8 @@ final class ManyRun: ShardRun {
     private var next = 0
     private var run: SlateRun?
     private var result: ManySlates
+    /// The items that satisfy the filter of all.
+    private let filter: RowBitmap?
     private(set) var times = StageTimes()
 
     var answer: ShardAnswer { .slates(result) }
@@ -21,6 +24,7 @@ final class ManyRun: ShardRun {
         self.configuration = configuration
         self.request = request
         self.arrived = arrived
+        filter = try engine.rows(of: request.template.filter)
         result = ManySlates(generation: engine.generation, slates: [])
         times.queue = now &- arrived
         // What is wrong with the parameters is wrong for every user: say it once.
@@ -53,7 +57,7 @@ final class ManyRun: ShardRun {
             single.user = user
             run = SlateRun(engine: engine, configuration: configuration, arrived: now)
             do {
-                try run.begin(single, restarted: false, now: now)
+                try run.begin(single, filter: filter, restarted: false, now: now, clock: clock)
             } catch {
                 end([], .none, (error as? Rejection)?.reason.code ?? .internal)
                 return next == request.users.count
@@ -61,6 +65,7 @@ final class ManyRun: ShardRun {
             self.run = run
         }
         if run.step(now: now, deadline: deadline, clock: clock) {
+            times.filter += run.times.filter
             times.retrieve += run.times.retrieve
             times.fuse += run.times.fuse
             switch run.answer {

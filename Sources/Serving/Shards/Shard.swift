@@ -22,6 +22,8 @@ package actor Shard {
     private nonisolated let executor: any SerialExecutor
 
     private nonisolated let recallSampler: RecallSampler?
+    private nonisolated let filterBytesMax: Int
+    private nonisolated let wallClock: @Sendable () -> Int64
     private let cache: ResultCache
     private var pending: Deque<ShardCall> = []
     private var current: (call: ShardCall, run: any ShardRun)?
@@ -34,10 +36,13 @@ package actor Shard {
     ///   - slots: The slots whose users the shard owns.
     ///   - executor: The event loop; kept alive.
     ///   - cacheBytesMax: This shard's share of the cache.
+    ///   - filterBytesMax: This shard's share of the compiled filters.
     ///   - recallSampler: Is given some of the approximate searches.
+    ///   - wallClock: Unix seconds, for windows of availability; may go back.
     package init(
         index: Int, slots: Range<Int>, executor: any SerialExecutor, configuration: ServingConfiguration,
-        cacheBytesMax: Int, metrics: ShardMetrics, recallSampler: RecallSampler? = nil
+        cacheBytesMax: Int, filterBytesMax: Int = 0, metrics: ShardMetrics, recallSampler: RecallSampler? = nil,
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
     ) {
         self.index = index
         self.slots = slots
@@ -45,6 +50,8 @@ package actor Shard {
         self.configuration = configuration
         self.metrics = metrics
         self.recallSampler = recallSampler
+        self.filterBytesMax = filterBytesMax
+        self.wallClock = wallClock
         cache = ResultCache(bytesMax: cacheBytesMax)
     }
 
@@ -62,34 +69,55 @@ package actor Shard {
     ///
     /// - Returns: Generations that the shard lets go. The caller drops them off the loops: freeing one takes a while.
     package func adopt(_ generation: Generation) -> [Generation] {
-        engines.insert(Engine(generation: generation, recallSampler: recallSampler), at: 0)
+        engines.first?.retire()
+        engines.insert(engine(for: generation), at: 0)
         generationNumber = generation.number
+        hasWindows = generation.model.availability != nil
         metrics.setUsers(generation.model.users.rows(inSlots: slots).count)
         let released = engines.dropFirst(2).map(\.generation)
         engines.removeLast(released.count)
         return released
     }
 
+    private func engine(for generation: Generation) -> Engine {
+        Engine(
+            generation: generation, recallSampler: recallSampler, filterBytesMax: filterBytesMax, wallClock: wallClock)
+    }
+
     // MARK: Cache
+
+    /// Whether items of the generation come and go with the time.
+    private var hasWindows = false
+    /// The wall clock as read at `wallReadAt`.
+    private var wallSeconds: Int64 = 0
+    private var wallReadAt: UInt64 = 0
 
     /// The kept answer to the request with the bytes `key`, valid until an answer is kept.
     package func answer(to key: UnsafeRawBufferPointer, now: UInt64) -> KeptAnswer? {
-        cache.answer(to: key, hash: ResultCache.hash(key), generation: generationNumber, now: now)
+        // One look at the clock serves all calls of one read; none where it does not matter.
+        if hasWindows, now != wallReadAt {
+            wallSeconds = wallClock()
+            wallReadAt = now
+        }
+        return cache.answer(
+            to: key, hash: ResultCache.hash(key), generation: generationNumber, now: now, wallSeconds: wallSeconds)
     }
 
     /// Keeps an encoded answer that `generation` made.
+    ///
+    /// - Parameter seconds: The Unix seconds during which all its items are available.
     package func keep(
         _ answer: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, scenario: String, tag: UInt16,
-        generation: UInt64, now: UInt64
+        generation: UInt64, now: UInt64, seconds: ClosedRange<Int64> = Slate.always
     ) {
         guard generation == generationNumber, answer.count <= configuration.cache.answerBytesMax else { return }
         let life = configuration.scenarios[scenario]?.timeToLive ?? configuration.cache.timeToLive
-        let (seconds, attoseconds) = life.components
-        let nanoseconds = UInt64(clamping: seconds) &* 1_000_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000)
+        let (whole, attoseconds) = life.components
+        let nanoseconds = UInt64(clamping: whole) &* 1_000_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000)
         guard nanoseconds > 0 else { return }
         cache.insert(
             answer, for: key, hash: ResultCache.hash(key), generation: generation, expires: now &+ nanoseconds,
-            tag: tag)
+            seconds: seconds, tag: tag)
     }
 
     package var cacheStatistics: ResultCacheStatistics { cache.statistics }
@@ -129,7 +157,7 @@ package actor Shard {
                     answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
                     continue
                 }
-                switch begin(call, now) {
+                switch begin(call, now, clock) {
                 case .success(let run): current = (call, run)
                 case .failure(let rejection):
                     answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
@@ -155,7 +183,9 @@ package actor Shard {
         return nil
     }
 
-    private func begin(_ call: ShardCall, _ now: UInt64) -> Result<any ShardRun, Rejection> {
+    private func begin(
+        _ call: ShardCall, _ now: UInt64, _ clock: () -> UInt64
+    ) -> Result<any ShardRun, Rejection> {
         guard let engine = engines.first else {
             return .failure(
                 Rejection(.notReady, "no model is loaded yet", retryIsSafe: true, retryAfterMilliseconds: 100))
@@ -165,7 +195,8 @@ package actor Shard {
             case .recommend(let request):
                 let (engine, restarted) = self.engine(for: request, engine)
                 let run = SlateRun(engine: engine, configuration: configuration, arrived: call.arrived)
-                try run.begin(request, restarted: restarted, now: now)
+                try run.begin(
+                    request, filter: engine.rows(of: request.filter), restarted: restarted, now: now, clock: clock)
                 return .success(run)
             case .recommendMany(let request):
                 return .success(
@@ -194,20 +225,7 @@ extension Shard {
     /// All parts of a call are made by the generation that its connection's shard held.
     private func engine(for request: ManyRequest, _ current: Engine) -> Engine {
         guard let wanted = request.generation, wanted !== current.generation else { return current }
-        return engines.first { $0.generation === wanted } ?? Engine(generation: wanted, recallSampler: recallSampler)
-    }
-}
-
-/// A generation with this shard's scratch for it.
-package final class Engine {
-    package let generation: Generation
-    /// Made at the first use: a generation that only stays for rollback costs no scratch.
-    package lazy var generator = CandidateGenerator(model: generation.model)
-    let recallSampler: RecallSampler?
-
-    package init(generation: Generation, recallSampler: RecallSampler? = nil) {
-        self.generation = generation
-        self.recallSampler = recallSampler
+        return engines.first { $0.generation === wanted } ?? engine(for: wanted)
     }
 }
 

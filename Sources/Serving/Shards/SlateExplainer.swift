@@ -10,7 +10,7 @@ struct SlateExplainer {
 
     /// - Complexity: O(sources * candidates + items * history * neighbours): for people who ask, not for every request.
     func explain(
-        _ items: [SlateItem], user: UInt32?, timings: [(stage: String, microseconds: Int)]
+        _ items: [SlateItem], user: UInt32?, eligible: Int, timings: [(stage: String, microseconds: Int)]
     ) -> Explanation {
         var places: [UInt32: Int] = [:]
         for (index, item) in items.enumerated() { places[item.row] = index }
@@ -29,7 +29,7 @@ struct SlateExplainer {
         let reasons = items.indices.map { index in
             reason(items[index].row, shares.filter { $0.item == index }, user)
         }
-        return Explanation(reasons: reasons, shares: shares, timings: timings)
+        return Explanation(reasons: reasons, shares: shares, timings: timings, eligibleItems: eligible)
     }
 
     /// The sentence of the source that counted most.

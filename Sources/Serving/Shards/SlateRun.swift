@@ -1,3 +1,4 @@
+import NearestNeighbors
 import Retrieval
 import VectorMath
 import Vocabulary
@@ -10,6 +11,10 @@ final class SlateRun: ShardRun {
 
     private var request = RecommendationRequest(user: "")
     private var cursor: PageCursor?
+    /// When the first page was made, where items have windows.
+    private var pagesBegan: Int64?
+    /// The items that are available now; nil: all that are eligible.
+    private var visible: RowBitmap?
     private var k = 0
     private var fallback = Fallback.none
     private var degraded: DegradationSet = []
@@ -32,9 +37,13 @@ final class SlateRun: ShardRun {
 
     /// Checks the request, decides which items are eligible, and sets the sources up.
     ///
-    /// - Parameter restarted: The cursor was of a generation that is gone.
+    /// - Parameters:
+    ///   - filter: The items that satisfy the request's filter.
+    ///   - restarted: The cursor was of a generation that is gone.
     /// - Throws: `Rejection`.
-    func begin(_ request: RecommendationRequest, restarted: Bool, now: UInt64) throws {
+    func begin(
+        _ request: RecommendationRequest, filter: RowBitmap?, restarted: Bool, now: UInt64, clock: () -> UInt64
+    ) throws {
         guard let scenario = configuration.scenarios[request.scenario] else {
             throw configuration.unknownScenario(request.scenario)
         }
@@ -50,7 +59,8 @@ final class SlateRun: ShardRun {
 
         let user = model.users.row(of: request.user)
         let known = user.map { model.users.history(of: $0) }
-        Eligibility.apply(request, seen: known, model: model, to: generator.mask)
+        Eligibility.apply(
+            available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known, engine: engine)
 
         let mix: RetrievalMix
         if let known, !known.isEmpty {
@@ -62,9 +72,24 @@ final class SlateRun: ShardRun {
         }
         generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
         generator.begin(user: user, history: known ?? UnsafeBufferPointer(start: nil, count: 0), mix: mix)
-        retrievalStarted = now
-        sourceStarted = now
+        retrievalStarted = clock()
+        // A compiled filter and the mask.
+        times.filter = retrievalStarted &- now
+        sourceStarted = retrievalStarted
         sourceNanoseconds.removeAll(keepingCapacity: true)
+    }
+
+    /// The items to choose among: those available now, or at the time of the first page.
+    private func makeAvailable() -> RowBitmap? {
+        let now = engine.now()
+        let available = engine.availableItems(at: now)
+        pagesBegan = now
+        visible = nil
+        guard now != nil, let began = cursor?.moment else { return available }
+        pagesBegan = began
+        let then = engine.availableItems(then: began)
+        if then !== available { visible = available }
+        return then
     }
 
     private func checkedCursor(_ request: RecommendationRequest, restarted: Bool) throws -> PageCursor? {
@@ -122,7 +147,8 @@ final class SlateRun: ShardRun {
         var pool = PageCursor.Pool.candidates
         if cursor?.pool != .popular {
             var selected: [ScoredRow] = []
-            generator.select(k, after: cursor.map { ScoredRow(row: $0.row, score: $0.score) }, into: &selected)
+            generator.select(
+                k, after: cursor.map { ScoredRow(row: $0.row, score: $0.score) }, among: visible, into: &selected)
             for row in selected { items.append(SlateItem(row: row.row, score: row.score)) }
         }
         if items.count < k {
@@ -136,7 +162,8 @@ final class SlateRun: ShardRun {
             next =
                 PageCursor(
                     pool: pool, generation: engine.generation.number,
-                    parameters: PageCursor.parameters(of: request), score: last.score, row: last.row
+                    parameters: PageCursor.parameters(of: request), score: last.score, row: last.row,
+                    moment: pagesBegan
                 ).bytes
         }
         return Slate(
@@ -145,7 +172,20 @@ final class SlateRun: ShardRun {
             includeDetails: request.includeDetails || request.explain,
             isCacheable: !request.explain && request.cursor.isEmpty
                 && !degraded.contains(DegradationSet(.deadlineTruncated)),
+            seconds: seconds(of: items),
             candidates: generator.lists.map { ($0.entry.source, $0.rows.count, $0.plan) })
+    }
+
+    /// When all of the items are available.
+    private func seconds(of items: [SlateItem]) -> ClosedRange<Int64> {
+        guard let windows = model.availability?.windows else { return Slate.always }
+        var (from, until) = (Int64.min, Int64.max)
+        for item in items {
+            from = max(from, windows.from[Int(item.row)])
+            until = min(until, windows.until[Int(item.row)])
+        }
+        // They were all available at one moment.
+        return from...(until == .max ? .max : until - 1)
     }
 
     /// Eligible items that no source brought, most popular first: a slate has `k` items when `k` are eligible.
@@ -158,7 +198,7 @@ final class SlateRun: ShardRun {
         }
         let count = UInt32(model.items.count)
         while row < count, items.count < k {
-            if generator.mask.isEligible(row), !generator.isCandidate(row) {
+            if generator.mask.isEligible(row), !generator.isCandidate(row), visible?.contains(row) ?? true {
                 items.append(SlateItem(row: row, score: score))
             }
             row += 1
@@ -171,6 +211,7 @@ final class SlateRun: ShardRun {
         let explainer = SlateExplainer(model: model, generator: generator, mix: currentMix)
         var timings = [
             (stage: "queue", microseconds: Int(times.queue / 1000)),
+            (stage: "filter", microseconds: Int(times.filter / 1000)),
             (stage: "retrieve", microseconds: Int(times.retrieve / 1000)),
         ]
         for (list, nanoseconds) in zip(generator.lists, sourceNanoseconds) {
@@ -178,7 +219,8 @@ final class SlateRun: ShardRun {
             let stage = ["retrieve", list.entry.source.rawValue, list.plan?.rawValue].compactMap { $0 }
             timings.append((stage: stage.joined(separator: "."), microseconds: Int(nanoseconds / 1000)))
         }
-        return explainer.explain(items, user: model.users.row(of: request.user), timings: timings)
+        return explainer.explain(
+            items, user: model.users.row(of: request.user), eligible: generator.mask.eligibleCount, timings: timings)
     }
 
     private var currentMix: RetrievalMix {

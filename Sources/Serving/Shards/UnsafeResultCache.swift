@@ -10,8 +10,8 @@ package struct KeptAnswer {
 /// The L1 cache of a shard: encoded answers by the exact bytes of the request that they answer.
 ///
 /// Two requests with the same bytes ask for the same thing, so the key needs no decoding; two spellings of one
-/// request only cost a second entry. An entry also carries the generation that made it and the time it expires:
-/// an answer of another generation, or one too old, is a miss.
+/// request only cost a second entry. An entry also carries the generation that made it, the time it expires, and when
+/// its items are available: an answer of another generation, one too old, or one out of that time is a miss.
 ///
 /// Admission is S3-FIFO (Yang et al., SOSP 2023): new entries wait in a small queue (a tenth of the bytes), those
 /// asked for again move to the main queue, which gives each used entry another round; the hashes of entries that
@@ -30,6 +30,8 @@ package final class ResultCache {
         var hash: UInt64
         var expires: UInt64
         var generation: UInt64
+        /// Unix seconds in which the answer may be shown.
+        var seconds: ClosedRange<Int64>
         var keyCount: UInt32
         var valueCount: UInt32
         var next: UInt32
@@ -104,17 +106,20 @@ package final class ResultCache {
     ///   - key: The request's bytes.
     ///   - generation: The generation that must have made the answer.
     ///   - now: Uptime in nanoseconds.
+    ///   - wallSeconds: Unix seconds; matters to answers that were kept for some of them.
     /// - Returns: The encoded answer, valid until the next call that changes the cache.
     /// - Complexity: O(1) expected and O(`key.count`) to compare; allocates nothing.
     package func answer(
-        to key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64, now: UInt64
+        to key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64, now: UInt64, wallSeconds: Int64 = 0
     ) -> KeptAnswer? {
         guard let index = find(key, hash) else {
             statistics.misses += 1
             return nil
         }
         let entry = entries + index
-        if entry.pointee.generation != generation || entry.pointee.expires <= now {
+        if entry.pointee.generation != generation || entry.pointee.expires <= now
+            || !entry.pointee.seconds.contains(wallSeconds)
+        {
             statistics.misses += 1
             statistics.stale += 1
             return nil
@@ -132,7 +137,7 @@ package final class ResultCache {
     /// - Complexity: O(1) amortised, one allocation.
     package func insert(
         _ value: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64,
-        expires: UInt64, tag: UInt16 = 0
+        expires: UInt64, seconds: ClosedRange<Int64> = Slate.always, tag: UInt16 = 0
     ) {
         let cost = Self.cost(key.count, value.count)
         if cost > smallCapacity || entriesUsed >= Self.entriesMax {
@@ -153,6 +158,7 @@ package final class ResultCache {
             entry.pointee.valueCount = UInt32(value.count)
             entry.pointee.expires = expires
             entry.pointee.generation = generation
+            entry.pointee.seconds = seconds
             entry.pointee.tag = tag
             if entry.pointee.queue == .small { small.bytes += change } else { main.bytes += change }
             statistics.bytes += change
@@ -160,7 +166,8 @@ package final class ResultCache {
             let index = takeFreeEntry()
             let remembered = forgetGhost(hash)
             entries[index] = Entry(
-                block: block, hash: hash, expires: expires, generation: generation, keyCount: UInt32(key.count),
+                block: block, hash: hash, expires: expires, generation: generation, seconds: seconds,
+                keyCount: UInt32(key.count),
                 valueCount: UInt32(value.count), next: Self.none, queue: remembered ? .main : .small, uses: 0,
                 tag: tag)
             addSlot(index, hash)

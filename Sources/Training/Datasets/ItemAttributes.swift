@@ -1,8 +1,14 @@
-/// Titles and tags (genres) of items, by item ID.
-package struct ItemAttributes: Sendable, Equatable {
+import Catalog
+
+/// Titles, tags (genres), attributes and availability of items, by item ID.
+package struct ItemAttributes: Sendable {
     package struct Entry: Sendable, Equatable {
         package var title: String
         package var tags: [String]
+        /// For each of `columns` the place of the item's field; none when the file has no such columns.
+        package var places: [UInt32] = []
+        /// Nil when the item is always available.
+        package var window: AvailabilityWindow?
 
         package init(title: String, tags: [String]) {
             self.title = title
@@ -11,6 +17,10 @@ package struct ItemAttributes: Sendable, Equatable {
     }
 
     package var entries: [String: Entry] = [:]
+    /// What becomes attributes, in the order of the file; those with a fault do not.
+    package var columns: [AttributeColumn] = []
+    /// How the file calls the tags; nil when it does not say.
+    package var tagsName: String?
     /// The file they came from; nil when there is none.
     package var file: String?
     /// Lines that could not be read and were left out.
@@ -19,6 +29,14 @@ package struct ItemAttributes: Sendable, Equatable {
     package init() {}
 
     package subscript(id: String) -> Entry? { entries[id] }
+
+    /// The columns that are attributes, with their places in `Entry.places`.
+    package var attributes: [(place: Int, column: AttributeColumn)] {
+        columns.enumerated().filter { $0.element.fault == nil }.map { ($0.offset, $0.element) }
+    }
+
+    /// Items that are not always available.
+    package var windowCount: Int { entries.values.count { $0.window != nil } }
 }
 
 extension ItemAttributes {
@@ -39,6 +57,10 @@ extension ItemAttributes {
     /// Reads a file of attributes: MovieLens `movies.csv`, `movies.dat` or `u.item` by name, otherwise CSV (TSV when there are
     /// tabs) of item, title and tags, with or without a header. Tags are separated by `|`.
     ///
+    /// With a header, `available_from` and `available_until` are points in time, and every other column is an attribute:
+    /// numbers if each field that is not empty is one, else texts separated by `|`. A column of long or too many
+    /// different texts is left out, and says why.
+    ///
     /// Lines that are not UTF-8 are read as Latin-1: MovieLens 100K and 1M are.
     package static func read(_ path: String, skipBadLines: Bool = false) throws -> ItemAttributes {
         let lines = LineReader(try ByteSource(path: path))
@@ -58,7 +80,7 @@ private struct AttributePass {
     private let splitter: FieldSplitter
     private let isUItem: Bool
     private let genres: [String]
-    private var columns = (item: 0, title: 1, tags: Int?.some(2))
+    private var columns = HeaderColumns(item: 0, title: 1, tags: 2)
 
     init(path: String, name: String, skipBadLines: Bool) throws {
         self.path = path
@@ -92,9 +114,9 @@ private struct AttributePass {
                     }
                     line = longer
                 }
-                let isHeader = isFirst && takeHeader(fields)
+                let isHeader = try isFirst && takeHeader(fields)
                 isFirst = false
-                if !isHeader { try take(fields) }
+                if !isHeader { try take(fields, line: lines.lineNumber) }
             } catch let fault as LineFault {
                 let message = fault.message(file: path, line: lines.lineNumber)
                 guard skipBadLines else {
@@ -103,25 +125,30 @@ private struct AttributePass {
                 attributes.badLines += 1
             }
         }
+        for place in attributes.columns.indices { attributes.columns[place].finish() }
     }
 
     /// Whether `fields` are a header; if so, the columns are taken from it.
-    private mutating func takeHeader(_ fields: [UnsafeBufferPointer<UInt8>]) -> Bool {
-        guard splitter.mayQuote else { return false }
-        let names = fields.map { ColumnPlan.normalised(String(decoding: $0, as: UTF8.self)) }
-        guard let item = names.firstIndex(where: { ColumnPlan.itemNames.contains($0) || $0 == "id" }),
-            let title = names.firstIndex(where: { ["title", "name", "itemname", "movietitle"].contains($0) })
-        else { return false }
-        let tags = names.firstIndex { ["genres", "genre", "tags", "categories", "category", "class"].contains($0) }
-        columns = (item, title, tags)
+    private mutating func takeHeader(_ fields: [UnsafeBufferPointer<UInt8>]) throws(DatasetError) -> Bool {
+        guard splitter.mayQuote, let header = try HeaderColumns(header: fields.map(text), path: path) else {
+            return false
+        }
+        columns = header
+        attributes.columns = header.others.map { AttributeColumn(name: $0.name) }
+        attributes.tagsName = header.tagsName
         return true
     }
 
-    private mutating func take(_ fields: [UnsafeBufferPointer<UInt8>]) throws {
-        guard fields.count > max(columns.item, columns.title), !fields[columns.item].isEmpty else {
+    private mutating func take(_ fields: [UnsafeBufferPointer<UInt8>], line: Int) throws {
+        guard fields.count > max(columns.item, columns.title ?? 0), !fields[columns.item].isEmpty else {
             throw LineFault(
-                expected: "an item ID, a title\(columns.tags == nil ? "" : " and tags")",
+                expected:
+                    "an item ID\(columns.title == nil ? "" : ", a title")\(columns.tags == nil ? "" : " and tags")",
                 found: "\(fields.count) field\(fields.count == 1 ? "" : "s")")
+        }
+        // A field too many or too few would move all that follow into other columns.
+        if columns.hasDetails, fields.count != columns.fieldCount {
+            throw LineFault(expected: "\(columns.fieldCount) fields, as in the header", found: "\(fields.count)")
         }
         let id = text(fields[columns.item])
         var tags: [String] = []
@@ -138,7 +165,35 @@ private struct AttributePass {
                 .map { $0.trimmingSpaces() }
                 .filter { !$0.isEmpty && $0 != "(no genres listed)" }
         }
-        attributes.entries[id] = ItemAttributes.Entry(title: text(fields[columns.title]), tags: tags)
+        var entry = ItemAttributes.Entry(title: columns.title.map { text(fields[$0]) } ?? "", tags: tags)
+        entry.window = try window(fields)
+        if !columns.others.isEmpty {
+            entry.places = try columns.others.enumerated().map { place, other in
+                let field = fields[other.field]
+                return try attributes.columns[place].place(
+                    of: text(field), number: FieldParsing.number(field), line: line)
+            }
+        }
+        attributes.entries[id] = entry
+    }
+
+    /// When the item of a line may be shown; nil: always.
+    private func window(_ fields: [UnsafeBufferPointer<UInt8>]) throws(LineFault) -> AvailabilityWindow? {
+        func second(_ column: Int?, _ name: String) throws(LineFault) -> Int64? {
+            guard let column, !fields[column].isEmpty else { return nil }
+            guard let milliseconds = FieldParsing.time(fields[column]) else {
+                throw LineFault(
+                    expected: "Unix seconds or a date (2026-11-21, 2026-11-21T08:00:00Z) as \(name)",
+                    bytes: fields[column])
+            }
+            return Int64((Double(milliseconds) / 1000).rounded(.down))
+        }
+        let window = AvailabilityWindow(
+            from: try second(columns.from, "available_from"), until: try second(columns.until, "available_until"))
+        if let from = window.from, let until = window.until, from >= until, let column = columns.until {
+            throw LineFault(expected: "an available_until after available_from", bytes: fields[column])
+        }
+        return window == AvailabilityWindow() ? nil : window
     }
 
     private func text(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
@@ -164,14 +219,5 @@ private struct AttributePass {
             if let name = parts.first { names.append(String(name)) }
         }
         return names
-    }
-}
-
-extension Substring {
-    fileprivate func trimmingSpaces() -> String {
-        var part = self
-        while part.first == " " { part.removeFirst() }
-        while part.last == " " { part.removeLast() }
-        return String(part)
     }
 }

@@ -44,10 +44,13 @@ package struct SampleData: Sendable {
         package let id: String
         package let title: String
         package let genres: [Int]
+        package let language: String
         let style: Int
         let appeal: Double
         /// Seconds since 1970.
         let released: Int64
+        /// Of the release.
+        package var year: Int { 1970 + Int(Double(released) / 31_556_952) }
     }
 
     package struct Rating: Sendable, Equatable {
@@ -88,9 +91,12 @@ package struct SampleData: Sendable {
                 ? SampleData.start + Int64(random.unit() * Double(SampleData.end - SampleData.start) * 0.95)
                 : SampleData.start - Int64(random.unit() * random.unit() * 40 * 31_556_952)
             let year = 1970 + Int(Double(released) / 31_556_952)
+            // By a stream of its own: it takes no part in what people like.
+            var languages = SplitMix64(seed: configuration.seed &+ UInt64(n) &* 0x9E37_79B9_7F4A_7C15)
             return Item(
                 id: "m" + SampleData.padded(n + 1, width), title: titles.next(genre: genre, year: year, &random),
-                genres: genres, style: Int(random.next() % UInt64(SampleData.styleCount)),
+                genres: genres, language: SampleTitles.language(&languages),
+                style: Int(random.next() % UInt64(SampleData.styleCount)),
                 appeal: pow(1 - random.unit(), -0.6), released: released)
         }
         let items = items
@@ -128,10 +134,10 @@ package struct SampleData: Sendable {
     /// - Returns: How many ratings were written.
     package func write(to directory: String, onProgress: (Double) throws -> Void = { _ in }) throws -> Int {
         let movies = try TextFileWriter(path: "\(directory)/movies.csv")
-        try movies.write("movieId,title,genres\n")
+        try movies.write("movieId,title,genres,language,year\n")
         for item in items {
             let genres = item.genres.map { SampleTitles.genres[$0] }.joined(separator: "|")
-            try movies.write("\(item.id),\(csvField(item.title)),\(genres)\n")
+            try movies.write("\(item.id),\(csvField(item.title)),\(genres),\(item.language),\(item.year)\n")
         }
         try movies.finish()
         let file = try TextFileWriter(path: "\(directory)/ratings.csv")

@@ -5,6 +5,16 @@ struct SampleTitles {
         "Science Fiction", "Thriller", "Western",
     ]
 
+    /// A language, the first ones more often.
+    static func language(_ random: inout SplitMix64) -> String {
+        let place = Int(random.unit() * random.unit() * Double(languages.count))
+        return languages[min(place, languages.count - 1)]
+    }
+
+    private static let languages = [
+        "English", "French", "Spanish", "Japanese", "Korean", "German", "Portuguese", "Hindi",
+    ]
+
     private static let openings = [
         "Quiet", "Last", "Crooked", "Silver", "Hollow", "Burning", "Forgotten", "Northern", "Second", "Paper", "Amber",
         "Restless", "Borrowed", "Midnight", "Gentle", "Broken", "Distant", "Salted", "Velvet", "Ninth", "Wandering",

@@ -88,6 +88,7 @@ package struct AttributeFilterView {
     package let anyTag: StringsView
     package let allTags: StringsView
     package let noTag: StringsView
+    package let conditions: AttributeConditionsView
 
     init(checking filter: Martlet__V1__AttributeFilter) throws(RequestFault) {
         anyTag = StringsView(filter.any_tag, filter.n_any_tag)
@@ -96,13 +97,75 @@ package struct AttributeFilterView {
         try FieldChecks.ids(anyTag, "filter.any_tag", most: RequestLimits.tagsMax)
         try FieldChecks.ids(allTags, "filter.all_tags", most: RequestLimits.tagsMax)
         try FieldChecks.ids(noTag, "filter.no_tag", most: RequestLimits.tagsMax)
+        conditions = try AttributeConditionsView(checking: filter.conditions, filter.n_conditions)
     }
 
     /// `nil` when there is no filter or it has no condition.
     static func checking(_ filter: UnsafeMutablePointer<Martlet__V1__AttributeFilter>?) throws(RequestFault) -> Self? {
         guard let filter else { return nil }
         let view = try AttributeFilterView(checking: filter.pointee)
-        return view.anyTag.isEmpty && view.allTags.isEmpty && view.noTag.isEmpty ? nil : view
+        let isEmpty =
+            view.anyTag.isEmpty && view.allTags.isEmpty && view.noTag.isEmpty && view.conditions.isEmpty
+        return isEmpty ? nil : view
+    }
+}
+
+/// The attribute conditions of a filter, valid as long as the request.
+package struct AttributeConditionsView: RandomAccessCollection {
+    private let base: UnsafeMutablePointer<UnsafeMutablePointer<Martlet__V1__AttributeCondition>?>?
+    package let count: Int
+
+    package struct Element {
+        package let attribute: UnsafeRawBufferPointer
+        package let anyOf: StringsView
+        package let noneOf: StringsView
+        package let min: Double?
+        package let max: Double?
+    }
+
+    init(
+        checking base: UnsafeMutablePointer<UnsafeMutablePointer<Martlet__V1__AttributeCondition>?>?, _ count: Int
+    ) throws(RequestFault) {
+        self.base = base
+        self.count = base == nil ? 0 : count
+        guard count <= RequestLimits.conditionsMax else {
+            throw RequestFault(
+                "filter.conditions has \(count) entries; at most \(RequestLimits.conditionsMax) are allowed")
+        }
+        for (place, condition) in enumerated() {
+            try FieldChecks.id(condition.attribute, "filter.conditions.attribute")
+            try FieldChecks.ids(
+                condition.anyOf, "filter.conditions.any_of", most: RequestLimits.conditionValuesMax)
+            try FieldChecks.ids(
+                condition.noneOf, "filter.conditions.none_of", most: RequestLimits.conditionValuesMax)
+            for (bound, name) in [(condition.min, "min"), (condition.max, "max")] where bound?.isNaN == true {
+                throw RequestFault("filter.conditions[\(place)].\(name) is not a number")
+            }
+            if condition.anyOf.isEmpty, condition.noneOf.isEmpty, condition.min == nil, condition.max == nil {
+                throw RequestFault(
+                    "filter.conditions[\(place)] asks nothing of '\(String(decoding: condition.attribute, as: UTF8.self))'; "
+                        + "give any_of, none_of, min or max")
+            }
+        }
+    }
+
+    package var startIndex: Int { 0 }
+    package var endIndex: Int { count }
+
+    package subscript(index: Int) -> Element {
+        precondition(index >= 0 && index < count, "condition \(index) of \(count)")
+        guard let condition = base?[index]?.pointee else {
+            let nothing = StringsView(nil, 0)
+            return Element(
+                attribute: UnsafeRawBufferPointer(start: nil, count: 0), anyOf: nothing, noneOf: nothing, min: nil,
+                max: nil)
+        }
+        let hasMin = condition.lower_case == MARTLET__V1__ATTRIBUTE_CONDITION__LOWER_MIN
+        let hasMax = condition.upper_case == MARTLET__V1__ATTRIBUTE_CONDITION__UPPER_MAX
+        return Element(
+            attribute: condition.attribute.bytes, anyOf: StringsView(condition.any_of, condition.n_any_of),
+            noneOf: StringsView(condition.none_of, condition.n_none_of), min: hasMin ? condition.min : nil,
+            max: hasMax ? condition.max : nil)
     }
 }
 

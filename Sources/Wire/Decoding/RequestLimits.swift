@@ -10,6 +10,10 @@ public enum RequestLimits {
     public static let excludeItemsMax = 10_000
     /// Tags in each list of a filter.
     public static let tagsMax = 64
+    /// Attribute conditions of a filter.
+    public static let conditionsMax = 16
+    /// Values in each list of an attribute condition.
+    public static let conditionValuesMax = 128
     /// Entries of a context.
     public static let contextEntriesMax = 64
     /// Bytes of a context value.

@@ -7,6 +7,7 @@
 package protocol ProtoSink {
     mutating func varint(_ value: UInt64)
     mutating func fixed32(_ value: UInt32)
+    mutating func fixed64(_ value: UInt64)
     mutating func raw(_ bytes: UnsafeRawBufferPointer)
 }
 
@@ -22,6 +23,7 @@ struct ProtoCounter: ProtoSink {
 
     @inline(__always) mutating func varint(_ value: UInt64) { byteCount += ProtoCounter.varintBytes(value) }
     @inline(__always) mutating func fixed32(_ value: UInt32) { byteCount += 4 }
+    @inline(__always) mutating func fixed64(_ value: UInt64) { byteCount += 8 }
     @inline(__always) mutating func raw(_ bytes: UnsafeRawBufferPointer) { byteCount += bytes.count }
 }
 
@@ -55,6 +57,13 @@ struct ProtoWriter: ProtoSink {
         precondition(end - cursor >= 4, "the message outgrew its counted size")
         cursor.storeBytes(of: value.littleEndian, as: UInt32.self)
         cursor += 4
+    }
+
+    @inline(__always)
+    mutating func fixed64(_ value: UInt64) {
+        precondition(end - cursor >= 8, "the message outgrew its counted size")
+        cursor.storeBytes(of: value.littleEndian, as: UInt64.self)
+        cursor += 8
     }
 
     @inline(__always)
@@ -93,6 +102,14 @@ extension ProtoSink {
         guard value.bitPattern != 0 else { return }
         tag(number, 5)
         fixed32(value.bitPattern)
+    }
+
+    /// A number that may be missing: left out only then.
+    @inline(__always)
+    mutating func field(_ number: Int, _ value: Double?) {
+        guard let value else { return }
+        tag(number, 1)
+        fixed64(value.bitPattern)
     }
 
     @inline(__always)

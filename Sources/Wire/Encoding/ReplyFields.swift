@@ -22,6 +22,7 @@ package struct RecommendReplyFields: ProtoEncodable {
     package var shares: [SourceShare] = []
     package var timings: [StageTiming] = []
     package var arm = UnsafeRawBufferPointer(start: nil, count: 0)
+    package var eligibleItems: UInt32 = 0
 
     /// - Precondition: as many scores as items.
     package init(items: UnsafeBufferPointer<UnsafeRawBufferPointer>, scores: UnsafeBufferPointer<Float>) {
@@ -43,6 +44,7 @@ package struct RecommendReplyFields: ProtoEncodable {
         for share in shares { sink.message(10, share) }
         for timing in timings { sink.message(11, timing) }
         sink.field(12, arm)
+        sink.field(13, eligibleItems)
     }
 }
 

@@ -68,6 +68,7 @@ extension AttributeFilter {
         anyTag = view.anyTag.strings
         allTags = view.allTags.strings
         noTag = view.noTag.strings
+        conditions = view.conditions.map { AttributeCondition($0) }
     }
 }
 
@@ -102,6 +103,8 @@ public struct RecommendReply: Sendable, Hashable {
     public var timings: [StageTiming] = []
     /// The experiment's arm.
     public var arm = ""
+    /// How many items could have been shown; only where reasons were asked for.
+    public var eligibleItems = 0
 
     public init() {}
 }
@@ -120,6 +123,7 @@ extension RecommendReply: MessageBody {
         for share in shares { sink.message(10, share) }
         for timing in timings { sink.message(11, timing) }
         sink.field(12, arm)
+        sink.field(13, UInt32(clamping: eligibleItems))
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -146,6 +150,7 @@ extension RecommendReply: MessageBody {
             timing.map { StageTiming(stage: $0.pointee.stage.text, microseconds: $0.pointee.microseconds) }
         }
         arm = message.arm.text
+        eligibleItems = Int(message.eligible_items)
     }
 }
 

@@ -82,14 +82,59 @@ public struct AttributeFilter: Sendable, Hashable {
     public var allTags: [String]
     /// Has none of these.
     public var noTag: [String]
+    /// Satisfies each of these.
+    public var conditions: [AttributeCondition]
 
-    public init(anyTag: [String] = [], allTags: [String] = [], noTag: [String] = []) {
+    public init(
+        anyTag: [String] = [], allTags: [String] = [], noTag: [String] = [], conditions: [AttributeCondition] = []
+    ) {
         self.anyTag = anyTag
         self.allTags = allTags
         self.noTag = noTag
+        self.conditions = conditions
     }
 
-    public var isEmpty: Bool { anyTag.isEmpty && allTags.isEmpty && noTag.isEmpty }
+    public var isEmpty: Bool { anyTag.isEmpty && allTags.isEmpty && noTag.isEmpty && conditions.isEmpty }
+}
+
+/// A test of one attribute that the model's items have. What is given must all hold; something must be given.
+public struct AttributeCondition: Sendable, Hashable {
+    /// As the file of items names it.
+    public var attribute: String
+    /// The item has at least one of these; of a number: its decimal form. Empty: not asked.
+    public var anyOf: [String]
+    /// The item has none of these; an item without the attribute passes.
+    public var noneOf: [String]
+    /// The item's number is at least this.
+    public var min: Double?
+    /// The item's number is at most this.
+    public var max: Double?
+
+    public init(
+        _ attribute: String, anyOf: [String] = [], noneOf: [String] = [], min: Double? = nil, max: Double? = nil
+    ) {
+        self.attribute = attribute
+        self.anyOf = anyOf
+        self.noneOf = noneOf
+        self.min = min
+        self.max = max
+    }
+}
+
+extension AttributeCondition: ProtoEncodable {
+    package func write<Sink: ProtoSink>(to sink: inout Sink) {
+        sink.field(1, attribute)
+        sink.field(2, anyOf)
+        sink.field(3, noneOf)
+        sink.field(4, min)
+        sink.field(5, max)
+    }
+
+    init(_ view: AttributeConditionsView.Element) {
+        self.init(
+            String(decoding: view.attribute, as: UTF8.self), anyOf: view.anyOf.strings, noneOf: view.noneOf.strings,
+            min: view.min, max: view.max)
+    }
 }
 
 extension AttributeFilter: ProtoEncodable {
@@ -97,6 +142,7 @@ extension AttributeFilter: ProtoEncodable {
         sink.field(1, anyTag)
         sink.field(2, allTags)
         sink.field(3, noTag)
+        for condition in conditions { sink.message(4, condition) }
     }
 }
 

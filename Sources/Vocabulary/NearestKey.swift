@@ -1,7 +1,7 @@
 /// Finds the key that was probably meant.
-enum NearestKey {
+package enum NearestKey {
     /// The key with the fewest edits to `key`, unless that is most of it.
-    static func suggestion(for key: String, among known: some Sequence<String>) -> String? {
+    package static func suggestion(for key: String, among known: some Sequence<String>) -> String? {
         let wanted = Array(key.utf8.prefix(100))
         // The last part alone is tried as well: `k_max` for `limits.k_max`.
         let candidates = known.map { name in
@@ -13,7 +13,7 @@ enum NearestKey {
     }
 
     /// Insertions, deletions and replacements between the two (Levenshtein distance).
-    static func edits(_ a: [UInt8], _ b: [UInt8]) -> Int {
+    package static func edits(_ a: [UInt8], _ b: [UInt8]) -> Int {
         var row = Array(0...b.count)
         for (i, x) in a.enumerated() {
             var diagonal = row[0]

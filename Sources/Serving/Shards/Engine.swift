@@ -1,0 +1,74 @@
+import Glibc
+import NearestNeighbors
+import Retrieval
+import Vocabulary
+
+/// The time of day, to the second.
+package enum WallClock {
+    /// Seconds since 1970-01-01 UTC.
+    package static let system: @Sendable () -> Int64 = { Int64(time(nil)) }
+}
+
+/// A generation with this shard's scratch for it.
+package final class Engine {
+    package let generation: Generation
+    /// Made at the first use: a generation that only stays for rollback costs no scratch.
+    package lazy var generator = CandidateGenerator(model: generation.model)
+    let recallSampler: RecallSampler?
+    private let filters: FilterCache
+    private let wallClock: @Sendable () -> Int64
+    private var moment: ItemAvailability.Moment?
+
+    /// - Parameters:
+    ///   - filterBytesMax: For compiled filters.
+    ///   - wallClock: Unix seconds; may go back.
+    package init(
+        generation: Generation, recallSampler: RecallSampler? = nil, filterBytesMax: Int = 0,
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
+    ) {
+        self.generation = generation
+        self.recallSampler = recallSampler
+        self.wallClock = wallClock
+        filters = FilterCache(generation.model.attributes, bytesMax: filterBytesMax)
+    }
+
+    /// The items that satisfy a filter; nil: all.
+    ///
+    /// - Throws: `Rejection` for a filter that does not fit the model's items.
+    func rows(of filter: ItemFilter) throws(Rejection) -> RowBitmap? {
+        do throws(FilterFault) {
+            return try filters.rows(of: filter)
+        } catch {
+            throw Rejection(.invalidArgument, error.message)
+        }
+    }
+
+    /// The time, where items have windows.
+    func now() -> Int64? { generation.model.availability == nil ? nil : wallClock() }
+
+    /// The items that are inside their window; nil: all.
+    ///
+    /// - Parameter now: From `now`.
+    /// - Complexity: O(1) while no window opens or closes.
+    func availableItems(at now: Int64?) -> RowBitmap? {
+        guard let now, let availability = generation.model.availability else { return nil }
+        if let moment, moment.holds(at: now) { return moment.rows }
+        let moment = availability.moment(at: now)
+        self.moment = moment
+        return moment.rows
+    }
+
+    /// The items that were inside their window when a first page was made.
+    ///
+    /// - Complexity: as `availableItems` when none opened or closed since, else a pass over the bitmap.
+    func availableItems(then: Int64) -> RowBitmap? {
+        if let moment, moment.holds(at: then) { return moment.rows }
+        return generation.model.availability?.pastMoment(at: then).rows
+    }
+
+    /// Called when another generation serves: what can be made again is let go.
+    func retire() {
+        filters.removeAll()
+        moment = nil
+    }
+}
