@@ -136,7 +136,7 @@ let package = Package(
             "EndToEndTests",
             [
                 "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "FactorModels", "Catalog",
-                "Artifacts", "VectorMath", "Vocabulary", "TestSupport", logging,
+                "Artifacts", "VectorMath", "Vocabulary", "Telemetry", "TestSupport", logging, nioCore, nioPosix,
             ]),
         tests(
             "BenchTests",

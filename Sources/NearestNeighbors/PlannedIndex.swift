@@ -78,7 +78,10 @@ package final class RunningSearch {
     /// How the last search was done.
     package internal(set) var plan = SearchPlan.scan
     let index: PlannedIndex
-    let scan: RunningScan
+    /// The scan, where the plan is one.
+    package let scan: RunningScan
+    /// Whether the answer can be drained.
+    package var isDone: Bool { scan.isDone }
     /// What a walk found.
     var walked: [ScoredRow] = []
 

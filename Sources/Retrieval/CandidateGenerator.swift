@@ -7,6 +7,9 @@ import Vocabulary
 ///
 /// One shard owns it, with all its scratch; nothing is allocated once the scratch has grown to the requests' size.
 /// The order of calls: `begin`, `step` until it returns true, then `select` as often as pages are wanted.
+///
+/// Several of them can share one scratch and one thread: with `parksSearches` each stops where a scan begins (`isParked`),
+/// and `advance` takes the scans of all that are parked forward together.
 package final class CandidateGenerator {
     package let model: RetrievalModel
     package let mask: EligibilityMask
@@ -29,22 +32,60 @@ package final class CandidateGenerator {
     private var nextSource = 0
     /// A source that takes more than one step.
     private var work = Work.none
-    private let scratch = SearchScratch()
+    private let scratch: Scratch
     private var searches: [RetrievalSource: RunningSearch] = [:]
     private var query: [Float] = []
     private var fused: [ScoredRow] = []
     private var places = CandidatePlaces()
-    private var sums: [Float]
-    private var summed: [UInt32] = []
 
-    package init(model: RetrievalModel) {
+    /// What generators use while they work, one at a time.
+    package final class Scratch {
+        let search = SearchScratch()
+        /// By item row; all 0 between uses.
+        var sums: [Float]
+        var summed: [UInt32] = []
+
+        package init(model: RetrievalModel) { sums = Array(repeating: 0, count: model.items.count) }
+
+        func forgetSums() {
+            for row in summed { sums[Int(row)] = 0 }
+            summed.removeAll(keepingCapacity: true)
+        }
+    }
+
+    /// - Parameter scratch: Shared by generators of one thread; nil: its own.
+    package init(model: RetrievalModel, scratch: Scratch? = nil) {
         self.model = model
+        self.scratch = scratch ?? Scratch(model: model)
         mask = EligibilityMask(itemCount: model.items.count)
-        sums = Array(repeating: 0, count: model.items.count)
     }
 
     /// Bytes of scratch that grow with the catalogue.
     package var byteCount: Int { model.items.count * 4 + (model.items.count + 7) / 8 }
+
+    /// Whether a scan waits for `advance` before the first of it is done, where scans gain by taking turns.
+    package var parksSearches = false
+
+    /// Whether a scan is under way that `advance` can take forward.
+    package var isParked: Bool {
+        guard parksSearches, case .search(_, let search, let index) = work else { return false }
+        return !search.isDone && model.sharesScans(of: index)
+    }
+
+    /// Takes the scans of parked generators forward together, as far as one step goes; those that end are not parked any
+    /// more, and their next `step` takes what was found.
+    package static func advance(_ parked: [CandidateGenerator]) {
+        var scans: [RunningScan] = []
+        var shared: (index: PlannedIndex, scratch: SearchScratch)?
+        for generator in parked {
+            guard case .search(_, let search, let index) = generator.work else { continue }
+            if let shared, shared.index !== index { continue }
+            shared = (index, generator.scratch.search)
+            scans.append(search.scan)
+        }
+        guard let shared else { return }
+        _ = shared.index.scan.advance(scans, turns: max(1, turnsPerStep / scans.count), shared.scratch)
+    }
 
     /// Starts on a user.
     ///
@@ -66,7 +107,7 @@ package final class CandidateGenerator {
         self.mix = mix
         nextSource = 0
         sampledSearch = nil
-        if case .sum = work { forgetSums() }
+        if case .sum = work { scratch.forgetSums() }
         work = .none
     }
 
@@ -92,7 +133,7 @@ package final class CandidateGenerator {
 
     /// Leaves out the sources that have not begun; for a request that is out of time.
     package func truncate() {
-        if case .sum = work { forgetSums() }
+        if case .sum = work { scratch.forgetSums() }
         work = .none
         nextSource = mix.sources.count
     }
@@ -111,9 +152,10 @@ package final class CandidateGenerator {
             loadQuery(user, factors.model)
             let search = search(over: factors.index, entry.source)
             try query.withUnsafeBufferPointer {
-                try factors.index.begin(search, $0, k: entry.limit, where: mask.predicate, scratch)
+                try factors.index.begin(search, $0, k: entry.limit, where: mask.predicate, scratch.search)
             }
             work = .search(list, search, factors.index)
+            if isParked { return }
             advance(list, search, factors.index)
             return
         case .itemToItem:
@@ -152,7 +194,7 @@ package final class CandidateGenerator {
     private static let turnsPerStep = 24
 
     private func advance(_ list: SourceList, _ search: RunningSearch, _ index: PlannedIndex) {
-        guard index.advance(search, turns: Self.turnsPerStep, scratch) else { return }
+        guard index.advance(search, turns: Self.turnsPerStep, scratch.search) else { return }
         work = .none
         var list = list
         list.plan = search.plan
@@ -176,8 +218,8 @@ package final class CandidateGenerator {
             let (rows, weights) = neighbors.neighbors(of: item)
             for position in rows.indices {
                 let row = rows[position]
-                if sums[Int(row)] == 0 { summed.append(row) }
-                sums[Int(row)] += weights[position]
+                if scratch.sums[Int(row)] == 0 { scratch.summed.append(row) }
+                scratch.sums[Int(row)] += weights[position]
             }
         }
         if end < history.count {
@@ -186,20 +228,15 @@ package final class CandidateGenerator {
         }
         var list = SourceList(entry: entry)
         var top = TopK(k: entry.limit)
-        for row in summed {
-            let sum = sums[Int(row)]
+        for row in scratch.summed {
+            let sum = scratch.sums[Int(row)]
             // A row may stand here twice when its sum passed through 0; the first visit takes it.
             if sum != 0, mask.isEligible(row) { top.push(row: row, score: sum) }
-            sums[Int(row)] = 0
+            scratch.sums[Int(row)] = 0
         }
-        summed.removeAll(keepingCapacity: true)
+        scratch.summed.removeAll(keepingCapacity: true)
         top.drain(into: &list.rows)
         append(list)
-    }
-
-    private func forgetSums() {
-        for row in summed { sums[Int(row)] = 0 }
-        summed.removeAll(keepingCapacity: true)
     }
 
     private func takePopular(_ list: inout SourceList) {
@@ -227,7 +264,8 @@ package final class CandidateGenerator {
         var result: [ScoredRow] = []
         if let factors = model.factors(of: source) {
             try factors.similar.search(
-                factors.model.itemFactors.row(Int(item)), k: k, where: mask.predicate, scratch: scratch, into: &result)
+                factors.model.itemFactors.row(Int(item)), k: k, where: mask.predicate, scratch: scratch.search,
+                into: &result)
         } else if let neighbors = model.neighbors {
             let (rows, weights) = neighbors.neighbors(of: item)
             var top = TopK(k: k)

@@ -20,6 +20,9 @@ package final class RetrievalModel: Sendable {
         /// Keeps graphs that no search would walk, to measure them.
         package var keepsGraphs = false
 
+        /// Whether scans of requests that wait together take turns; nil: where that gains something.
+        package var sharesScans: Bool?
+
         /// Threads that make the indexes; nil: one for each core.
         package var threads: Int?
 
@@ -154,6 +157,14 @@ package final class RetrievalModel: Sendable {
         case .itemToItem: neighbors != nil
         case .popular, .recent: true
         }
+    }
+
+    /// Whether scans of `index` are to take turns.
+    func sharesScans(of index: PlannedIndex) -> Bool { options.sharesScans ?? index.scan.gainsTogether }
+
+    /// Whether requests that wait together are to be served at the same time, so that their scans can take turns.
+    package var sharesScans: Bool {
+        [als, spectral].contains { $0.map { sharesScans(of: $0.index) } ?? false }
     }
 
     package func factors(of source: RetrievalSource) -> Factors? {

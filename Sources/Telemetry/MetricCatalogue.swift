@@ -32,6 +32,10 @@ package enum MetricCatalogue {
         "martlet_retrieval_searches_total", .counter, labels: ["plan"],
         help: "Searches of factors for a slate, by how they were done.")
 
+    static let together = Metric(
+        "martlet_retrieval_together_total", .counter,
+        help: "Slates that were made at the same time as others of their shard, their scans taking turns.")
+
     static let recall = Metric(
         "martlet_retrieval_recall", .gauge, labels: ["plan"],
         help:
@@ -127,7 +131,7 @@ package enum MetricCatalogue {
     /// The whole catalogue, in the order of a scrape.
     package static let all: [Metric] = [
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
-        searches, recall, recallSamples,
+        searches, together, recall, recallSamples,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

@@ -76,6 +76,8 @@ extension NodeMetrics {
         for (index, plan) in SearchPlan.allCases.enumerated() {
             writer.sample([plan.rawValue], small(Layout.searches + index))
         }
+        writer.begin(MetricCatalogue.together)
+        writer.sample([], small(Layout.together))
         writer.begin(MetricCatalogue.recall)
         for plan in SearchPlan.allCases where plan.isApproximate {
             let recall = recall(of: plan)

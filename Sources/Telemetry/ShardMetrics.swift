@@ -103,6 +103,15 @@ package final class ShardMetrics: Sendable {
         cells.add(1, to: smallAt &+ Layout.searches &+ index)
     }
 
+    /// Counts slates whose scans take turns.
+    @inlinable
+    package func countTogether(_ slates: Int) {
+        cells.add(UInt64(truncatingIfNeeded: slates), to: smallAt &+ Layout.together)
+    }
+
+    /// Slates whose scans took turns.
+    package var together: UInt64 { cells.read(smallAt &+ Layout.together) }
+
     // MARK: Cache
 
     @inlinable
@@ -187,6 +196,7 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var allocated: Int { 70 }
         @inlinable package static var opened: Int { 71 }
         @inlinable package static var closed: Int { 72 }
+        @inlinable package static var together: Int { 73 }
         @inlinable package static var searches: Int { 80 }
         @inlinable package static var smallCells: Int { 88 }
     }

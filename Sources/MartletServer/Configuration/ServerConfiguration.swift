@@ -24,6 +24,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var recallMin = RetrievalModel.Options().recallMin
     /// Share of the approximate searches that are checked exactly, 0 to 1.
     package var recallSampleShare = 0.01
+    /// Slates of a shard that are made at the same time, where their scans gain by it; 1: none.
+    package var callsTogether = 8
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.

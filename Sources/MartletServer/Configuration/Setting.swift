@@ -115,6 +115,10 @@ package struct Setting: Sendable {
         } assign: { (configuration, text) throws(SettingFault) in
             configuration.recallSampleShare = try SettingValue.share(text)
         },
+        integer(
+            "calls_together", \.callsTogether, in: 1...64,
+            "Waiting calls of a shard that are served at the same time, where their scans gain by taking turns; 1: none."
+        ),
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         size(
             "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),

@@ -19,7 +19,8 @@ extension ServingConfiguration {
             cache: ResultCacheConfiguration(
                 bytesMax: configuration.cache.bytes, timeToLive: configuration.cache.ttl,
                 answerBytesMax: configuration.cache.entryBytesMax),
-            itemsMax: configuration.limits.kMax, queuedCallsMax: configuration.limits.queuedRequestsMax)
+            itemsMax: configuration.limits.kMax, queuedCallsMax: configuration.limits.queuedRequestsMax,
+            callsTogetherMax: configuration.callsTogether)
     }
 }
 

@@ -14,9 +14,8 @@ enum Eligibility {
     ///   - filter: From `Engine.rows(of:)`.
     static func apply(
         available: RowBitmap?, filter: RowBitmap?, excluded: [String], seen: UnsafeBufferPointer<UInt32>?,
-        engine: Engine
+        engine: Engine, mask: EligibilityMask
     ) {
-        let mask = engine.generator.mask
         mask.begin(available: available, filter: filter)
         if let seen { mask.block(seen) }
         for item in excluded {

@@ -56,15 +56,19 @@ package struct ServingConfiguration: Sendable {
     package var itemsMax: Int
     /// Calls that may wait for a shard; more are rejected.
     package var queuedCallsMax: Int
+    /// Slates of a shard that are made at the same time, where their scans gain by taking turns; 1: one after the other.
+    package var callsTogetherMax: Int
 
     package init(
         scenarios: [String: ScenarioConfiguration] = ["": ScenarioConfiguration()],
-        cache: ResultCacheConfiguration = ResultCacheConfiguration(), itemsMax: Int = 1000, queuedCallsMax: Int = 4096
+        cache: ResultCacheConfiguration = ResultCacheConfiguration(), itemsMax: Int = 1000, queuedCallsMax: Int = 4096,
+        callsTogetherMax: Int = 8
     ) {
         self.scenarios = scenarios
         self.cache = cache
         self.itemsMax = itemsMax
         self.queuedCallsMax = queuedCallsMax
+        self.callsTogetherMax = callsTogetherMax
     }
 
     /// Names in a message at most; a node has up to 64.

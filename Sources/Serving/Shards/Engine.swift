@@ -13,7 +13,9 @@ package enum WallClock {
 package final class Engine {
     package let generation: Generation
     /// Made at the first use: a generation that only stays for rollback costs no scratch.
-    package lazy var generator = CandidateGenerator(model: generation.model)
+    private lazy var scratch = CandidateGenerator.Scratch(model: generation.model)
+    package lazy var generator = CandidateGenerator(model: generation.model, scratch: scratch)
+    private var further: [CandidateGenerator] = []
     let recallSampler: RecallSampler?
     private let filters: FilterCache
     private let wallClock: @Sendable () -> Int64
@@ -30,6 +32,13 @@ package final class Engine {
         self.recallSampler = recallSampler
         self.wallClock = wallClock
         filters = FilterCache(generation.model.attributes, bytesMax: filterBytesMax)
+    }
+
+    /// The generator of the call at `place` of those that are served at the same time.
+    func generator(at place: Int) -> CandidateGenerator {
+        if place == 0 { return generator }
+        while further.count < place { further.append(CandidateGenerator(model: generation.model, scratch: scratch)) }
+        return further[place - 1]
     }
 
     /// The items that satisfy a filter; nil: all.

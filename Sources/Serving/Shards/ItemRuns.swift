@@ -50,7 +50,8 @@ final class SimilarItemsRun: ShardRun {
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
         let available = engine.availableItems(at: engine.now())
         Eligibility.apply(
-            available: available, filter: filter, excluded: request.excludedItems, seen: nil, engine: engine)
+            available: available, filter: filter, excluded: request.excludedItems, seen: nil, engine: engine,
+            mask: engine.generator.mask)
         let generator = engine.generator
         generator.mask.block(row)
         let retrievalStarted = clock()

@@ -55,7 +55,8 @@ final class ManyRun: ShardRun {
         } else {
             var single = request.template
             single.user = user
-            run = SlateRun(engine: engine, configuration: configuration, arrived: now)
+            run = SlateRun(
+                engine: engine, generator: engine.generator, configuration: configuration, arrived: now)
             do {
                 try run.begin(single, filter: filter, restarted: false, now: now, clock: clock)
             } catch {

@@ -11,7 +11,7 @@ import Vocabulary
 /// ```
 ///  answer(to:)  hit in the result cache, synchronous, allocates nothing
 ///  submit(_:)   anything else waits here, bounded
-///  run(...)     serves waiting calls in short steps, first come first served
+///  run(...)     serves waiting calls in short steps, first come first served; those that wait together share scans
 ///  adopt(_:)    takes a new generation between two steps
 /// ```
 package actor Shard {
@@ -26,7 +26,7 @@ package actor Shard {
     private nonisolated let wallClock: @Sendable () -> Int64
     private let cache: ResultCache
     private var pending: Deque<ShardCall> = []
-    private var current: (call: ShardCall, run: any ShardRun)?
+    private var underWay = CallsUnderWay()
     /// The current engine first; then the one before, for cursors and rollback.
     private var engines: [Engine] = []
 
@@ -125,7 +125,7 @@ package actor Shard {
     // MARK: Queue
 
     /// Calls that wait or are under way.
-    package var depth: Int { pending.count + (current == nil ? 0 : 1) }
+    package var depth: Int { pending.count + underWay.count }
 
     /// Takes a call into the queue, or says why not.
     package func submit(_ call: ShardCall) -> Rejection? {
@@ -151,27 +151,40 @@ package actor Shard {
     ) -> Bool {
         var now = clock()
         repeat {
-            if current == nil {
-                guard let call = pending.popFirst() else { return false }
-                if let rejection = refusal(of: call, now) {
-                    answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
-                    continue
-                }
-                switch begin(call, now, clock) {
-                case .success(let run): current = (call, run)
-                case .failure(let rejection):
-                    answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
-                    continue
-                }
+            if underWay.isEmpty {
+                guard beginNext(now, clock, answered) else { return false }
             }
-            guard let (call, run) = current else { return false }
-            if run.step(now: now, deadline: call.deadline, clock: clock) {
-                current = nil
-                answered(self, call, run.answer, run.times)
-            }
+            if let (call, run) = underWay.step(now: now, clock: clock) { answered(self, call, run.answer, run.times) }
             now = clock()
         } while now < until
         return depth > 0
+    }
+
+    /// Begins the next call and, where they gain by it, those that wait behind it; false when none waits.
+    private func beginNext(
+        _ now: UInt64, _ clock: () -> UInt64,
+        _ answered: (isolated Shard, ShardCall, ShardAnswer, StageTimes) -> Void
+    ) -> Bool {
+        guard !pending.isEmpty else { return false }
+        let shares = engines.first?.generation.model.sharesScans ?? false
+        while let call = pending.first {
+            if !underWay.isEmpty, !underWay.canTake(call, configuration.callsTogetherMax) { break }
+            pending.removeFirst()
+            if let rejection = refusal(of: call, now) {
+                answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
+                continue
+            }
+            switch begin(call, now, clock) {
+            case .success(let run): underWay.add(call, run)
+            case .failure(let rejection):
+                answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
+                continue
+            }
+            if !shares || !CallsUnderWay.canShare(call) { break }
+        }
+        underWay.settle()
+        if underWay.count > 1 { metrics.countTogether(underWay.count) }
+        return true
     }
 
     /// Work that nobody waits for any more is not begun.
@@ -194,7 +207,9 @@ package actor Shard {
             switch call.request {
             case .recommend(let request):
                 let (engine, restarted) = self.engine(for: request, engine)
-                let run = SlateRun(engine: engine, configuration: configuration, arrived: call.arrived)
+                let run = SlateRun(
+                    engine: engine, generator: engine.generator(at: underWay.count), configuration: configuration,
+                    arrived: call.arrived)
                 try run.begin(
                     request, filter: engine.rows(of: request.filter), restarted: restarted, now: now, clock: clock)
                 return .success(run)

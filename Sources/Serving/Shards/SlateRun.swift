@@ -27,10 +27,12 @@ final class SlateRun: ShardRun {
     private(set) var answer = ShardAnswer.rejected(Rejection(.internalFault, "the run has not ended"))
 
     private var model: RetrievalModel { engine.generation.model }
-    private var generator: CandidateGenerator { engine.generator }
+    private let generator: CandidateGenerator
 
-    init(engine: Engine, configuration: ServingConfiguration, arrived: UInt64) {
+    /// - Parameter generator: One of the engine's, of which no other run makes use.
+    init(engine: Engine, generator: CandidateGenerator, configuration: ServingConfiguration, arrived: UInt64) {
         self.engine = engine
+        self.generator = generator
         self.configuration = configuration
         self.arrived = arrived
     }
@@ -60,7 +62,8 @@ final class SlateRun: ShardRun {
         let user = model.users.row(of: request.user)
         let known = user.map { model.users.history(of: $0) }
         Eligibility.apply(
-            available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known, engine: engine)
+            available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known, engine: engine,
+            mask: generator.mask)
 
         let mix: RetrievalMix
         if let known, !known.isEmpty {
@@ -103,6 +106,15 @@ final class SlateRun: ShardRun {
         }
         return restarted ? nil : cursor
     }
+
+    /// Whether scans wait to be taken forward together with others'.
+    var parksSearches: Bool {
+        get { generator.parksSearches }
+        set { generator.parksSearches = newValue }
+    }
+
+    /// The generator, while a scan of it waits to be taken forward together with others'.
+    var parked: CandidateGenerator? { generator.isParked ? generator : nil }
 
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
         do {
