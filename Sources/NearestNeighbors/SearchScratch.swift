@@ -18,6 +18,7 @@ package final class SearchScratch {
 
     /// Positions that a turn of a `ScanIndex` leaves in.
     let hits: UnsafeMutablePointer<UInt32>
+    private var readers: [ReaderHandle] = []
     private var running: RunningScan?
     private var planned: RunningSearch?
 
@@ -79,6 +80,16 @@ package final class SearchScratch {
         let new = RunningSearch(index)
         planned = new
         return new
+    }
+
+    /// This thread's place among the readers of an index; a lock is taken the first time only.
+    func reader(of epochs: ReadEpochs) -> ReaderHandle {
+        for reader in readers where reader.epochs === epochs { return reader }
+        // Those of indexes that are gone, but for the handle.
+        readers.removeAll(where: \.isLast)
+        let reader = epochs.register()
+        readers.append(reader)
+        return reader
     }
 
     func reserveQuery(_ count: Int) {
