@@ -76,18 +76,20 @@ final class NeighborSelection {
     ///
     /// Copies of the base's own vector get half of the links at most: a crowd of equal rows must not close itself off.
     ///
-    /// - Parameter withRejected: Whether keys marked as rejected may be chosen, too.
+    /// - Parameters:
+    ///   - withRejected: Whether keys marked as rejected may be chosen, too.
+    ///   - first: As many of `chosen` are kept, and the others chosen beside them.
     /// - Note: Malkov & Yashunin 2018, arXiv:1603.09320, algorithm 4.
     func select(
-        _ keys: UnsafePointer<UInt64>, _ count: Int, base: UInt32, _ level: Int, withRejected: Bool = false
+        _ keys: UnsafePointer<UInt64>, _ count: Int, base: UInt32, _ level: Int, withRejected: Bool = false,
+        after first: Int = 0
     ) -> Int {
         let layer = graph.layers[level]
         let limit = graph.limit(level)
         let vectors = scorer.vectors
-        let baseVector = vectors.base + Int(base) * vectors.stride
-        let vectorBytes = vectors.columnCount * 4
-        var kept = 0
+        var kept = first
         var copies = 0
+        if kept == limit { return kept }
         for i in 0..<count {
             if !withRejected && PoolKey.isRejected(keys[i]) { continue }
             let node = PoolKey.node(keys[i])
@@ -95,7 +97,7 @@ final class NeighborSelection {
             let row = layer.row(node)
             if row == base { continue }
             let candidate = vectors.base + Int(row) * vectors.stride
-            if memcmp(candidate, baseVector, vectorBytes) == 0 {
+            if isCopy(row, base) {
                 copies += 1
                 if copies > limit / 2 { continue }
             }
@@ -115,6 +117,41 @@ final class NeighborSelection {
             if kept == limit { break }
         }
         return kept
+    }
+
+    /// Takes links as chosen that a node has already; `select(after:)` goes on from there. Returns how many.
+    func keep(_ nodes: ArraySlice<UInt32>, _ level: Int) -> Int {
+        let layer = graph.layers[level]
+        for (i, node) in nodes.enumerated() {
+            chosen[i] = node
+            chosenRows[i] = layer.row(node)
+        }
+        return nodes.count
+    }
+
+    /// Adds the best of `keys` that are not chosen yet, diverse or not, until `target` are; returns how many are.
+    func fill(
+        _ kept: Int, upTo target: Int, _ keys: UnsafePointer<UInt64>, _ count: Int, base: UInt32, _ level: Int
+    ) -> Int {
+        let layer = graph.layers[level]
+        var kept = kept
+        for i in 0..<count where kept < target {
+            let node = PoolKey.node(keys[i])
+            let row = layer.row(node)
+            if (0..<kept).contains(where: { chosen[$0] == node }) || isCopy(row, base) { continue }
+            chosen[kept] = node
+            chosenRows[kept] = row
+            kept += 1
+        }
+        return kept
+    }
+
+    /// Whether two rows have the same vector.
+    private func isCopy(_ a: UInt32, _ b: UInt32) -> Bool {
+        let vectors = scorer.vectors
+        return memcmp(
+            vectors.base + Int(a) * vectors.stride, vectors.base + Int(b) * vectors.stride, vectors.columnCount * 4)
+            == 0
     }
 
     /// Puts `row` among the `kept` chosen of a node on layer 0 if it is not there and nobody else links to it.

@@ -3,8 +3,8 @@ import VectorMath
 /// Takes dead nodes out of the graph, a few nodes at a time.
 ///
 /// A repair begins with the nodes that are dead then, the condemned. It comes to every other node once: one that links to
-/// condemned nodes takes their live links as candidates beside its own and selects anew. After that nothing
-/// leads to the condemned, and their slots can be retired. Nodes that die or come meanwhile are no part of it: new nodes
+/// condemned nodes keeps its other links and selects among the live links of the condemned ones for as many new ones. After
+/// that nothing leads to the condemned, and their slots can be retired. Nodes that die or come meanwhile are no part of it: new nodes
 /// link to live ones.
 ///
 /// - Note: Singh et al. 2021, "FreshDiskANN", arXiv:2105.09613, algorithm 4.
@@ -100,11 +100,15 @@ struct GraphRepair {
             next += 1
         }
         let selection = inserter.selection
-        selection.reserve(candidates.count)
+        // What stays was chosen before; choosing among it again would thin the graph out with every repair.
+        var kept = selection.keep(candidates.prefix(stayed), level)
+        let new = candidates.count - stayed
+        selection.reserve(new)
         candidates.withUnsafeBufferPointer { nodes in
-            if let base = nodes.baseAddress { selection.rank(base, count: nodes.count, base: slot, level) }
+            if let base = nodes.baseAddress { selection.rank(base + stayed, count: new, base: slot, level) }
         }
-        var kept = selection.select(selection.keys, candidates.count, base: slot, level)
+        kept = selection.select(selection.keys, new, base: slot, level, after: kept)
+        kept = selection.fill(kept, upTo: count, selection.keys, new, base: slot, level)
         if level == 0 {
             let isCounted = storage.isLive(slot)
             for (place, row) in candidates.enumerated() {
