@@ -57,7 +57,7 @@ final class HNSWInserter<Filter: RowFilter> {
             var count = selection.select(UnsafePointer(scratch.pool), found, base: row, level)
             if count == 0 {
                 let near = min(found, ef)
-                count = selection.select(UnsafePointer(scratch.pool), near, base: row, level, withRejected: true)
+                count = selection.select(UnsafePointer(scratch.pool), near, base: row, level, rejected: true)
                 foundAccepted = false
             }
             (selected + level * graph.parameters.m0).update(from: selection.chosen, count: count)
@@ -86,11 +86,17 @@ final class HNSWInserter<Filter: RowFilter> {
             if count < graph.limit(level) {
                 return graph.append(other, to: node, level, count: count, isCounted: isCounted)
             }
-            // Full: choose among the old links and the new one.
+            // Full: choose among the old links and the new one, which the filter may not accept yet.
             list.update(from: links, count: count)
             list[count] = other
-            selection.rank(list, count: count + 1, base: row, level)
+            let newRow = graph.layers[level].row(other)
+            selection.rank(list, count: count + 1, base: row, level) { $0 == newRow || filter.accepts($0) }
             var kept = selection.select(UnsafePointer(selection.keys), count + 1, base: row, level)
+            if !Filter.acceptsAll {
+                // Then those that go soon: else they would keep out live ones near them.
+                kept = selection.select(
+                    UnsafePointer(selection.keys), count + 1, base: row, level, rejected: true, after: kept)
+            }
             if level == 0 {
                 // The new one first: nobody else may have linked to it yet.
                 kept = selection.rescue(other, kept, linked: 0) { _ in true }

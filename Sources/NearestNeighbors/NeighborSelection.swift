@@ -62,12 +62,20 @@ final class NeighborSelection {
 
     /// Scores the nodes in `rows` of a layer against `base` and leaves their keys in `keys`, best first.
     ///
-    /// - Parameter nodes: The nodes; they may not be `rows`.
-    func rank(_ nodes: UnsafePointer<UInt32>, count: Int, base: UInt32, _ level: Int) {
+    /// - Parameters:
+    ///   - nodes: The nodes; they may not be `rows`.
+    ///   - isAccepted: Others are marked as rejected.
+    @inline(__always)
+    func rank(
+        _ nodes: UnsafePointer<UInt32>, count: Int, base: UInt32, _ level: Int,
+        isAccepted: (_ row: UInt32) -> Bool = { _ in true }
+    ) {
         let layer = graph.layers[level]
         for i in 0..<count { rows[i] = layer.row(nodes[i]) }
         scorer.score(query(base), ids: rows, count: count, into: scores)
-        for i in 0..<count { keys[i] = PoolKey.make(node: nodes[i], score: scores[i]) }
+        for i in 0..<count {
+            keys[i] = PoolKey.make(node: nodes[i], score: scores[i], rejected: !isAccepted(rows[i]))
+        }
         sortDescending(count)
     }
 
@@ -77,11 +85,11 @@ final class NeighborSelection {
     /// Copies of the base's own vector get half of the links at most: a crowd of equal rows must not close itself off.
     ///
     /// - Parameters:
-    ///   - withRejected: Whether keys marked as rejected may be chosen, too.
+    ///   - rejected: Whether to choose among the keys marked as rejected, or among the others.
     ///   - first: As many of `chosen` are kept, and the others chosen beside them.
     /// - Note: Malkov & Yashunin 2018, arXiv:1603.09320, algorithm 4.
     func select(
-        _ keys: UnsafePointer<UInt64>, _ count: Int, base: UInt32, _ level: Int, withRejected: Bool = false,
+        _ keys: UnsafePointer<UInt64>, _ count: Int, base: UInt32, _ level: Int, rejected: Bool = false,
         after first: Int = 0
     ) -> Int {
         let layer = graph.layers[level]
@@ -91,7 +99,7 @@ final class NeighborSelection {
         var copies = 0
         if kept == limit { return kept }
         for i in 0..<count {
-            if !withRejected && PoolKey.isRejected(keys[i]) { continue }
+            if PoolKey.isRejected(keys[i]) != rejected { continue }
             let node = PoolKey.node(keys[i])
             let score = PoolKey.score(keys[i])
             let row = layer.row(node)

@@ -100,18 +100,22 @@ package final class SearchScratch {
     }
 
     /// Makes room for a walk over `rowCount` rows with a pool of `candidates`.
+    ///
+    /// It grows by a quarter at least, as an index that grows row by row asks for a little more each time.
     func reserveWalk(rowCount: Int, candidates: Int) {
         let words = (rowCount + 63) / 64
         if words > visitedWords {
+            let room = max(words, visitedWords + visitedWords / 4)
             visited.deallocate()
-            visited = .allocate(capacity: words)
-            visited.initialize(repeating: 0, count: words)
-            visitedWords = words
+            visited = .allocate(capacity: room)
+            visited.initialize(repeating: 0, count: room)
+            visitedWords = room
         }
         if rowCount > touchedCapacity {
+            let room = max(rowCount, touchedCapacity + touchedCapacity / 4)
             touched.deallocate()
-            touched = .allocate(capacity: rowCount)
-            touchedCapacity = rowCount
+            touched = .allocate(capacity: room)
+            touchedCapacity = room
         }
         if candidates > poolCapacity {
             pool.deallocate()

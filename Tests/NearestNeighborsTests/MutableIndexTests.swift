@@ -131,7 +131,6 @@ import VectorMath
                 #expect(found.count == min(3, index.liveCount) && found.allSatisfy { index.contains($0.row) })
             }
             #expect(try index.search(random.vector(5), k: 3, efSearch: 10).isEmpty)
-            while index.repair(steps: 7) {}
         }
         #expect(index.statistics.usedSlots <= index.configuration.slotCount)
     }

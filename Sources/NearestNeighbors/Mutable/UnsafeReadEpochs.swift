@@ -32,7 +32,12 @@ final class ReadEpochs: Sendable {
     fileprivate var now: UInt64 { current.load(ordering: .acquiring) }
 
     /// Ends the epoch and returns it: what was unlinked before is out of reach once `isOver(epoch)`.
-    func end() -> UInt64 { current.add(1, ordering: .sequentiallyConsistent).oldValue }
+    func end() -> UInt64 {
+        let ended = current.add(1, ordering: .sequentiallyConsistent).oldValue
+        // What was unlinked is to be seen by everyone whose announcement is not seen from here on.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        return ended
+    }
 
     /// Whether no reader that began in `epoch` or earlier is still reading.
     func isOver(_ epoch: UInt64) -> Bool {
