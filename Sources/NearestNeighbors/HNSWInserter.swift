@@ -71,12 +71,26 @@ final class HNSWInserter<Filter: RowFilter> {
             // Others may have linked to the row already from a lower layer, not on this one.
             graph.writing(row) { graph.replace(node, level, by: neighbours, count: count, isCounted: true) }
             for i in 0..<count { addLink(from: neighbours[i], to: node, level) }
+            if level == 0 && graph.linksTo(row) == 0 { beLinked(row, from: neighbours, count) }
         }
         return foundAccepted
     }
 
+    /// Has one of its neighbours link to a row that none of them chose: the one that fewest link to. Under inner product the
+    /// nearest are rows that most walks pass, and their few links are needed for the way on.
+    private func beLinked(_ row: UInt32, from neighbours: UnsafePointer<UInt32>, _ count: Int) {
+        var best: (node: UInt32, links: Int)?
+        for i in 0..<count {
+            let links = filter.accepts(neighbours[i]) ? graph.linksTo(neighbours[i]) ?? 0 : .max
+            if links < best?.links ?? .max || best == nil { best = (neighbours[i], links) }
+        }
+        if let best { addLink(from: best.node, to: row, 0, always: true) }
+    }
+
     /// Links `node` to `other`; a full node keeps the best diverse ones, and those that nobody else links to.
-    func addLink(from node: UInt32, to other: UInt32, _ level: Int) {
+    ///
+    /// - Parameter always: Whether the new one is among those kept, too.
+    func addLink(from node: UInt32, to other: UInt32, _ level: Int, always: Bool = false) {
         let row = graph.layers[level].row(node)
         let isCounted = filter.accepts(row)
         graph.writing(row) {
@@ -98,8 +112,7 @@ final class HNSWInserter<Filter: RowFilter> {
                     UnsafePointer(selection.keys), count + 1, base: row, level, rejected: true, after: kept)
             }
             if level == 0 {
-                // The new one first: nobody else may have linked to it yet.
-                kept = selection.rescue(other, kept, linked: 0) { _ in true }
+                if always { kept = selection.rescue(other, kept, linked: 0) { _ in true } }
                 for i in 0..<count {
                     kept = selection.rescue(list[i], kept, linked: isCounted ? 1 : 0, where: filter.accepts)
                 }
