@@ -95,7 +95,8 @@ package final class MutableIndex: NeighborIndex {
 }
 
 extension MutableIndex {
-    /// Adds a row; the first search that begins after this returned can find it.
+    /// Adds a row; a search that begins after this returned can find it, as well as a walk finds any row: where links are
+    /// chosen by inner product, short rows are missed as in a sealed graph.
     ///
     /// - Parameters:
     ///   - row: A number below `rowCount` that is not in use.

@@ -77,8 +77,11 @@ final class SlotStorage: @unchecked Sendable {
         for slot in 0..<slots { words += top(slot) * HNSWLayer.stride(links: configuration.parameters.m) }
         var links = try reserve(words, UInt32.self)
         maps = HNSWStorage()
+        // Under inner product most short rows have no links to them, and to keep one for each would take the long rows'
+        // few links, which all walks need.
+        let inLinks = linkMetric == .innerProduct ? nil : try reserve(slots, UInt32.self)
         graph = GrowingGraph(
-            rowCount: slots, configuration.parameters, top: top, maps: maps, inLinks: try reserve(slots, UInt32.self),
+            rowCount: slots, configuration.parameters, top: top, maps: maps, inLinks: inLinks,
             allocate: { words in
                 defer { links += words }
                 return links
