@@ -74,7 +74,7 @@ package struct IndexBenchConfiguration: Sendable {
                 throw IndexBenchError("\(name) is \(value); allowed: \(range.lowerBound) to \(range.upperBound)")
             }
         }
-        if let rowsMax { try check(rowsMax, 1...Int(Int32.max) - 1, "--row-count") }
+        if let rowsMax { try check(rowsMax, 1...(1 << 30) - 1, "--row-count") }
         if case .made(_, let dimension) = source { try check(dimension, 1...VectorFile.columnsMax, "--dimension") }
         try check(queriesMax, 1...10_000_000, "--query-count")
         if let blocked { try check(blocked, 1...10_000_000, "--blocked") }

@@ -99,9 +99,8 @@ package final class HNSWIndex: NeighborIndex {
         guard halves != nil else {
             for i in 0..<found where results.count < wanted {
                 let key = scratch.pool[i]
-                let row = PoolKey.node(key)
-                if let predicate, !HNSWWalk.isSet(predicate.words, row) { continue }
-                results.append(ScoredRow(row: row, score: PoolKey.score(key)))
+                if PoolKey.isRejected(key) { continue }
+                results.append(ScoredRow(row: PoolKey.node(key), score: PoolKey.score(key)))
             }
             return
         }
@@ -116,9 +115,9 @@ package final class HNSWIndex: NeighborIndex {
         // A little more than wanted: rounding may have swapped those at the border.
         var left = wanted + wanted / 8 + 8
         for i in 0..<found where left > 0 {
-            let row = PoolKey.node(scratch.pool[i])
-            if let predicate, !HNSWWalk.isSet(predicate.words, row) { continue }
-            rows[count] = row
+            let key = scratch.pool[i]
+            if PoolKey.isRejected(key) { continue }
+            rows[count] = PoolKey.node(key)
             count += 1
             left -= 1
             if count == SearchScratch.blockRows { scoreAgain() }

@@ -1,23 +1,30 @@
 import CKernels
 import VectorMath
 
-/// A node of some layer as a pool entry: the score above, then the node (lower is better), then "expanded".
+/// A node of some layer as a pool entry: the score above, then the node (lower is better), then two marks.
 ///
 /// ```
-///  63            32 31                1  0
-///  | ordered score | ~node (31 bits) | expanded |
+///  63            32 31              2     1          0
+///  | ordered score | ~node (30 bits) | rejected | expanded |
 /// ```
 enum PoolKey {
+    /// Nodes that fit.
+    static let nodesMax = 1 << 30
+
     @inline(__always)
-    static func make(node: UInt32, score: Float) -> UInt64 {
-        UInt64(ck_ordered(score)) << 32 | UInt64((~node & 0x7FFF_FFFF) << 1)
+    static func make(node: UInt32, score: Float, rejected: Bool = false) -> UInt64 {
+        UInt64(ck_ordered(score)) << 32 | UInt64(~node << 2) | (rejected ? 2 : 0)
     }
 
     @inline(__always)
-    static func node(_ key: UInt64) -> UInt32 { ~(UInt32(truncatingIfNeeded: key) >> 1) & 0x7FFF_FFFF }
+    static func node(_ key: UInt64) -> UInt32 { ~UInt32(truncatingIfNeeded: key) >> 2 }
 
     @inline(__always)
     static func score(_ key: UInt64) -> Float { ck_unordered(UInt32(truncatingIfNeeded: key >> 32)) }
+
+    /// Whether a filter did not want the node when the walk came to it.
+    @inline(__always)
+    static func isRejected(_ key: UInt64) -> Bool { key & 2 != 0 }
 }
 
 /// Walks a graph: greedy descent through the upper layers, best-first search on one layer.
@@ -45,7 +52,7 @@ struct HNSWWalk {
     /// - Returns: A node of layer `to`.
     func descend(
         _ query: UnsafePointer<Float>, layers: [HNSWLayer], entry: UInt32, from: Int, to: Int,
-        locks: UnsafeMutablePointer<UInt8>? = nil
+        links: some LinkReading = SealedLinks()
     ) -> UInt32 {
         let nodes = scratch.positions
         let rows = scratch.rows
@@ -61,8 +68,19 @@ struct HNSWWalk {
             var moved = true
             while moved {
                 moved = false
-                let count = copyLinks(layer, node, locks, into: nodes)
-                for i in 0..<count { rows[i] = layer.row(nodes[i]) }
+                let list = layer.linksOf(node)
+                var count = 0
+                var i = 0
+                while i < layer.linkStride {
+                    let next = links.load(list + i)
+                    if next == HNSWLayer.none { break }
+                    i &+= 1
+                    let row = layer.row(next)
+                    if !links.admits(row) { continue }
+                    nodes[count] = next
+                    rows[count] = row
+                    count &+= 1
+                }
                 score(query, ids: rows, count: count)
                 for i in 0..<count where scores[i] > best {
                     best = scores[i]
@@ -81,32 +99,37 @@ struct HNSWWalk {
     /// - Returns: How many.
     func search(_ query: UnsafePointer<Float>, layer: HNSWLayer, entry: UInt32, ef: Int) -> Int {
         scratch.reserveWalk(rowCount: layer.nodeCount, candidates: ef + 1)
-        return walk(query, layer, entry, ef, poolMax: ef, eligible: nil, locks: nil)
-    }
-
-    /// The same while other threads add links.
-    func search(
-        _ query: UnsafePointer<Float>, layer: HNSWLayer, entry: UInt32, ef: Int, locks: UnsafeMutablePointer<UInt8>
-    ) -> Int {
-        scratch.reserveWalk(rowCount: layer.nodeCount, candidates: ef + 1)
-        return walk(query, layer, entry, ef, poolMax: ef, eligible: nil, locks: locks)
+        return walk(query, layer, entry, ef, poolMax: ef, links: SealedLinks(), filter: EveryRow())
     }
 
     /// The same, where the pool is as long as it must be to hold the best `ef` eligible nodes, up to `poolMax`.
     ///
-    /// The pool then holds nodes that are not eligible, too.
+    /// The pool then holds nodes that are not eligible, too, marked as rejected.
     func search(
         _ query: UnsafePointer<Float>, layer: HNSWLayer, entry: UInt32, ef: Int, poolMax: Int,
         eligible: UnsafePointer<UInt64>
     ) -> Int {
         scratch.reserveWalk(rowCount: layer.nodeCount, candidates: poolMax + 1)
-        return walk(query, layer, entry, ef, poolMax: poolMax, eligible: eligible, locks: nil)
+        return walk(
+            query, layer, entry, ef, poolMax: poolMax, links: SealedLinks(), filter: MarkedRows(words: eligible))
+    }
+
+    /// The same while another thread changes links, and perhaps what the filter says.
+    ///
+    /// - Parameter nodeCount: Nodes of the layer that there are as the walk begins; it sees no others.
+    func search(
+        _ query: UnsafePointer<Float>, layer: HNSWLayer, nodeCount: Int, entry: UInt32, ef: Int, poolMax: Int,
+        filter: some RowFilter
+    ) -> Int {
+        scratch.reserveWalk(rowCount: nodeCount, candidates: poolMax + 1)
+        return walk(
+            query, layer, entry, ef, poolMax: poolMax, links: SharedLinks(rowLimit: UInt32(nodeCount)), filter: filter)
     }
 
     @inline(__always)
-    private func walk(
+    private func walk<Links: LinkReading, Filter: RowFilter>(
         _ query: UnsafePointer<Float>, _ layer: HNSWLayer, _ entry: UInt32, _ ef: Int, poolMax: Int,
-        eligible: UnsafePointer<UInt64>?, locks: UnsafeMutablePointer<UInt8>?
+        links: Links, filter: Filter
     ) -> Int {
         let pool = scratch.pool
         let visited = scratch.visited
@@ -118,15 +141,17 @@ struct HNSWWalk {
 
         rows[0] = layer.row(entry)
         score(query, ids: rows, count: 1)
-        pool[0] = PoolKey.make(node: entry, score: scores[0])
+        let wanted = Filter.acceptsAll || filter.accepts(rows[0])
+        pool[0] = PoolKey.make(node: entry, score: scores[0], rejected: !wanted)
         visited[Int(entry >> 6)] |= 1 << UInt64(entry & 63)
         touched[0] = entry
         var touchedCount = 1
         var poolCount = 1
-        var eligibleCount = eligible.map { Self.isSet($0, entry) ? 1 : 0 } ?? 0
+        // Those of the pool that the filter accepted, where there is one.
+        var acceptedCount = wanted ? 1 : 0
         // The worst score that may still enter.
         var bar = -Float.infinity
-        if poolCount >= poolMax || (eligible != nil && eligibleCount >= ef) { bar = scores[0] }
+        if poolCount >= poolMax || (!Filter.acceptsAll && acceptedCount >= ef) { bar = scores[0] }
 
         var cursor = 0
         while cursor < poolCount {
@@ -143,23 +168,15 @@ struct HNSWWalk {
 
             // Neighbours not seen yet.
             var fresh = 0
-            if locks != nil {
-                let count = copyLinks(layer, node, locks, into: nodes)
-                for i in 0..<count {
-                    let next = nodes[i]
-                    nodes[fresh] = next
-                    fresh &+= Self.visit(visited, next)
-                }
-            } else {
-                let links = layer.linksOf(node)
-                var i = 0
-                while i < linkStride {
-                    let next = links[i]
-                    if next == HNSWLayer.none { break }
-                    nodes[fresh] = next
-                    fresh &+= Self.visit(visited, next)
-                    i &+= 1
-                }
+            let list = layer.linksOf(node)
+            var i = 0
+            while i < linkStride {
+                let next = links.load(list + i)
+                if next == HNSWLayer.none { break }
+                i &+= 1
+                if !links.admits(next) { continue }
+                nodes[fresh] = next
+                fresh &+= Self.visit(visited, next)
             }
             if fresh == 0 { continue }
             (touched + touchedCount).update(from: nodes, count: fresh)
@@ -175,24 +192,26 @@ struct HNSWWalk {
                 let score = scores[i]
                 if score < bar { continue }
                 let next = nodes[i]
-                let position = Self.insert(PoolKey.make(node: next, score: score), pool, &poolCount)
+                let accepted = Filter.acceptsAll || filter.accepts(layer.row(next))
+                let position = Self.insert(
+                    PoolKey.make(node: next, score: score, rejected: !accepted), pool, &poolCount)
                 if position <= cursor {
                     cursor = position
                     ck_prefetch(layer.linksOf(next))
                     ck_prefetch(layer.linksOf(next) + 16)
                 }
-                if let eligible {
-                    if Self.isSet(eligible, next) { eligibleCount &+= 1 }
-                    while eligibleCount > ef || poolCount > poolMax
-                        || (eligibleCount == ef && !Self.isSet(eligible, PoolKey.node(pool[poolCount &- 1])))
-                    {
-                        poolCount &-= 1
-                        if Self.isSet(eligible, PoolKey.node(pool[poolCount])) { eligibleCount &-= 1 }
-                    }
-                    if eligibleCount == ef || poolCount == poolMax { bar = PoolKey.score(pool[poolCount &- 1]) }
-                } else {
+                if Filter.acceptsAll {
                     if poolCount > poolMax { poolCount = poolMax }
                     if poolCount == poolMax { bar = PoolKey.score(pool[poolCount &- 1]) }
+                } else {
+                    if accepted { acceptedCount &+= 1 }
+                    while acceptedCount > ef || poolCount > poolMax
+                        || (acceptedCount == ef && PoolKey.isRejected(pool[poolCount &- 1]))
+                    {
+                        poolCount &-= 1
+                        if !PoolKey.isRejected(pool[poolCount]) { acceptedCount &-= 1 }
+                    }
+                    if acceptedCount == ef || poolCount == poolMax { bar = PoolKey.score(pool[poolCount &- 1]) }
                 }
             }
         }
@@ -224,23 +243,5 @@ struct HNSWWalk {
         pool[low] = key
         count &+= 1
         return low
-    }
-
-    /// Copies the links of `node`, under its lock if there are locks; returns how many.
-    @inline(__always)
-    func copyLinks(
-        _ layer: HNSWLayer, _ node: UInt32, _ locks: UnsafeMutablePointer<UInt8>?,
-        into nodes: UnsafeMutablePointer<UInt32>
-    ) -> Int {
-        let links = layer.linksOf(node)
-        let lock = locks.map { $0 + Int(layer.row(node)) }
-        if let lock { ck_spin_lock(lock) }
-        var count = 0
-        while count < layer.linkStride && links[count] != HNSWLayer.none {
-            nodes[count] = links[count]
-            count &+= 1
-        }
-        if let lock { ck_spin_unlock(lock) }
-        return count
     }
 }

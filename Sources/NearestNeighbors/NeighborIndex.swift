@@ -33,7 +33,7 @@ package enum IndexBuildError: Error, Equatable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .vectorNotFinite(let row): "the vector of row \(row) holds a NaN or an infinity"
-        case .tooManyRows(let count): "\(count) rows are more than an index holds (2^31 - 2)"
+        case .tooManyRows(let count): "\(count) rows are more than an index holds (2^30 - 1)"
         case .invalidParameter(let text): text
         case .cancelled: "the build was cancelled"
         }

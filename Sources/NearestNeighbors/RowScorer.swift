@@ -9,10 +9,11 @@ final class RowScorer: Sendable {
     let metric: SimilarityMetric
     /// Inverse norms, for cosine only.
     nonisolated(unsafe) let rowScale: UnsafePointer<Float>?
+    private let ownsScale: Bool
 
     /// - Throws: `vectorNotFinite` for the first such row.
     init(_ vectors: FactorMatrix, _ metric: SimilarityMetric, threads: Int = 1) throws(IndexBuildError) {
-        guard vectors.rowCount < Int(Int32.max) else { throw .tooManyRows(vectors.rowCount) }
+        guard vectors.rowCount < PoolKey.nodesMax else { throw .tooManyRows(vectors.rowCount) }
         if !vectors.isFinite(threads: threads) {
             throw .vectorNotFinite(row: (0..<vectors.rowCount).first { !Kernels.allFinite(vectors.row($0)) } ?? 0)
         }
@@ -20,6 +21,7 @@ final class RowScorer: Sendable {
         self.metric = metric
         guard metric == .cosine else {
             rowScale = nil
+            ownsScale = false
             return
         }
         let scale = UnsafeMutablePointer<Float>.allocate(capacity: max(vectors.rowCount, 1))
@@ -29,9 +31,21 @@ final class RowScorer: Sendable {
             }
         }
         rowScale = UnsafePointer(scale)
+        ownsScale = true
     }
 
-    deinit { rowScale?.deallocate() }
+    /// Scores rows that are written later, each checked by its writer, who writes its `rowScale` with it.
+    ///
+    /// - Parameter rowScale: For cosine only; memory that lives as long as `vectors`.
+    init(growing vectors: FactorMatrix, _ metric: SimilarityMetric, rowScale: UnsafePointer<Float>?) {
+        precondition((metric == .cosine) == (rowScale != nil), "only cosine has scales")
+        self.vectors = vectors
+        self.metric = metric
+        self.rowScale = rowScale
+        ownsScale = false
+    }
+
+    deinit { if ownsScale { rowScale?.deallocate() } }
 
     /// 1 / |x|, or 0 for a zero vector.
     static func inverseNorm(_ x: UnsafePointer<Float>, _ dimension: Int) -> Float {

@@ -18,6 +18,7 @@ package final class SearchScratch {
 
     /// Positions that a turn of a `ScanIndex` leaves in.
     let hits: UnsafeMutablePointer<UInt32>
+    private var readers: [ReaderHandle] = []
     private var running: RunningScan?
     private var planned: RunningSearch?
 
@@ -81,6 +82,16 @@ package final class SearchScratch {
         return new
     }
 
+    /// This thread's place among the readers of an index; a lock is taken the first time only.
+    func reader(of epochs: ReadEpochs) -> ReaderHandle {
+        for reader in readers where reader.epochs === epochs { return reader }
+        // Those of indexes that are gone, but for the handle.
+        readers.removeAll(where: \.isLast)
+        let reader = epochs.register()
+        readers.append(reader)
+        return reader
+    }
+
     func reserveQuery(_ count: Int) {
         if count <= queryCapacity { return }
         query.deallocate()
@@ -89,18 +100,22 @@ package final class SearchScratch {
     }
 
     /// Makes room for a walk over `rowCount` rows with a pool of `candidates`.
+    ///
+    /// It grows by a quarter at least, as an index that grows row by row asks for a little more each time.
     func reserveWalk(rowCount: Int, candidates: Int) {
         let words = (rowCount + 63) / 64
         if words > visitedWords {
+            let room = max(words, visitedWords + visitedWords / 4)
             visited.deallocate()
-            visited = .allocate(capacity: words)
-            visited.initialize(repeating: 0, count: words)
-            visitedWords = words
+            visited = .allocate(capacity: room)
+            visited.initialize(repeating: 0, count: room)
+            visitedWords = room
         }
         if rowCount > touchedCapacity {
+            let room = max(rowCount, touchedCapacity + touchedCapacity / 4)
             touched.deallocate()
-            touched = .allocate(capacity: rowCount)
-            touchedCapacity = rowCount
+            touched = .allocate(capacity: room)
+            touchedCapacity = room
         }
         if candidates > poolCapacity {
             pool.deallocate()

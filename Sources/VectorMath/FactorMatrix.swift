@@ -9,7 +9,8 @@ import Synchronization
 /// Owned memory of 4 MiB and more asks for huge pages, which is what makes random rows cheap to reach. A borrowed matrix
 /// reads memory of `owner` (a mapped file) as it lies there, padding or not.
 ///
-/// `@unchecked Sendable`: nothing is written after `init`.
+/// `@unchecked Sendable`: nothing is written after `init`; an owner that writes rows of a borrowed one later sees to it
+/// that nobody reads them meanwhile.
 package final class FactorMatrix: @unchecked Sendable {
     /// Rows.
     package let rowCount: Int
