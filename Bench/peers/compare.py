@@ -30,6 +30,7 @@ import harness
 
 COMMAND = ("taskset -c {core} " + shlex.quote(os.path.join(harness.ROOT, ".build", "release", "martlet-bench"))
            + " index --rows {rows} --queries {queries} --truth {truth} --metric {metric} --k {k} --query-count {count} --json {json}"
+           " --confidence 1,.9,.85,.8,.75,.7,.65,.6,.55,.5"
            " --ef 10,12,16,20,24,32,40,48,64,80,96,128,160,192,256,320,384,512,768,1024,1536,2048")
 
 
