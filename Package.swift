@@ -157,8 +157,8 @@ let package = Package(
         tests(
             "TrainingTests",
             [
-                "Training", "Retrieval", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "CZlib",
-                "TestSupport",
+                "Training", "Retrieval", "FactorModels", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath",
+                "Vocabulary", "CZlib", "TestSupport",
             ]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(

@@ -40,6 +40,8 @@ package struct IndexBenchConfiguration: Sendable {
     package var truth: String?
     package var metric = SimilarityMetric.innerProduct
     package var kinds = Kind.allCases
+    /// How scan and hnsw hold the rows that they score by.
+    package var rowsIn = RowPrecision.f32
     /// Neighbours wanted.
     package var ks = [10, 100]
     package var efSearch = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]

@@ -6,6 +6,8 @@ package struct IndexHeader: Encodable, Sendable {
         package var seconds: Double
         /// Held beside the rows.
         package var bytes: Int
+        /// Everything that a search may read, for each row: the row, and what is held beside it.
+        package var bytesPerRow: Double
         var m: Int?
         var efConstruction: Int?
         var linkMetric: String?
@@ -17,6 +19,8 @@ package struct IndexHeader: Encodable, Sendable {
     package var dimension: Int
     package var queries: Int
     var metric: String
+    /// How scan and hnsw hold the rows; the true neighbours and exact are of f32.
+    package var rowsIn: String
     /// The instructions that the kernels use.
     var kernels: String
     var threads: Int
@@ -31,7 +35,8 @@ package struct IndexHeader: Encodable, Sendable {
             let links =
                 build.linkMetric.map { ", links by \($0), m \(build.m ?? 0), \(build.layers ?? 0) layers" } ?? ""
             return String(
-                format: "%@: built in %.2f s, %.1f MB beside the rows", name, build.seconds, Double(build.bytes) / 1e6)
+                format: "%@: built in %.2f s, %.1f MB beside the rows, %.0f bytes a row with the row (%@)", name,
+                build.seconds, Double(build.bytes) / 1e6, build.bytesPerRow, rowsIn)
                 + links
         }
         let first = "\(data): \(rows) rows x \(dimension), \(metric), \(queries) queries, kernels \(kernels)"

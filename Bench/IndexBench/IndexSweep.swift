@@ -24,13 +24,29 @@ package struct IndexSweep {
         self.data = data
         header = IndexHeader(
             data: data.name, rows: data.rows.rowCount, dimension: data.rows.columnCount,
-            queries: data.queries.rowCount, metric: configuration.metric.rawValue, kernels: Kernels.isa,
+            queries: data.queries.rowCount, metric: configuration.metric.rawValue,
+            rowsIn: configuration.rowsIn.rawValue, kernels: Kernels.isa,
             threads: configuration.buildThreads, repeats: configuration.repeats, seed: configuration.seed)
         exact = try ExactIndex(data.rows, metric: configuration.metric)
+        let rows = RowMatrix(data.rows, in: configuration.rowsIn, threads: configuration.buildThreads)
+        guard rows.precision == configuration.rowsIn else {
+            throw IndexBenchError("\(data.name): half precision cannot hold the values; --rows-in f32 can")
+        }
+        func bytesPerRow(_ bytes: Int) -> Double {
+            Double(rows.byteCount + bytes) / Double(max(rows.rowCount, 1))
+        }
         if configuration.kinds.contains(.scan) {
             let start = DispatchTime.now().uptimeNanoseconds
-            let built = try ScanIndex(data.rows, metric: configuration.metric, threads: configuration.buildThreads)
-            header.indexes["scan"] = .init(seconds: seconds(since: start), bytes: built.byteCount)
+            let threads = configuration.buildThreads
+            var built = try ScanIndex(data.rows, metric: configuration.metric, threads: threads)
+            // As a node does it with the codes of a bundle.
+            if rows.precision == .f16 {
+                built =
+                    try built.scored(by: rows, threads: threads)
+                    ?? ScanIndex(rows, metric: configuration.metric, threads: threads)
+            }
+            header.indexes["scan"] = .init(
+                seconds: seconds(since: start), bytes: built.byteCount, bytesPerRow: bytesPerRow(built.byteCount))
             scan = built
         } else {
             scan = nil
@@ -47,10 +63,12 @@ package struct IndexSweep {
                     k: configuration.ks.max() ?? 10, threads: configuration.buildThreads)
             }
             let start = DispatchTime.now().uptimeNanoseconds
-            let built = try HNSWIndex.build(
+            var built = try HNSWIndex.build(
                 data.rows, metric: configuration.metric, parameters, threads: configuration.buildThreads)
+            if rows.precision == .f16 { built = try built.scored(by: rows) }
             header.indexes["hnsw"] = .init(
-                seconds: seconds(since: start), bytes: built.graphByteCount, m: parameters.m,
+                seconds: seconds(since: start), bytes: built.graphByteCount,
+                bytesPerRow: bytesPerRow(built.graphByteCount), m: parameters.m,
                 efConstruction: parameters.efConstruction,
                 linkMetric: (parameters.linkMetric ?? configuration.metric).rawValue, layers: built.layerCount)
             graph = built

@@ -29,6 +29,8 @@ struct IndexCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: "Queries to ask at most.") var queryCount = 10_000
     @Option(help: "inner_product, cosine or l2.") var metric = SimilarityMetric.innerProduct
     @Option(parsing: .unconditional, help: "Neighbours wanted, one or more: 10,100.") var k = "10,100"
+    @Option(help: "How scan and hnsw hold the rows that they score by: f32 or f16; recall is held against f32.")
+    var rowsIn = RowPrecision.f32
     @Option(help: "Indexes to measure, of exact, scan and hnsw.") var indexes = "exact,scan,hnsw"
     @Option(parsing: .unconditional, help: "Confidences of the scan's bounds; 1 is exact.") var confidence = "1"
     @Option(parsing: .unconditional, help: "Queries that scan together, beside one after the other; 1: none.")
@@ -128,6 +130,7 @@ struct IndexCommand: ParsableCommand {
         settings.queriesMax = queryCount
         settings.truth = truth
         settings.metric = metric
+        settings.rowsIn = rowsIn
         settings.kinds = try Self.list(indexes, "--indexes", "one of exact, scan, hnsw") { .init(rawValue: $0) }
         settings.ks = try Self.list(k, "--k", "a count") { Int($0) }
         settings.efSearch = try Self.list(ef, "--ef", "a count") { Int($0) }
@@ -157,6 +160,7 @@ struct IndexCommand: ParsableCommand {
 }
 
 extension SimilarityMetric: ExpressibleByArgument {}
+extension RowPrecision: ExpressibleByArgument {}
 extension FactorKind: ExpressibleByArgument {}
 extension SyntheticShape: ExpressibleByArgument {}
 extension IndexBenchConfiguration.Links: ExpressibleByArgument {}

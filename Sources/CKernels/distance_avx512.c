@@ -134,6 +134,11 @@ static void dot_gather_f16(const float *q, const uint16_t *base, size_t stride, 
     BY_DIMENSION(d, score_all(0, 1, q, base, stride, ids, n, D, out); return)
 }
 
+static void l2_gather_f16(const float *q, const uint16_t *base, size_t stride, const uint32_t *ids, size_t n, size_t d,
+                          float *out) {
+    BY_DIMENSION(d, score_all(1, 1, q, base, stride, ids, n, D, out); return)
+}
+
 CK_INLINE size_t scan(int l2, const float *q, const float *rows, size_t stride, size_t n, size_t d,
                       const float *row_scale, float threshold, uint32_t first, uint32_t *hit_rows, float *hit_scores) {
     const __m256 bar = _mm256_set1_ps(threshold);
@@ -219,6 +224,7 @@ const ck_distance ck_distance_avx512 = {
     .l2_scan = l2_scan,
     .dot_rows_f16 = dot_rows_f16,
     .dot_gather_f16 = dot_gather_f16,
+    .l2_gather_f16 = l2_gather_f16,
     .f16_to_f32 = f16_to_f32,
     .f32_to_f16 = f32_to_f16,
     .axpy = axpy,

@@ -23,6 +23,15 @@ CK_INLINE float dot_half(const float *a, const uint16_t *b, size_t d) {
     return sum;
 }
 
+CK_INLINE float l2_half(const float *a, const uint16_t *b, size_t d) {
+    float sum = 0;
+    for (size_t i = 0; i < d; i++) {
+        float difference = a[i] - ck_half_to_float(b[i]);
+        sum += difference * difference;
+    }
+    return -sum;
+}
+
 static void dot_rows(const float *q, const float *rows, size_t stride, size_t n, size_t d, float *out) {
     for (size_t i = 0; i < n; i++) out[i] = dot(q, rows + i * stride, d);
 }
@@ -75,6 +84,11 @@ static void dot_gather_f16(const float *q, const uint16_t *base, size_t stride, 
     for (size_t i = 0; i < n; i++) out[i] = dot_half(q, base + ids[i] * stride, d);
 }
 
+static void l2_gather_f16(const float *q, const uint16_t *base, size_t stride, const uint32_t *ids, size_t n, size_t d,
+                          float *out) {
+    for (size_t i = 0; i < n; i++) out[i] = l2_half(q, base + ids[i] * stride, d);
+}
+
 static void f16_to_f32(const uint16_t *source, size_t n, float *out) {
     for (size_t i = 0; i < n; i++) out[i] = ck_half_to_float(source[i]);
 }
@@ -102,6 +116,7 @@ const ck_distance ck_distance_scalar = {
     .l2_scan = l2_scan,
     .dot_rows_f16 = dot_rows_f16,
     .dot_gather_f16 = dot_gather_f16,
+    .l2_gather_f16 = l2_gather_f16,
     .f16_to_f32 = f16_to_f32,
     .f32_to_f16 = f32_to_f16,
     .axpy = axpy,

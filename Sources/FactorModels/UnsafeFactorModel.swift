@@ -30,8 +30,6 @@ package struct FactorModel: @unchecked Sendable {
     package var itemCount: Int { itemFactors.rowCount }
     /// Bytes of the user factors, for the memory account.
     package var userFactorByteCount: Int { userCount * rank * 2 }
-    /// Bytes of the item factors.
-    package var itemFactorByteCount: Int { itemCount * itemFactors.stride * 4 }
 
     /// Seals fitted factors. Values beyond what a half can hold are clamped.
     package init(kind: FactorKind, users: DenseMatrix, items: DenseMatrix) {
@@ -54,6 +52,9 @@ package struct FactorModel: @unchecked Sendable {
         model.mappedItems = nil
         return model
     }
+
+    /// Gives the memory of a file's item factors back: they are not searched. They can be read all the same.
+    package func adviseItemFactorsDone() { mappedItems?.advise(.done) }
 
     /// Copies the factor of user `row` into `out`, which holds `rank` floats.
     ///

@@ -6,14 +6,19 @@ import VectorMath
 /// costs next to nothing beside the read of the rows.
 package final class ExactIndex: NeighborIndex {
     package var metric: SimilarityMetric { scorer.metric }
-    package var rowCount: Int { scorer.vectors.rowCount }
-    package var dimension: Int { scorer.vectors.columnCount }
+    package var rowCount: Int { scorer.rowCount }
+    package var dimension: Int { scorer.dimension }
 
     let scorer: RowScorer
 
     /// Reads all of `vectors` once, to check them.
     package convenience init(_ vectors: FactorMatrix, metric: SimilarityMetric) throws(IndexBuildError) {
         self.init(scorer: try RowScorer(vectors, metric))
+    }
+
+    /// The same over rows of either precision.
+    package convenience init(_ rows: RowMatrix, metric: SimilarityMetric) throws(IndexBuildError) {
+        self.init(scorer: try RowScorer(rows: rows, metric))
     }
 
     init(scorer: RowScorer) { self.scorer = scorer }
@@ -34,7 +39,7 @@ package final class ExactIndex: NeighborIndex {
     }
 
     /// Rows that a step of at most about 250 microseconds scans on a slow core (2 MiB of factors).
-    package var rowsPerStep: Int { max(SearchScratch.blockRows, (2 << 20) / (scorer.vectors.stride * 4)) }
+    package var rowsPerStep: Int { max(SearchScratch.blockRows, (2 << 20) * rowCount / max(scorer.rows.byteCount, 1)) }
 
     /// Offers the rows `range` to `top`: one step of a search that lets others run in between.
     ///

@@ -58,7 +58,19 @@ extension HNSWIndex {
     package convenience init(
         bundle: Bundle, name: String, vectors: FactorMatrix, copyLinks: Bool = false
     ) throws(ArtifactError) {
-        try self.init(file: try bundle.file(name), vectors: vectors, copyLinks: copyLinks)
+        try self.init(bundle: bundle, name: name, rows: .floats(vectors), copyLinks: copyLinks)
+    }
+
+    /// The same over those vectors in either precision.
+    package convenience init(
+        bundle: Bundle, name: String, rows: RowMatrix, copyLinks: Bool = false
+    ) throws(ArtifactError) {
+        try self.init(file: try bundle.file(name), rows: rows, copyLinks: copyLinks)
+    }
+
+    /// Opens a graph file.
+    package convenience init(file: TensorFile, vectors: FactorMatrix, copyLinks: Bool = false) throws(ArtifactError) {
+        try self.init(file: file, rows: .floats(vectors), copyLinks: copyLinks)
     }
 
     /// Opens a graph file.
@@ -67,7 +79,7 @@ extension HNSWIndex {
     /// the bytes say.
     ///
     /// - Parameter copyLinks: Copy the links to huge-page memory instead of reading the mapped file: faster for big graphs.
-    package convenience init(file: TensorFile, vectors: FactorMatrix, copyLinks: Bool = false) throws(ArtifactError) {
+    package convenience init(file: TensorFile, rows vectors: RowMatrix, copyLinks: Bool = false) throws(ArtifactError) {
         let (metric, parameters, entry) = try Self.readMetadata(file, vectors)
         let storage = HNSWStorage(keeping: file)
         var layers: [HNSWLayer] = []
@@ -87,7 +99,7 @@ extension HNSWIndex {
         }
         let scorer: RowScorer
         do throws(IndexBuildError) {
-            scorer = try RowScorer(vectors, metric)
+            scorer = try RowScorer(rows: vectors, metric)
         } catch {
             throw ArtifactError(.invalidContent, path: file.path, "the vectors of the graph are unusable: \(error)")
         }
@@ -97,7 +109,7 @@ extension HNSWIndex {
     }
 
     private static func readMetadata(
-        _ file: TensorFile, _ vectors: FactorMatrix
+        _ file: TensorFile, _ vectors: RowMatrix
     ) throws(ArtifactError) -> (SimilarityMetric, HNSWParameters, Int) {
         func text(_ key: String) throws(ArtifactError) -> String {
             guard let value = file.metadata[key] else {
@@ -146,7 +158,7 @@ extension HNSWIndex {
     }
 
     private static func readLayer(
-        _ file: TensorFile, _ level: Int, _ vectors: FactorMatrix, below: HNSWLayer?, _ storage: HNSWStorage,
+        _ file: TensorFile, _ level: Int, _ vectors: RowMatrix, below: HNSWLayer?, _ storage: HNSWStorage,
         copyLinks: Bool
     ) throws(ArtifactError) -> HNSWLayer {
         let name = "layer\(level)"

@@ -11,15 +11,15 @@ import VectorMath
 /// - Note: Malkov & Yashunin 2018, arXiv:1603.09320.
 package final class HNSWIndex: NeighborIndex {
     package var metric: SimilarityMetric { scorer.metric }
-    package var rowCount: Int { scorer.vectors.rowCount }
-    package var dimension: Int { scorer.vectors.columnCount }
+    package var rowCount: Int { scorer.rowCount }
+    package var dimension: Int { scorer.dimension }
     package let parameters: HNSWParameters
 
     let scorer: RowScorer
     let graph: HNSWGraph
     let exact: ExactIndex
-    /// The rows that a walk reads; the best it finds are scored again by the rows themselves. Nil for l2, and for values
-    /// that half precision cannot hold.
+    /// The rows that a walk reads; the best it finds are scored again by the rows themselves. Nil for l2, for values that
+    /// half precision cannot hold, and where the rows themselves are halves.
     let halves: HalfMatrix?
 
     init(scorer: RowScorer, graph: HNSWGraph, parameters: HNSWParameters) {
@@ -27,7 +27,19 @@ package final class HNSWIndex: NeighborIndex {
         self.graph = graph
         self.parameters = parameters
         self.exact = ExactIndex(scorer: scorer)
-        halves = scorer.metric == .l2 ? nil : HalfMatrix(scorer.vectors, threads: Parallel.coreCount)
+        if case .floats(let vectors) = scorer.rows, scorer.metric != .l2 {
+            halves = HalfMatrix(vectors, threads: Parallel.coreCount)
+        } else {
+            halves = nil
+        }
+    }
+
+    /// The same graph over the same rows in another precision.
+    package func scored(by rows: RowMatrix) throws(IndexBuildError) -> HNSWIndex {
+        precondition(
+            rows.rowCount == rowCount && rows.columnCount == dimension,
+            "\(rows.rowCount) x \(rows.columnCount) for \(rowCount) x \(dimension)")
+        return HNSWIndex(scorer: try RowScorer(rows: rows, metric), graph: graph, parameters: parameters)
     }
 
     /// Bytes of the graph and its half-precision rows, without the vectors.

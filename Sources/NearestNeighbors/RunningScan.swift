@@ -86,17 +86,20 @@ package final class RunningScan {
     /// The bound below which a row of at most `lengthMax` cannot enter any more.
     ///
     /// Under the best rows' worst score by what rounding the query may hide, and a little: sums in single precision may
-    /// have come out too low.
+    /// have come out too low. Where scores are those of rounded rows, by what that may have added, too.
     func bar(threshold: Float, lengthMax: Float) -> Float {
         guard threshold > -.infinity else { return -.infinity }
         let unit = index.space.unit
         let long = Double(lengthMax)
+        let moved = Double(index.rowDrift) * long
         switch index.metric {
         case .innerProduct, .cosine:
-            return Float(Double(threshold) * Double(unit) - (2e-5 * length + probes.errorLength) * long)
+            return Float(
+                Double(threshold) * Double(unit) - (2e-5 * length + probes.errorLength) * long - moved * length)
         case .l2:
             let bar = (Double(threshold) * Double(unit) * Double(unit) + length * length) / 2
-            return Float(bar - 2e-5 * (length * length + long * long) - probes.errorLength * long)
+            let drift = moved * (length + long + moved / 2)
+            return Float(bar - 2e-5 * (length * length + long * long) - probes.errorLength * long - drift)
         }
     }
 }

@@ -212,12 +212,15 @@ private struct ScanFile {
         let rowCount = index.rowCount
         let scan = RunningScan(index)
         let hits = UnsafeMutablePointer<UInt32>.allocate(capacity: 2 * CodeBlocks.rowsPerBlock)
-        defer { hits.deallocate() }
+        let vector = UnsafeMutablePointer<Float>.allocate(capacity: index.dimension)
+        defer {
+            hits.deallocate()
+            vector.deallocate()
+        }
         for n in 0..<min(Self.comparedRows, rowCount) {
             let position = n * rowCount / min(Self.comparedRows, rowCount)
             let row = order.rows[position]
-            let vector = index.scorer.vectors.base + Int(row) * index.scorer.vectors.stride
-            scan.set(vector, confidence: 1)
+            scan.set(index.scorer.floats(of: Int(row), vector), confidence: 1)
             var id = row
             var score: Float = 0
             index.scorer.score(scan.query, ids: &id, count: 1, into: &score)

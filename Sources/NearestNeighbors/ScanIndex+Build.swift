@@ -4,7 +4,7 @@ extension ScanIndex {
     /// - Parameter threads: That build; nil takes one for each core. The index is the same whatever the number.
     convenience init(scorer: RowScorer, threads: Int? = nil) {
         let threads = threads ?? Parallel.coreCount
-        let rowCount = scorer.vectors.rowCount
+        let rowCount = scorer.rowCount
         let space = ScanSpace(scorer)
         let placed = PlacedRows(scorer, space, threads: threads)
 
@@ -60,7 +60,7 @@ private struct PlacedRows: @unchecked Sendable {
     init(_ scorer: RowScorer, _ space: ScanSpace, threads: Int) {
         self.scorer = scorer
         self.space = space
-        let rowCount = scorer.vectors.rowCount
+        let rowCount = scorer.rowCount
         let axes = space.levels[0].axes
         let coordinates = DenseMatrix(rowCount: rowCount, columnCount: max(axes.count, 1))
         var squares = [Double](repeating: 0, count: rowCount)

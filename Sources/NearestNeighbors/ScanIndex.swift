@@ -20,8 +20,8 @@ import Vocabulary
 /// - Note: Norm order after LEMP (Teflioudi et al. 2015), coordinates and integer bounds after FEXIPRO (Li et al. 2017).
 package final class ScanIndex: NeighborIndex {
     package var metric: SimilarityMetric { scorer.metric }
-    package var rowCount: Int { scorer.vectors.rowCount }
-    package var dimension: Int { scorer.vectors.columnCount }
+    package var rowCount: Int { scorer.rowCount }
+    package var dimension: Int { scorer.dimension }
 
     let scorer: RowScorer
     let space: ScanSpace
@@ -30,18 +30,25 @@ package final class ScanIndex: NeighborIndex {
 
     /// Share of what a row's rest could add that the bounds take; 1 is proved, less may miss rows.
     package let confidence: Float
+    /// How far the rows that are scored lie from those of the codes at most, as a share of the longest row from there on.
+    let rowDrift: Float
 
-    init(scorer: RowScorer, space: ScanSpace, bounds: ScoreBounds, order: ScanOrder, confidence: Float = 1) {
+    init(
+        scorer: RowScorer, space: ScanSpace, bounds: ScoreBounds, order: ScanOrder, confidence: Float = 1,
+        rowDrift: Float = 0
+    ) {
         self.scorer = scorer
         self.space = space
         self.bounds = bounds
         self.order = order
         self.confidence = confidence
+        self.rowDrift = rowDrift
     }
 
     /// The same index, whose bounds take only a share of what each row's rest could add: faster, no longer exact.
     package func with(confidence: Float) -> ScanIndex {
-        ScanIndex(scorer: scorer, space: space, bounds: bounds, order: order, confidence: confidence)
+        ScanIndex(
+            scorer: scorer, space: space, bounds: bounds, order: order, confidence: confidence, rowDrift: rowDrift)
     }
 
     /// Blocks between two looks at the threshold.
@@ -58,6 +65,13 @@ package final class ScanIndex: NeighborIndex {
         _ vectors: FactorMatrix, metric: SimilarityMetric, threads: Int? = nil
     ) throws(IndexBuildError) {
         self.init(scorer: try RowScorer(vectors, metric), threads: threads)
+    }
+
+    /// The same over rows of either precision; the answer is exact for the rows as they are held.
+    package convenience init(
+        _ rows: RowMatrix, metric: SimilarityMetric, threads: Int? = nil
+    ) throws(IndexBuildError) {
+        self.init(scorer: try RowScorer(rows: rows, metric, threads: threads ?? Parallel.coreCount), threads: threads)
     }
 
     /// Bytes held beside the factors.
@@ -85,6 +99,17 @@ package final class ScanIndex: NeighborIndex {
         try begin(scan, query, k: k, where: predicate, plan: plan)
         while !advance(scan, turns: .max, scratch) {}
         scan.top.drain(into: &results)
+    }
+
+    /// The rows that are nearest to `row` itself.
+    package func search(
+        like row: Int, k: Int, where predicate: RowPredicate? = nil, scratch: SearchScratch,
+        into results: inout [ScoredRow]
+    ) throws(SearchError) {
+        precondition(row >= 0 && row < rowCount, "row \(row) is not in 0..<\(rowCount)")
+        scratch.reserveQuery(dimension)
+        let vector = UnsafeBufferPointer(start: scorer.floats(of: row, scratch.query), count: dimension)
+        try search(vector, k: k, where: predicate, scratch: scratch, into: &results)
     }
 
     // MARK: In steps

@@ -49,17 +49,20 @@ struct ScanSpace {
     var isWhole: Bool { axes.count == dimension }
 
     init(_ scorer: RowScorer) {
-        let vectors = scorer.vectors
-        let dimension = vectors.columnCount
+        let rowCount = scorer.rowCount
+        let dimension = scorer.dimension
+        let room = UnsafeMutablePointer<Float>.allocate(capacity: dimension)
+        defer { room.deallocate() }
         metric = scorer.metric
         self.dimension = dimension
         var centre = [Float](repeating: 0, count: dimension)
-        if metric == .l2, vectors.rowCount > 0 {
+        if metric == .l2, rowCount > 0 {
             var sums = [Double](repeating: 0, count: dimension)
-            let step = max(1, vectors.rowCount / 10_000)
+            let step = max(1, rowCount / 10_000)
             var count = 0.0
-            for row in stride(from: 0, to: vectors.rowCount, by: step) {
-                for (i, value) in vectors.row(row).enumerated() { sums[i] += Double(value) }
+            for row in stride(from: 0, to: rowCount, by: step) {
+                let values = scorer.floats(of: row, room)
+                for i in 0..<dimension { sums[i] += Double(values[i]) }
                 count += 1
             }
             centre = sums.map { Float($0 / count) }
@@ -68,8 +71,8 @@ struct ScanSpace {
         var longest = 1.0
         if metric != .cosine {
             longest = 0
-            for row in 0..<vectors.rowCount {
-                longest = max(longest, Self.length(vectors.base + row * vectors.stride, minus: centre))
+            for row in 0..<rowCount {
+                longest = max(longest, Self.length(scorer.floats(of: row, room), minus: centre))
             }
         }
         let exponent = longest > 0 && longest.isFinite ? 8 - Int(longest.exponent) : 0
@@ -81,7 +84,7 @@ struct ScanSpace {
             metric: metric, dimension: dimension, unit: unit, centre: centre,
             axes: PrincipalAxes(rowCount: 0, dimension: dimension, count: 0) { _, _ in }, levels: [])
         axes = PrincipalAxes(
-            rowCount: vectors.rowCount, dimension: dimension, count: principal, isComplete: isWhole
+            rowCount: rowCount, dimension: dimension, count: principal, isComplete: isWhole
         ) { row, target in
             if let target = target.baseAddress { space.place(row, of: scorer, into: target) }
         }
@@ -109,7 +112,7 @@ struct ScanSpace {
 
     /// Writes x of the table above.
     func place(_ row: Int, of scorer: RowScorer, into target: UnsafeMutablePointer<Float>) {
-        let source = scorer.vectors.base + row * scorer.vectors.stride
+        let source = scorer.floats(of: row, target)
         let scale = unit * (scorer.rowScale.map { $0[row] } ?? 1)
         if metric == .l2 {
             for i in 0..<dimension { target[i] = (source[i] - centre[i]) * scale }

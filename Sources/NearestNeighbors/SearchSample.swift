@@ -40,8 +40,13 @@ struct SearchSample {
             return
         }
         var lengths: [UInt32: Float] = [:]
-        for row in members.joined() {
-            lengths[row] = scan.scorer.vectors.row(Int(row)).reduce(0) { $0 + $1 * $1 }
+        let found = members.joined()
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: scan.dimension) { room in
+            guard let room = room.baseAddress else { return }
+            for row in found {
+                let values = scan.scorer.floats(of: Int(row), room)
+                lengths[row] = Kernels.dot(values, values, dimension: scan.dimension)
+            }
         }
         let sorted = truth.joined().map { lengths[$0.row] ?? 0 }.sorted()
         let limit = sorted.isEmpty ? 0 : sorted[sorted.count / 5]

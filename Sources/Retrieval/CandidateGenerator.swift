@@ -264,8 +264,7 @@ package final class CandidateGenerator {
         var result: [ScoredRow] = []
         if let factors = model.factors(of: source) {
             try factors.similar.search(
-                factors.model.itemFactors.row(Int(item)), k: k, where: mask.predicate, scratch: scratch.search,
-                into: &result)
+                like: Int(item), k: k, where: mask.predicate, scratch: scratch.search, into: &result)
         } else if let neighbors = model.neighbors {
             let (rows, weights) = neighbors.neighbors(of: item)
             var top = TopK(k: k)

@@ -17,6 +17,9 @@ package final class RetrievalModel: Sendable {
         /// Breadth of a walk where `index` is `hnsw`; raised to the number of candidates wanted.
         package var efSearch = 200
 
+        /// How the items' factors are held that searches score by; f32 where half precision cannot hold the values.
+        package var itemRows = RowPrecision.f32
+
         /// Keeps graphs that no search would walk, to measure them.
         package var keepsGraphs = false
 
@@ -27,16 +30,20 @@ package final class RetrievalModel: Sendable {
         package var threads: Int?
 
         package init(
-            index: SearchPlanner.Mode = .auto, recallMin: Double = SearchPlanner.Calibration().recallMin
+            index: SearchPlanner.Mode = .auto, recallMin: Double = SearchPlanner.Calibration().recallMin,
+            itemRows: RowPrecision = .f32
         ) {
             self.index = index
             self.recallMin = recallMin
+            self.itemRows = itemRows
         }
     }
 
     /// A factor model with the indexes over its items.
     package struct Factors: Sendable {
         package let model: FactorModel
+        /// The items' factors as searches score by them.
+        package let rows: RowMatrix
         /// The items by inner product with a user's factor.
         package let index: PlannedIndex
         /// The same rows by angle, for items like an item.
@@ -64,17 +71,25 @@ package final class RetrievalModel: Sendable {
         func factors(_ kind: FactorKind) throws -> Factors? {
             guard bundle.has(kind.rawValue) else { return nil }
             let threads = options.threads ?? Parallel.coreCount
-            let model = try FactorModel(bundle: bundle, kind: kind).withOwnItemFactors(threads: threads)
-            let vectors = model.itemFactors
+            var model = try FactorModel(bundle: bundle, kind: kind)
+            var rows = RowMatrix(model.itemFactors, in: options.itemRows, threads: threads)
+            if rows.precision == .f32 {
+                model = model.withOwnItemFactors(threads: threads)
+                rows = .floats(model.itemFactors)
+            }
+            // Saved codes are of the file's floats.
+            defer { if rows.precision == .f16 { model.adviseItemFactorsDone() } }
             let graph = "\(kind.rawValue).hnsw"
             func scan(_ name: String, _ metric: SimilarityMetric) throws -> ScanIndex? {
                 guard bundle.has(name) else { return nil }
-                return try ScanIndex(bundle: bundle, name: name, vectors: vectors, metric: metric, threads: threads)
+                let saved = try ScanIndex(
+                    bundle: bundle, name: name, vectors: model.itemFactors, metric: metric, threads: threads)
+                return rows.precision == .f32 ? saved : try saved?.scored(by: rows, threads: threads)
             }
             return try Self.factors(
-                model, vectors: vectors,
+                model, rows: rows,
                 graph: bundle.has(graph) && (options.index != .scan || options.keepsGraphs)
-                    ? try HNSWIndex(bundle: bundle, name: graph, vectors: vectors, copyLinks: true) : nil,
+                    ? try HNSWIndex(bundle: bundle, name: graph, rows: rows, copyLinks: true) : nil,
                 scan: scan("\(kind.rawValue).scan", .innerProduct), similar: scan("\(kind.rawValue).similar", .cosine),
                 options: options)
         }
@@ -129,7 +144,7 @@ package final class RetrievalModel: Sendable {
     ///   - scan: The items by inner product; nil: it is made.
     ///   - similar: The items by angle; nil: it is made.
     package static func factors(
-        _ model: FactorModel, vectors: FactorMatrix, graph: HNSWIndex?, scan: ScanIndex? = nil,
+        _ model: FactorModel, rows: RowMatrix, graph: HNSWIndex?, scan: ScanIndex? = nil,
         similar: ScanIndex? = nil, options: Options
     ) throws -> Factors {
         var calibration = SearchPlanner.Calibration()
@@ -142,11 +157,11 @@ package final class RetrievalModel: Sendable {
             model.userFactor(UInt32(row * model.userCount / count), into: factor)
         }
         let index = try PlannedIndex(
-            scan: scan ?? ScanIndex(vectors, metric: .innerProduct, threads: options.threads), graph: graph,
+            scan: scan ?? ScanIndex(rows, metric: .innerProduct, threads: options.threads), graph: graph,
             queries: queries, calibration: calibration, clock: { DispatchTime.now().uptimeNanoseconds })
         return Factors(
-            model: model, index: index,
-            similar: try similar ?? ScanIndex(vectors, metric: .cosine, threads: options.threads))
+            model: model, rows: rows, index: index,
+            similar: try similar ?? ScanIndex(rows, metric: .cosine, threads: options.threads))
     }
 
     /// Whether the bundle can serve `source`.

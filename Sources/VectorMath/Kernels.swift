@@ -62,6 +62,15 @@ package enum Kernels {
         ck_active().pointee.dot_gather_f16(query, halfBase, stride, ids, count, dimension, out)
     }
 
+    /// Negated squared distances of `query` to the IEEE half rows `ids` of the matrix at `base`.
+    @inlinable @inline(__always)
+    package static func l2Many(
+        _ query: UnsafePointer<Float>, halfBase: UnsafePointer<UInt16>, stride: Int, ids: UnsafePointer<UInt32>,
+        count: Int, dimension: Int, into out: UnsafeMutablePointer<Float>
+    ) {
+        ck_active().pointee.l2_gather_f16(query, halfBase, stride, ids, count, dimension, out)
+    }
+
     /// Inner product of two vectors. For a single pair only: a batch call costs little more.
     @inlinable @inline(__always)
     package static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, dimension: Int) -> Float {

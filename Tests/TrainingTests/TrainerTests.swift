@@ -2,8 +2,11 @@ import Artifacts
 import Catalog
 import FactorModels
 import Foundation
+import NearestNeighbors
 import Retrieval
 import Testing
+import VectorMath
+import Vocabulary
 
 @testable import Training
 
@@ -70,6 +73,35 @@ struct TrainedSample {
             #expect(Set(model.items.tags(item)) == Set(sample.attributes[id]?.tags ?? []))
         }
         #expect(model.items.recentOrder.count < model.items.count)
+    }
+
+    @Test func `A bundle's factors can be held in half precision, and searches are exact for the rounded ones`() throws
+    {
+        let sample = try TrainedSample()
+        let bundle = try Bundle(opening: sample.bundlePath)
+        var options = RetrievalModel.Options(itemRows: .f16)
+        options.keepsGraphs = true
+        let model = try RetrievalModel(bundle: bundle, options: options)
+        let wide = try RetrievalModel(bundle: bundle, options: RetrievalModel.Options(index: .scan))
+        for (factors, floats) in [(model.als, wide.als), (model.spectral, wide.spectral)] {
+            let (factors, floats) = (try #require(factors), try #require(floats))
+            #expect(factors.rows.precision == .f16 && floats.rows.precision == .f32)
+            #expect(factors.index.graph != nil)
+            let scratch = SearchScratch()
+            let byProduct = try ExactIndex(factors.rows, metric: .innerProduct)
+            let byAngle = try ExactIndex(factors.rows, metric: .cosine)
+            for row in stride(from: 0, to: factors.model.itemCount, by: 7) {
+                // The file's own floats can still be read.
+                let query = Array(factors.model.itemFactors.row(row))
+                #expect(query == Array(floats.model.itemFactors.row(row)))
+                #expect(try factors.index.scan.search(query, k: 20) == byProduct.search(query, k: 20))
+                #expect(try factors.similar.search(query, k: 20) == byAngle.search(query, k: 20))
+                var (half, full): ([ScoredRow], [ScoredRow]) = ([], [])
+                try factors.similar.search(like: row, k: 20, scratch: scratch, into: &half)
+                try floats.similar.search(like: row, k: 20, scratch: scratch, into: &full)
+                #expect(zip(half, full).allSatisfy { abs($0.score - $1.score) < 2e-3 })
+            }
+        }
     }
 
     @Test func `The same data in another order and on more threads gives the same factors`() throws {

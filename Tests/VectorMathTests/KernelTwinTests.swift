@@ -117,6 +117,16 @@ import Testing
             let ids = (0..<UInt32(count)).map { UInt32(count) - 1 - $0 }
             simd.dot_gather_f16(shape.query, halves, shape.stride, ids, count, dimension, &actual)
             for i in 0..<count { #expect(actual[i] == contiguous[Int(ids[i])]) }
+            // Distances to half rows are those to the floats, bit for bit, and near the twin's.
+            twin.l2_gather_f16(shape.query, halves, shape.stride, ids, count, dimension, &expected)
+            simd.l2_gather(shape.query, wide, shape.stride, ids, count, dimension, &actual)
+            let distances = actual
+            simd.l2_gather_f16(shape.query, halves, shape.stride, ids, count, dimension, &actual)
+            for i in 0..<count {
+                #expect(actual[i] == distances[i])
+                #expect(abs(expected[i] - actual[i]) <= tolerance(dimension) * max(1, abs(expected[i])))
+            }
+            #expect(actual[count].isNaN, "wrote past the end")
         }
     }
 

@@ -46,6 +46,9 @@ typedef struct ck_distance {
     /// dot_gather against IEEE half rows.
     void (*dot_gather_f16)(const float *query, const uint16_t *base, size_t stride, const uint32_t *ids, size_t n,
                            size_t d, float *out);
+    /// l2_gather against IEEE half rows.
+    void (*l2_gather_f16)(const float *query, const uint16_t *base, size_t stride, const uint32_t *ids, size_t n,
+                          size_t d, float *out);
     /// IEEE half to float.
     void (*f16_to_f32)(const uint16_t *source, size_t n, float *out);
     /// Float to IEEE half, round to nearest even, overflow to infinity.

@@ -20,6 +20,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var modelsRoot: String?
     /// How factors are searched.
     package var index = RetrievalModel.Options().index
+    /// How the items' factors are held.
+    package var itemRows = RetrievalModel.Options().itemRows
     /// Recall that an approximate search must reach at load to be chosen, 0 to 1.
     package var recallMin = RetrievalModel.Options().recallMin
     /// Share of the approximate searches that are checked exactly, 0 to 1.

@@ -1,5 +1,6 @@
 import Logging
 import NearestNeighbors
+import VectorMath
 import Wire
 
 /// One key of the configuration: its name everywhere, its meaning, its way in and out.
@@ -98,6 +99,14 @@ package struct Setting: Sendable {
             $0.index.rawValue
         } assign: { (configuration, text) throws(SettingFault) in
             configuration.index = try SettingValue.choice(text, of: SearchPlanner.Mode.self)
+        },
+        Setting(
+            "item_rows",
+            "How the items' factors are held: f32, or f16 in half the memory, where scores are of the rounded factors."
+        ) {
+            $0.itemRows.rawValue
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.itemRows = try SettingValue.choice(text, of: RowPrecision.self)
         },
         Setting(
             "recall_min",

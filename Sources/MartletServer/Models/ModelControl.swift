@@ -189,7 +189,7 @@ enum GenerationLoader {
         var index = 0
         for factors in [model.als, model.spectral].compactMap({ $0 }) {
             users += factors.model.userFactorByteCount
-            items += factors.model.itemFactorByteCount
+            items += factors.rows.byteCount
             index +=
                 (factors.index.graph?.graphByteCount ?? 0) + factors.index.scan.byteCount + factors.similar.byteCount
         }

@@ -82,7 +82,8 @@ package final class ServingNode: Service {
         pool = NIOThreadPool(numberOfThreads: 1)
         models = ModelControl(
             root: configuration.effectiveModelsRoot,
-            options: RetrievalModel.Options(index: configuration.index, recallMin: configuration.recallMin),
+            options: RetrievalModel.Options(
+                index: configuration.index, recallMin: configuration.recallMin, itemRows: configuration.itemRows),
             scenarios: serving.scenarios,
             metrics: metrics, logger: logger, pool: pool, wallClock: wallClock)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)

@@ -45,7 +45,7 @@ package final class MutableIndex: NeighborIndex {
     package convenience init(
         _ vectors: FactorMatrix, _ configuration: MutableIndexConfiguration, threads: Int = 1
     ) throws(IndexBuildError) {
-        try Self.check(vectors, configuration)
+        try Self.check(.floats(vectors), configuration)
         let index = try HNSWIndex.build(
             vectors, metric: configuration.metric, configuration.parameters, threads: threads)
         try self.init(configuration, adopting: index)
@@ -59,7 +59,7 @@ package final class MutableIndex: NeighborIndex {
         let configuration = MutableIndexConfiguration(
             dimension: index.dimension, metric: index.metric, index.parameters, capacity: capacity,
             rowCount: rowCount, tombstoneRatio: tombstoneRatio, repairsWithChanges: repairsWithChanges)
-        try Self.check(index.scorer.vectors, configuration)
+        try Self.check(index.scorer.rows, configuration)
         try self.init(configuration, adopting: index)
     }
 
@@ -81,7 +81,7 @@ package final class MutableIndex: NeighborIndex {
     }
 
     private static func check(
-        _ vectors: FactorMatrix, _ configuration: MutableIndexConfiguration
+        _ vectors: RowMatrix, _ configuration: MutableIndexConfiguration
     ) throws(IndexBuildError) {
         try configuration.validate()
         guard vectors.columnCount == configuration.dimension else {

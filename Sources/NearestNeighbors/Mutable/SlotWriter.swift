@@ -174,8 +174,10 @@ final class SlotWriter: @unchecked Sendable {
     /// Its upper layers are the storage's, which were laid out by it.
     func adopt(_ index: HNSWIndex) {
         let graph = storage.graph
+        let room = UnsafeMutablePointer<Float>.allocate(capacity: index.dimension)
+        defer { room.deallocate() }
         for row in 0..<UInt32(index.rowCount) {
-            storage.write(index.scorer.vectors.base + Int(row) * index.scorer.vectors.stride, row: row, to: row)
+            storage.write(index.scorer.floats(of: Int(row), room), row: row, to: row)
             linked.insert(row)
         }
         for (level, layer) in index.graph.layers.enumerated() {
