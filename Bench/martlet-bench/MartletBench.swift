@@ -13,6 +13,8 @@ struct MartletBench: AsyncParsableCommand {
             --slo does not say how many may (a search with --find-max always ends with it); 64 wrong options;
             130 Ctrl-C and 143 SIGTERM, after the report of what there is.
             """,
-        subcommands: [LoadCommand.self, IndexCommand.self, FiltersCommand.self, SelftestCommand.self],
+        subcommands: [
+            LoadCommand.self, IndexCommand.self, PlannerCommand.self, FiltersCommand.self, SelftestCommand.self,
+        ],
         defaultSubcommand: LoadCommand.self)
 }

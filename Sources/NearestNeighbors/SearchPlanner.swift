@@ -47,6 +47,15 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
         /// Of a scan.
         package var confidence: Float = 1
         package var expectedNanoseconds = 0.0
+
+        package init(
+            plan: SearchPlan, efSearch: Int = 0, confidence: Float = 1, expectedNanoseconds: Double = 0
+        ) {
+            self.plan = plan
+            self.efSearch = efSearch
+            self.confidence = confidence
+            self.expectedNanoseconds = expectedNanoseconds
+        }
     }
 
     package var mode = Mode.auto
@@ -78,25 +87,40 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
 
     /// How to find `k` of `eligible` rows.
     package func decide(k: Int, eligible: Int) -> Decision {
-        let share = Double(max(eligible, 1)) / Double(max(rowCount, 1))
-        var best = Decision(plan: .scan, expectedNanoseconds: scanNanoseconds(k: k, share: share))
-        let lookUp = nanosecondsPerWord * Double(rowCount / 64) + nanosecondsPerEligibleRow * Double(eligible)
-        if eligible < rowCount, lookUp < best.expectedNanoseconds {
-            best = Decision(plan: .lookUp, expectedNanoseconds: lookUp)
-        }
-        guard mode != .scan, k > 0 else { return best }
-        if best.plan == .scan, mode == .auto, let (confidence, gain) = approximation(k: k) {
-            best = Decision(
-                plan: .approximateScan, confidence: confidence,
-                expectedNanoseconds: best.expectedNanoseconds * gain)
-        }
-        guard hasGraph else { return best }
-        if let walk = walk(k: k, eligible: eligible, share: share),
-            mode == .hnsw || walk.expectedNanoseconds < best.expectedNanoseconds
-        {
-            return walk
+        var best = Decision(plan: .scan, expectedNanoseconds: .infinity)
+        for plan in SearchPlan.allCases {
+            guard let option = option(plan, k: k, eligible: eligible) else { continue }
+            // A walk that a mode forces has no price.
+            if option.expectedNanoseconds < best.expectedNanoseconds { best = option }
         }
         return best
+    }
+
+    /// How `plan` would find `k` of `eligible` rows, and what that would cost; nil where it is not considered.
+    package func option(_ plan: SearchPlan, k: Int, eligible: Int) -> Decision? {
+        let share = Double(max(eligible, 1)) / Double(max(rowCount, 1))
+        switch plan {
+        case .scan:
+            return Decision(plan: .scan, expectedNanoseconds: scanNanoseconds(k: k, share: share))
+        case .lookUp:
+            guard eligible < rowCount else { return nil }
+            return Decision(plan: .lookUp, expectedNanoseconds: lookUpNanoseconds(k: k, eligible: eligible))
+        case .approximateScan:
+            guard mode == .auto, k > 0, let (confidence, gain) = approximation(k: k) else { return nil }
+            return Decision(
+                plan: .approximateScan, confidence: confidence,
+                expectedNanoseconds: scanNanoseconds(k: k, share: share) * gain)
+        case .walk, .filteredWalk:
+            guard mode != .scan, k > 0, hasGraph, let walk = walk(k: k, eligible: eligible, share: share) else {
+                return nil
+            }
+            return walk.plan == plan ? walk : nil
+        }
+    }
+
+    /// Cost of a look-up.
+    func lookUpNanoseconds(k: Int, eligible: Int) -> Double {
+        nanosecondsPerWord * Double(rowCount / 64) + nanosecondsPerEligibleRow * Double(eligible)
     }
 
     /// A scan below this share of the exact one's cost is worth what it misses.
