@@ -45,7 +45,8 @@ package final class PlannedIndex: NeighborIndex {
 
     /// The same by a decision of the caller's.
     package func search(
-        _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate?, by decision: SearchPlanner.Decision,
+        _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate?,
+        by decision: SearchPlanner.Decision,
         scratch: SearchScratch, into results: inout [ScoredRow]
     ) throws(SearchError) {
         let search = scratch.search(for: self)

@@ -62,9 +62,12 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
     package var rowCount: Int
     /// By rising `k`; at least one.
     package var points: [Point]
-    /// Of a look-up: for each 64 rows of the catalogue, for each eligible row.
+    /// Of a look-up: for each 64 rows of the catalogue, for each eligible row up to an eighth of all, for each past that,
+    /// and for each row kept.
     package var nanosecondsPerWord = 0.5
     package var nanosecondsPerEligibleRow = 4.0
+    package var nanosecondsPerDenseRow = 4.0
+    package var nanosecondsPerKeptRow = 20.0
     /// Breadth of every walk in `hnsw` mode.
     package var efSearch = 200
     package var hasGraph: Bool
@@ -88,13 +91,24 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
     /// How to find `k` of `eligible` rows.
     package func decide(k: Int, eligible: Int) -> Decision {
         var best = Decision(plan: .scan, expectedNanoseconds: .infinity)
-        for plan in SearchPlan.allCases {
+        for plan in SearchPlan.allCases where !plan.isApproximate {
+            guard let option = option(plan, k: k, eligible: eligible) else { continue }
+            if option.expectedNanoseconds < best.expectedNanoseconds { best = option }
+        }
+        var limit = best.expectedNanoseconds * Self.missingShareMax
+        for plan in SearchPlan.allCases where plan.isApproximate {
             guard let option = option(plan, k: k, eligible: eligible) else { continue }
             // A walk that a mode forces has no price.
-            if option.expectedNanoseconds < best.expectedNanoseconds { best = option }
+            if option.expectedNanoseconds <= limit {
+                best = option
+                limit = option.expectedNanoseconds
+            }
         }
         return best
     }
+
+    /// A search that may miss rows is worth that where it costs at most this share of the exact one's cost.
+    static let missingShareMax = 0.8
 
     /// How `plan` would find `k` of `eligible` rows, and what that would cost; nil where it is not considered.
     package func option(_ plan: SearchPlan, k: Int, eligible: Int) -> Decision? {
@@ -120,11 +134,11 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
 
     /// Cost of a look-up.
     func lookUpNanoseconds(k: Int, eligible: Int) -> Double {
-        nanosecondsPerWord * Double(rowCount / 64) + nanosecondsPerEligibleRow * Double(eligible)
+        let dense = max(0, eligible - rowCount / 8)
+        return nanosecondsPerWord * Double(rowCount / 64) + nanosecondsPerEligibleRow * Double(eligible - dense)
+            + max(nanosecondsPerDenseRow, nanosecondsPerEligibleRow) * Double(dense)
+            + nanosecondsPerKeptRow * Double(min(k, eligible))
     }
-
-    /// A scan below this share of the exact one's cost is worth what it misses.
-    private static let approximateShareMax = 0.85
 
     /// The confidence of a scan for `k` rows and the share of the exact one's cost that it takes; nil where none is worth it.
     ///
@@ -134,7 +148,7 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
         let used = points[max(0, points[above].k > k ? above - 1 : above)...above]
         guard let confidence = used.map(\.confidence).max(), confidence < 1 else { return nil }
         let shares = used.compactMap { point in point.approximateNanoseconds.map { $0 / point.scanNanoseconds } }
-        guard let share = shares.max(), share < Self.approximateShareMax else { return nil }
+        guard let share = shares.max() else { return nil }
         return (confidence, share)
     }
 
@@ -181,10 +195,11 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
 
     /// Cost of a scan that keeps `k` rows of a share that is eligible.
     ///
-    /// Between measured widths it grows with the logarithm of the width, beyond them in proportion; the same from a whole
-    /// to an eighth of the rows and below that.
+    /// Between measured widths it grows with the logarithm of the width, beyond them in proportion; from a whole to an
+    /// eighth of the rows with the logarithm of the share. Where fewer are eligible it reads as far as where an eighth is
+    /// and as many more rows are wanted.
     func scanNanoseconds(k: Int, share: Double) -> Double {
-        func cost(_ measured: KeyPath<Point, Double>) -> Double {
+        func cost(_ measured: KeyPath<Point, Double>, _ k: Int) -> Double {
             let last = points[points.count - 1]
             guard let upper = points.firstIndex(where: { $0.k >= k }) else {
                 return last[keyPath: measured] * Double(k) / Double(last.k)
@@ -195,9 +210,9 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
             let part = (logarithm(Double(k)) - logarithm(Double(a.k))) / steps
             return a[keyPath: measured] + (b[keyPath: measured] - a[keyPath: measured]) * part
         }
-        let whole = cost(\.scanNanoseconds)
-        let eighth = max(whole, cost(\.filteredScanNanoseconds))
-        if share < 0.125 { return eighth * 0.125 / share }
+        if share < 0.125 { return cost(\.filteredScanNanoseconds, Int((Double(max(k, 1)) * 0.125 / share).rounded())) }
+        let whole = cost(\.scanNanoseconds, k)
+        let eighth = max(whole, cost(\.filteredScanNanoseconds, k))
         return whole + (eighth - whole) * logarithm(1 / share) / 3
     }
 

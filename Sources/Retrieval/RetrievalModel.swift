@@ -1,6 +1,5 @@
 import Artifacts
 import Catalog
-import Dispatch
 import FactorModels
 import NearestNeighbors
 import VectorMath
@@ -140,7 +139,7 @@ package final class RetrievalModel: Sendable {
         }
         let index = try PlannedIndex(
             scan: scan ?? ScanIndex(vectors, metric: .innerProduct, threads: options.threads), graph: graph,
-            queries: queries, calibration: calibration, clock: { DispatchTime.now().uptimeNanoseconds })
+            queries: queries, calibration: calibration, clock: ThreadClock.nanoseconds)
         return Factors(
             model: model, index: index,
             similar: try similar ?? ScanIndex(vectors, metric: .cosine, threads: options.threads))
