@@ -142,8 +142,7 @@ let package = Package(
             "BenchTests",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "martlet-bench", "TestSupport", "Wire", "Artifacts",
-                "FactorModels",
-                "VectorMath", arguments,
+                "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),
         tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),

@@ -40,7 +40,7 @@ struct IndexBenchData {
         return results.map { $0.map(\.row) }
     }
 
-    private static func vectors(
+    static func vectors(
         _ configuration: IndexBenchConfiguration
     ) throws -> (String, FactorMatrix, FactorMatrix) {
         switch configuration.source {

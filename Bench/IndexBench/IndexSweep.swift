@@ -1,5 +1,6 @@
 import Foundation
 import NearestNeighbors
+import Retrieval
 import VectorMath
 import Vocabulary
 
@@ -95,7 +96,7 @@ package struct IndexSweep {
                 ? nil
                 : PlannedIndex(
                     scan: scan, graph: graph, queries: data.queries, calibration: calibration,
-                    clock: { DispatchTime.now().uptimeNanoseconds })
+                    clock: ThreadClock.nanoseconds)
         }
         for k in configuration.ks {
             if configuration.kinds.contains(.exact) { add(try exactPoint(k, repeats: configuration.repeats)) }
@@ -173,7 +174,7 @@ package struct IndexSweep {
     }
 
     /// Rows drawn evenly, the same for each run; at least one.
-    private static func predicate(share: Float, rowCount: Int) -> RowPredicate {
+    static func predicate(share: Float, rowCount: Int) -> RowPredicate {
         var state: UInt64 = 7
         return RowPredicate(rowCount: rowCount) { row in
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407

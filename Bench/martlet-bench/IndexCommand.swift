@@ -148,7 +148,7 @@ struct IndexCommand: ParsableCommand {
         return settings
     }
 
-    private static func list<Value>(
+    static func list<Value>(
         _ text: String, _ flag: String, _ wanted: String, _ value: (String) -> Value?
     ) throws -> [Value] {
         let words = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)

@@ -43,12 +43,31 @@ package final class PlannedIndex: NeighborIndex {
         search.drain(into: &results)
     }
 
+    /// The same by a decision of the caller's.
+    package func search(
+        _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate?,
+        by decision: SearchPlanner.Decision,
+        scratch: SearchScratch, into results: inout [ScoredRow]
+    ) throws(SearchError) {
+        let search = scratch.search(for: self)
+        try begin(search, query, k: k, where: predicate, by: decision, scratch)
+        while !advance(search, turns: .max, scratch) {}
+        search.drain(into: &results)
+    }
+
     /// Makes `search` ready. The predicate must stay as it is until the search is done.
     package func begin(
         _ search: RunningSearch, _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate? = nil,
         _ scratch: SearchScratch
     ) throws(SearchError) {
         let decision = planner.decide(k: min(k, rowCount), eligible: predicate?.eligibleCount ?? rowCount)
+        try begin(search, query, k: k, where: predicate, by: decision, scratch)
+    }
+
+    private func begin(
+        _ search: RunningSearch, _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate?,
+        by decision: SearchPlanner.Decision, _ scratch: SearchScratch
+    ) throws(SearchError) {
         search.plan = decision.plan
         search.walked.removeAll(keepingCapacity: true)
         if decision.plan.isWalk, let graph {

@@ -112,6 +112,18 @@ package final class ScanIndex: NeighborIndex {
         try search(vector, k: k, where: predicate, scratch: scratch, into: &results)
     }
 
+    /// The same over all rows with a confidence of the caller's.
+    func search(
+        _ query: UnsafeBufferPointer<Float>, k: Int, confidence: Float, scratch: SearchScratch,
+        into results: inout [ScoredRow]
+    ) throws(SearchError) {
+        results.removeAll(keepingCapacity: true)
+        let scan = scratch.scan(for: self)
+        try begin(scan, query, k: k, confidence: confidence)
+        while !advance(scan, turns: .max, scratch) {}
+        scan.top.drain(into: &results)
+    }
+
     // MARK: In steps
 
     /// Makes `scan` ready to search for `query`.

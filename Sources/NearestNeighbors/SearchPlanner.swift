@@ -47,15 +47,27 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
         /// Of a scan.
         package var confidence: Float = 1
         package var expectedNanoseconds = 0.0
+
+        package init(
+            plan: SearchPlan, efSearch: Int = 0, confidence: Float = 1, expectedNanoseconds: Double = 0
+        ) {
+            self.plan = plan
+            self.efSearch = efSearch
+            self.confidence = confidence
+            self.expectedNanoseconds = expectedNanoseconds
+        }
     }
 
     package var mode = Mode.auto
     package var rowCount: Int
     /// By rising `k`; at least one.
     package var points: [Point]
-    /// Of a look-up: for each 64 rows of the catalogue, for each eligible row.
+    /// Of a look-up: for each 64 rows of the catalogue, for each eligible row up to an eighth of all, for each past that,
+    /// and for each row kept.
     package var nanosecondsPerWord = 0.5
     package var nanosecondsPerEligibleRow = 4.0
+    package var nanosecondsPerDenseRow = 4.0
+    package var nanosecondsPerKeptRow = 20.0
     /// Breadth of every walk in `hnsw` mode.
     package var efSearch = 200
     package var hasGraph: Bool
@@ -78,29 +90,55 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
 
     /// How to find `k` of `eligible` rows.
     package func decide(k: Int, eligible: Int) -> Decision {
-        let share = Double(max(eligible, 1)) / Double(max(rowCount, 1))
-        var best = Decision(plan: .scan, expectedNanoseconds: scanNanoseconds(k: k, share: share))
-        let lookUp = nanosecondsPerWord * Double(rowCount / 64) + nanosecondsPerEligibleRow * Double(eligible)
-        if eligible < rowCount, lookUp < best.expectedNanoseconds {
-            best = Decision(plan: .lookUp, expectedNanoseconds: lookUp)
+        var best = Decision(plan: .scan, expectedNanoseconds: .infinity)
+        for plan in SearchPlan.allCases where !plan.isApproximate {
+            guard let option = option(plan, k: k, eligible: eligible) else { continue }
+            if option.expectedNanoseconds < best.expectedNanoseconds { best = option }
         }
-        guard mode != .scan, k > 0 else { return best }
-        if best.plan == .scan, mode == .auto, let (confidence, gain) = approximation(k: k) {
-            best = Decision(
-                plan: .approximateScan, confidence: confidence,
-                expectedNanoseconds: best.expectedNanoseconds * gain)
-        }
-        guard hasGraph else { return best }
-        if let walk = walk(k: k, eligible: eligible, share: share),
-            mode == .hnsw || walk.expectedNanoseconds < best.expectedNanoseconds
-        {
-            return walk
+        var limit = best.expectedNanoseconds * Self.missingShareMax
+        for plan in SearchPlan.allCases where plan.isApproximate {
+            guard let option = option(plan, k: k, eligible: eligible) else { continue }
+            // A walk that a mode forces has no price.
+            if option.expectedNanoseconds <= limit {
+                best = option
+                limit = option.expectedNanoseconds
+            }
         }
         return best
     }
 
-    /// A scan below this share of the exact one's cost is worth what it misses.
-    private static let approximateShareMax = 0.85
+    /// A search that may miss rows is worth that where it costs at most this share of the exact one's cost.
+    static let missingShareMax = 0.8
+
+    /// How `plan` would find `k` of `eligible` rows, and what that would cost; nil where it is not considered.
+    package func option(_ plan: SearchPlan, k: Int, eligible: Int) -> Decision? {
+        let share = Double(max(eligible, 1)) / Double(max(rowCount, 1))
+        switch plan {
+        case .scan:
+            return Decision(plan: .scan, expectedNanoseconds: scanNanoseconds(k: k, share: share))
+        case .lookUp:
+            guard eligible < rowCount else { return nil }
+            return Decision(plan: .lookUp, expectedNanoseconds: lookUpNanoseconds(k: k, eligible: eligible))
+        case .approximateScan:
+            guard mode == .auto, k > 0, let (confidence, gain) = approximation(k: k) else { return nil }
+            return Decision(
+                plan: .approximateScan, confidence: confidence,
+                expectedNanoseconds: scanNanoseconds(k: k, share: share) * gain)
+        case .walk, .filteredWalk:
+            guard mode != .scan, k > 0, hasGraph, let walk = walk(k: k, eligible: eligible, share: share) else {
+                return nil
+            }
+            return walk.plan == plan ? walk : nil
+        }
+    }
+
+    /// Cost of a look-up.
+    func lookUpNanoseconds(k: Int, eligible: Int) -> Double {
+        let dense = max(0, eligible - rowCount / 8)
+        return nanosecondsPerWord * Double(rowCount / 64) + nanosecondsPerEligibleRow * Double(eligible - dense)
+            + max(nanosecondsPerDenseRow, nanosecondsPerEligibleRow) * Double(dense)
+            + nanosecondsPerKeptRow * Double(min(k, eligible))
+    }
 
     /// The confidence of a scan for `k` rows and the share of the exact one's cost that it takes; nil where none is worth it.
     ///
@@ -110,7 +148,7 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
         let used = points[max(0, points[above].k > k ? above - 1 : above)...above]
         guard let confidence = used.map(\.confidence).max(), confidence < 1 else { return nil }
         let shares = used.compactMap { point in point.approximateNanoseconds.map { $0 / point.scanNanoseconds } }
-        guard let share = shares.max(), share < Self.approximateShareMax else { return nil }
+        guard let share = shares.max() else { return nil }
         return (confidence, share)
     }
 
@@ -157,10 +195,11 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
 
     /// Cost of a scan that keeps `k` rows of a share that is eligible.
     ///
-    /// Between measured widths it grows with the logarithm of the width, beyond them in proportion; the same from a whole
-    /// to an eighth of the rows and below that.
+    /// Between measured widths it grows with the logarithm of the width, beyond them in proportion; from a whole to an
+    /// eighth of the rows with the logarithm of the share. Where fewer are eligible it reads as far as where an eighth is
+    /// and as many more rows are wanted.
     func scanNanoseconds(k: Int, share: Double) -> Double {
-        func cost(_ measured: KeyPath<Point, Double>) -> Double {
+        func cost(_ measured: KeyPath<Point, Double>, _ k: Int) -> Double {
             let last = points[points.count - 1]
             guard let upper = points.firstIndex(where: { $0.k >= k }) else {
                 return last[keyPath: measured] * Double(k) / Double(last.k)
@@ -171,9 +210,9 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
             let part = (logarithm(Double(k)) - logarithm(Double(a.k))) / steps
             return a[keyPath: measured] + (b[keyPath: measured] - a[keyPath: measured]) * part
         }
-        let whole = cost(\.scanNanoseconds)
-        let eighth = max(whole, cost(\.filteredScanNanoseconds))
-        if share < 0.125 { return eighth * 0.125 / share }
+        if share < 0.125 { return cost(\.filteredScanNanoseconds, Int((Double(max(k, 1)) * 0.125 / share).rounded())) }
+        let whole = cost(\.scanNanoseconds, k)
+        let eighth = max(whole, cost(\.filteredScanNanoseconds, k))
         return whole + (eighth - whole) * logarithm(1 / share) / 3
     }
 

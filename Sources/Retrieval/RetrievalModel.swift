@@ -1,6 +1,5 @@
 import Artifacts
 import Catalog
-import Dispatch
 import FactorModels
 import NearestNeighbors
 import VectorMath
@@ -158,7 +157,7 @@ package final class RetrievalModel: Sendable {
         }
         let index = try PlannedIndex(
             scan: scan ?? ScanIndex(rows, metric: .innerProduct, threads: options.threads), graph: graph,
-            queries: queries, calibration: calibration, clock: { DispatchTime.now().uptimeNanoseconds })
+            queries: queries, calibration: calibration, clock: ThreadClock.nanoseconds)
         return Factors(
             model: model, rows: rows, index: index,
             similar: try similar ?? ScanIndex(rows, metric: .cosine, threads: options.threads))
