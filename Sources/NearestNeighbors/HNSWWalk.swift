@@ -36,7 +36,35 @@ struct HNSWWalk {
     let scorer: RowScorer
     let scratch: SearchScratch
     /// Rows to walk by; nil takes the scorer's own.
-    var halves: HalfMatrix?
+    let halves: HalfMatrix?
+    /// Where those lie.
+    private let rowBase: UnsafeRawPointer
+    private let rowStride: Int
+
+    init(scorer: RowScorer, scratch: SearchScratch, halves: HalfMatrix? = nil) {
+        self.scorer = scorer
+        self.scratch = scratch
+        self.halves = halves
+        if let halves {
+            (rowBase, rowStride) = (UnsafeRawPointer(halves.base), halves.stride * 2)
+        } else {
+            (rowBase, rowStride) = scorer.memory
+        }
+    }
+
+    /// Asks for the first lines of a row, which a kernel that looks a few rows ahead would ask for too late; the
+    /// processor follows on its own where more are read.
+    @inline(__always)
+    private func prefetch(_ row: UInt32) {
+        var line = rowBase + Int(row) &* rowStride
+        let end = line + min(rowStride, Self.prefetchBytesMax)
+        while line < end {
+            ck_prefetch(line)
+            line += 64
+        }
+    }
+
+    private static let prefetchBytesMax = 256
 
     @inline(__always)
     private func score(_ query: UnsafePointer<Float>, ids: UnsafePointer<UInt32>, count: Int) {
@@ -138,6 +166,7 @@ struct HNSWWalk {
         let rows = scratch.rows
         let scores = scratch.scores
         let linkStride = layer.linkStride
+        let nodesAreRows = layer.rows == nil
 
         rows[0] = layer.row(entry)
         score(query, ids: rows, count: 1)
@@ -176,6 +205,7 @@ struct HNSWWalk {
                 i &+= 1
                 if !links.admits(next) { continue }
                 nodes[fresh] = next
+                if nodesAreRows { prefetch(next) }
                 fresh &+= Self.visit(visited, next)
             }
             if fresh == 0 { continue }

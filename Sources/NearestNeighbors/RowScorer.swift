@@ -73,6 +73,14 @@ final class RowScorer: Sendable {
         return matrix
     }
 
+    /// Where the rows lie, and the bytes from one to the next.
+    var memory: (rows: UnsafeRawPointer, stride: Int) {
+        switch base {
+        case .floats(let base): (UnsafeRawPointer(base), stride * 4)
+        case .halves(let base): (UnsafeRawPointer(base), stride * 2)
+        }
+    }
+
     /// The floats of a row: where they lie, or written to `room`, which holds `dimension` floats.
     @inline(__always)
     func floats(of row: Int, _ room: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
