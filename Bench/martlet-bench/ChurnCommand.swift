@@ -53,7 +53,7 @@ struct ChurnCommand: ParsableCommand {
                 Terminal.complain("after \(moment.changes) changes: recall \(moment.recall), \(moment.repairs) repairs")
             }
             let document = try report.json() + Data("\n".utf8)
-            FileHandle.standardOutput.write(json == "-" ? document : Data((report.text + "\n").utf8))
+            Terminal.put(json == "-" ? document : Data((report.text + "\n").utf8))
             try jsonFile?.write(document)
         } catch {
             Terminal.complain("martlet-bench: \(error)")

@@ -42,5 +42,5 @@ struct FiltersCommand: ParsableCommand {
     }
 
     /// A line on standard output, at once.
-    private func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
+    private func say(_ line: String) { Terminal.say(line) }
 }

@@ -87,6 +87,9 @@ struct IndexCommand: ParsableCommand {
         let (jsonFile, plotFile): (ReportFile?, ReportFile?)
         do {
             // Before the run: a report that has no place to go is found out now.
+            if let plot, plot == json || plot == "-" {
+                throw ValidationError("--plot \(plot): the drawing wants a file of its own")
+            }
             jsonFile = try json.flatMap { $0 == "-" ? nil : try ReportFile($0, flag: "--json") }
             plotFile = try plot.map { try ReportFile($0, flag: "--plot") }
         } catch { throw ValidationError("\(error)") }
@@ -97,7 +100,7 @@ struct IndexCommand: ParsableCommand {
             if json != "-" { say(sweep.header.text) }
             let report = try sweep.run { if json != "-" { say($0.text) } }
             let document = try report.json() + Data("\n".utf8)
-            if json == "-" { FileHandle.standardOutput.write(document) }
+            if json == "-" { Terminal.put(document) }
             try jsonFile?.write(document)
             try plotFile?.write(Data(report.svg.utf8))
         } catch let error as ExitCode {
@@ -115,7 +118,7 @@ struct IndexCommand: ParsableCommand {
     }
 
     /// A line on standard output, at once.
-    private func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
+    private func say(_ line: String) { Terminal.say(line) }
 
     func settings() throws -> IndexBenchConfiguration {
         var settings = IndexBenchConfiguration()

@@ -219,7 +219,7 @@ struct LoadCommand: AsyncParsableCommand {
     /// The outcome of a search, last: where the table has gone, or beside the JSON.
     private func tell(_ journal: SearchJournal) {
         switch journal.ending {
-        case .fine where json != "-": print("\n\(journal.conclusion)")
+        case .fine where json != "-": Terminal.say("\n\(journal.conclusion)")
         case .fine: Terminal.complain(journal.conclusion)
         default: Terminal.complain("martlet-bench: \(journal.conclusion)")
         }
@@ -261,11 +261,11 @@ struct LoadCommand: AsyncParsableCommand {
     ) throws {
         let document = try report.json(verdicts, search: search) + Data("\n".utf8)
         if json == "-" {
-            FileHandle.standardOutput.write(document)
+            Terminal.put(document)
         } else if search == nil || search?.best != nil {
-            print(report.text)
+            Terminal.say(report.text)
             for verdict in verdicts {
-                print("  objective \(verdict.term): \(verdict.measured), \(verdict.word)")
+                Terminal.say("  objective \(verdict.term): \(verdict.measured), \(verdict.word)")
             }
         }
         try file?.write(document)

@@ -71,7 +71,7 @@ struct PlannerCommand: ParsableCommand {
             if let note = MachineLoad.note() { Terminal.complain(note) }
             let report = try PlannerBench(settings()).run { if json != "-" { say($0) } }
             let document = try report.json() + Data("\n".utf8)
-            if json == "-" { FileHandle.standardOutput.write(document) } else { say(report.text) }
+            if json == "-" { Terminal.put(document) } else { say(report.text) }
             try file?.write(document)
         } catch {
             Terminal.complain("martlet-bench: \(error)")
@@ -80,7 +80,7 @@ struct PlannerCommand: ParsableCommand {
     }
 
     /// A line on standard output, at once.
-    private func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
+    private func say(_ line: String) { Terminal.say(line) }
 
     func settings() throws -> PlannerBenchConfiguration {
         var settings = PlannerBenchConfiguration()

@@ -62,7 +62,7 @@ struct SelftestCommand: AsyncParsableCommand {
                 grouped(Int(report.throughput / max(report.toolCPU, 0.01))),
             ])
         }
-        print(table.text)
+        Terminal.say(table.text)
         if stop.wasSet { throw ExitCode(interrupts.exitCode) }
     }
 }

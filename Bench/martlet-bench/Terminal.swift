@@ -7,6 +7,19 @@ import Synchronization
 enum Terminal {
     static func complain(_ text: String) { FileHandle.standardError.write(Data("\(text)\n".utf8)) }
 
+    /// Writes to standard output, at once; where that cannot be written to, says so and ends the program with 1.
+    static func say(_ text: String) { put(Data("\(text)\n".utf8)) }
+
+    /// The same for bytes.
+    static func put(_ bytes: Data) {
+        do {
+            try FileHandle.standardOutput.write(contentsOf: bytes)
+        } catch {
+            complain("martlet-bench: the output could not be written: \(String(cString: strerror(errno)))")
+            exit(1)
+        }
+    }
+
     static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
 
     /// Many connections need many descriptors; the soft limit may be below what is allowed.

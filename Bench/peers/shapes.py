@@ -110,6 +110,10 @@ def main():
     flags.add_argument("--queries", type=int, default=10_000, help="at most 10,000 for als")
     flags.add_argument("--unit", action="store_true", help="als: rows of length 1")
     options = flags.parse_args()
+    if options.rows < 1 or options.queries < 1:
+        flags.error("--rows and --queries are counts from 1")
+    if options.shape == "als" and options.queries > 10_000:
+        flags.error("--queries is at most 10000 for als")
     if options.from_file:
         rows, queries = vectors.read(options.from_file), None
     elif options.from_bundle:
@@ -118,6 +122,8 @@ def main():
         rows, queries = als(options.rows, options.queries, options.unit)
     else:
         rows, queries = pixels(options.rows, options.queries)
+    if len(rows) == 0 or not numpy.isfinite(rows).all():
+        sys.exit("shapes.py: there are no rows, or one holds a NaN or an infinity")
     for suffix, part in ((".fbin", rows), (".q.fbin", queries)):
         if part is not None:
             vectors.write(options.out + suffix, part)
@@ -125,4 +131,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, ValueError, KeyError, IndexError, EOFError) as fault:
+        sys.exit(f"shapes.py: {fault}")

@@ -52,7 +52,7 @@ package struct TextAttribute: Sendable {
         }
         guard RangeChecks.areBelow(names.count, assigned.values) else {
             throw invalid(
-                "\(what.assigned) names a \(what.value) past the \(names.count) \(what.value)s of the bundle")
+                "\(what.assigned) names one past the \(names.count) that the bundle has")
         }
         for row in 0..<itemCount {
             let values = assigned.values[Int(offsets[row])..<Int(offsets[row + 1])]

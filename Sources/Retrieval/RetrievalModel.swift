@@ -71,6 +71,8 @@ package final class RetrievalModel: Sendable {
             guard bundle.has(kind.rawValue) else { return nil }
             let threads = options.threads ?? Parallel.coreCount
             var model = try FactorModel(bundle: bundle, kind: kind)
+            // Before its indexes are held against it: a wrong factor file is not to be blamed on them.
+            try Self.check(kind.rawValue, model, users.count, items.count)
             var rows = RowMatrix(model.itemFactors, in: options.itemRows, threads: threads)
             if rows.precision == .f32 {
                 model = model.withOwnItemFactors(threads: threads)
@@ -112,14 +114,7 @@ package final class RetrievalModel: Sendable {
     ) throws {
         for (name, factors) in [("als", als), ("spectral", spectral)] {
             guard let factors else { continue }
-            if factors.model.userCount != users.count || factors.model.itemCount != items.count {
-                throw ArtifactError(
-                    .invalidContent, path: "\(name).safetensors",
-                    """
-                    factors of \(factors.model.userCount) users and \(factors.model.itemCount) items in a \
-                    bundle of \(users.count) users and \(items.count) items
-                    """)
-            }
+            try Self.check(name, factors.model, users.count, items.count)
         }
         if let neighbors, neighbors.itemCount != items.count {
             throw ArtifactError(
@@ -135,6 +130,17 @@ package final class RetrievalModel: Sendable {
         self.neighbors = neighbors
         self.mix = mix
         self.options = options
+    }
+
+    private static func check(_ name: String, _ model: FactorModel, _ users: Int, _ items: Int) throws {
+        guard model.userCount == users, model.itemCount == items else {
+            throw ArtifactError(
+                .invalidContent, path: "\(name).safetensors",
+                """
+                factors of \(model.userCount) users and \(model.itemCount) items in a bundle of \(users) users and \
+                \(items) items
+                """)
+        }
     }
 
     /// A factor model with its indexes, measured with the factors of some of its users.

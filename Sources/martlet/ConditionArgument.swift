@@ -28,6 +28,7 @@ struct ConditionArgument: Equatable {
         if name.isEmpty { throw fault("no attribute is named; write \(Self.forms)") }
         try ArgumentCheck.id(name, "\(flag) '\(text)'")
         var condition = AttributeCondition(name)
+        if rest.first == "=" { throw fault("one = is enough; write \(Self.forms)") }
         switch operation {
         case .equal, .notEqual:
             let values = rest.split(separator: "|", omittingEmptySubsequences: false).map { Self.trimmed($0) }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Artifacts
 import Catalog
+import Retrieval
 
 #if canImport(Glibc)
     import Glibc
@@ -48,5 +49,14 @@ struct ModelInspectCommand: ParsableCommand {
         print(json ? JSONText.print(summary.json, indented: true) : summary.table(showsTensors: tensors))
         for fault in summary.faults { StandardError.write("Error: \(fault)\n") }
         if !summary.faults.isEmpty { throw ExitCode(1) }
+        do {
+            // Every file may be sound and belong to another bundle: a load finds out.
+            var options = RetrievalModel.Options(index: .scan)
+            options.keepsGraphs = true
+            _ = try RetrievalModel(bundle: Bundle(opening: bundle, verify: .sizes), options: options)
+        } catch {
+            StandardError.write("Error: \(error)\n")
+            throw ExitCode(1)
+        }
     }
 }

@@ -102,7 +102,7 @@ import class Artifacts.Bundle
         }
         #expect(try text([0, 1, 2], [0, 1]) == "taken")
         #expect(try text([0, 2, 1], [0, 1]).contains("attribute.0.item_offsets (attribute \"p\") is damaged"))
-        #expect(try text([0, 1, 2], [0, 2]).contains("names a value of attribute \"p\" past the 2"))
+        #expect(try text([0, 1, 2], [0, 2]).contains("names one past the 2"))
         #expect(try text([0, 2, 2], [1, 0]).contains("of item row 0 are not ascending"))
 
         func windows(_ from: [Int64], _ until: [Int64]?) throws -> String {

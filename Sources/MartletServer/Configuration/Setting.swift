@@ -114,7 +114,9 @@ package struct Setting: Sendable {
         ) {
             "\($0.recallMin)"
         } assign: { (configuration, text) throws(SettingFault) in
-            configuration.recallMin = try SettingValue.share(text)
+            let share = try SettingValue.share(text)
+            guard share > 0 else { throw SettingFault(expected: "a number above 0, up to 1") }
+            configuration.recallMin = share
         },
         Setting(
             "recall_sample_share",
