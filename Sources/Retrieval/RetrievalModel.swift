@@ -182,9 +182,13 @@ package final class RetrievalModel: Sendable {
     /// Whether scans of `index` are to take turns.
     func sharesScans(of index: PlannedIndex) -> Bool { options.sharesScans ?? index.scan.gainsTogether }
 
-    /// Whether requests that wait together are to be served at the same time, so that their scans can take turns.
-    package var sharesScans: Bool {
-        [als, spectral].contains { $0.map { sharesScans(of: $0.index) } ?? false }
+    /// How many requests that wait together are to be served at the same time at most, so that their scans can take turns.
+    package var togetherWidth: Int {
+        switch options.sharesScans {
+        case .some(true): .max
+        case .some(false): 1
+        case .none: [als, spectral].reduce(1) { max($0, $1?.index.scan.togetherWidth ?? 1) }
+        }
     }
 
     package func factors(of source: RetrievalSource) -> Factors? {

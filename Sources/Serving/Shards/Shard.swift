@@ -166,9 +166,9 @@ package actor Shard {
         _ answered: (isolated Shard, ShardCall, ShardAnswer, StageTimes) -> Void
     ) -> Bool {
         guard !pending.isEmpty else { return false }
-        let shares = engines.first?.generation.model.sharesScans ?? false
+        let width = min(configuration.callsTogetherMax, engines.first?.generation.model.togetherWidth ?? 1)
         while let call = pending.first {
-            if !underWay.isEmpty, !underWay.canTake(call, configuration.callsTogetherMax) { break }
+            if !underWay.isEmpty, !underWay.canTake(call, width) { break }
             pending.removeFirst()
             if let rejection = refusal(of: call, now) {
                 answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
@@ -180,7 +180,7 @@ package actor Shard {
                 answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
                 continue
             }
-            if !shares || !CallsUnderWay.canShare(call) { break }
+            if width == 1 || !CallsUnderWay.canShare(call) { break }
         }
         underWay.settle()
         if underWay.count > 1 { metrics.countTogether(underWay.count) }
