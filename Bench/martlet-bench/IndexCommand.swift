@@ -67,14 +67,8 @@ struct IndexCommand: ParsableCommand {
     var turns = false
 
     func validate() throws {
-        if bundle != nil, rows != nil || shape != nil {
-            throw ValidationError("--bundle, --rows and --shape exclude each other")
-        }
-        if rows != nil, shape != nil { throw ValidationError("--rows and --shape exclude each other") }
-        if (rows == nil) != (queries == nil) {
-            throw ValidationError(rows == nil ? "--queries needs --rows" : "--rows needs --queries")
-        }
-        if factors != nil, bundle == nil { throw ValidationError("--factors has no effect without --bundle") }
+        try DataSourceCheck.check(
+            bundle: bundle, rows: rows, queries: queries, isMade: shape != nil, namesFactors: factors != nil)
         if dimension != nil, rows != nil || bundle != nil {
             throw ValidationError("--dimension has no effect on data that is not made")
         }

@@ -46,14 +46,8 @@ struct PlannerCommand: ParsableCommand {
     var json: String?
 
     func validate() throws {
-        if bundle != nil, rows != nil || shape != nil {
-            throw ValidationError("--bundle, --rows and --shape exclude each other")
-        }
-        if rows != nil, shape != nil { throw ValidationError("--rows and --shape exclude each other") }
-        if (rows == nil) != (queries == nil) {
-            throw ValidationError(rows == nil ? "--queries needs --rows" : "--rows needs --queries")
-        }
-        if factors != nil, bundle == nil { throw ValidationError("--factors has no effect without --bundle") }
+        try DataSourceCheck.check(
+            bundle: bundle, rows: rows, queries: queries, isMade: shape != nil, namesFactors: factors != nil)
         if rows != nil || bundle != nil {
             if dimension != nil { throw ValidationError("--dimension has no effect on data that is not made") }
             if crossed { throw ValidationError("--crossed has no effect on data that is not made") }

@@ -33,6 +33,8 @@ final class SlateRun: ShardRun {
     init(engine: Engine, generator: CandidateGenerator, configuration: ServingConfiguration, arrived: UInt64) {
         self.engine = engine
         self.generator = generator
+        // The run before may have been one of several.
+        generator.parksSearches = false
         self.configuration = configuration
         self.arrived = arrived
     }
