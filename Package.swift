@@ -74,14 +74,16 @@ let package = Package(
         room("Telemetry", ["Vocabulary", "CJemalloc"]),
         room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
 
-        // L2: indexes, factor models, the catalogue of users and items; the client library.
+        // L2: indexes, factor models, the catalogue of users and items, the features of rankers; the client library.
         room("NearestNeighbors", ["Vocabulary", "VectorMath", "Artifacts"]),
         room("FactorModels", ["VectorMath", "Artifacts"]),
         room("Catalog", ["Vocabulary", "Artifacts"]),
+        room("Features", ["Vocabulary", "Artifacts"]),
         room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
 
-        // L3: sources and their fusion: what the node serves and what training tunes.
+        // L3: sources and their fusion, and rankers: what the node serves and what training tunes.
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
+        room("RankingModels", ["Vocabulary", "VectorMath", "Artifacts", "Features"]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
         room("Serving", ["Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "Catalog", "Telemetry", deque]),
@@ -128,6 +130,8 @@ let package = Package(
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
+        tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
+        tests("RankingModelsTests", ["RankingModels", "Features", "VectorMath", "Artifacts", "TestSupport"]),
         tests(
             "RetrievalTests",
             ["Retrieval", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "TestSupport"]),

@@ -61,3 +61,9 @@ enum Checksum {
         if let first { throw first }
     }
 }
+
+/// Hashes of texts, for what is compared by content.
+package enum ContentHash {
+    /// 64 lower-case hexadecimal digits.
+    package static func sha256(of text: String) -> String { Checksum.sha256(of: Array(text.utf8)) }
+}

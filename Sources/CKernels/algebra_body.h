@@ -1,39 +1,82 @@
 // The dense kernels, written once over a vector type. Each algebra_ISA.c defines, then includes this:
-//   W             floats in a vector; TILE_ROWS rows of a product computed at once; ALGEBRA_TABLE the table's name
-//   vf, vf_load, vf_store, vf_set, vf_fma, vf_sum  the vector type and its operations
+//   W             floats in a vector; ALGEBRA_TABLE the table's name
+//   TILE_ROWS, TILE_PANELS  rows and panels of a product computed at once (macros: 2 or more; 1 or 5)
+//   GRAM_ROWS     the same for products of a matrix with itself; divides CK_PANEL
+//   vf, vf_load, vf_store, vf_set, vf_fma, vf_max, vf_sum  the vector type and its operations
 //   vf_sums8      the sums of eight vectors
 // No include guard: it is a body, not an interface.
 
-enum { PANEL_VECTORS = CK_PANEL / W };
+enum { PANEL_VECTORS = CK_PANEL / W, ROWS_MAX = TILE_ROWS > GRAM_ROWS ? TILE_ROWS : GRAM_ROWS };
 
-/// c (rows x 16) = or += sum over t < k of a[r * row_step + t * k_step] * b[t * b_step ..< + 16].
-CKA_INLINE void tile(const float *a, size_t row_step, size_t k_step, const float *b, size_t b_step, size_t k, float *c,
-                     size_t ldc, int rows, int accumulate) {
-    vf sum[TILE_ROWS][PANEL_VECTORS];
+/// c (rows x 16 panels) = start + sum over t < k of a[r * row_step + t * k_step] * b[p * panel_step + t * CK_PANEL ..< + 16].
+CKA_INLINE void tile(const float *a, size_t row_step, size_t k_step, const float *b, size_t panel_step, size_t k,
+                     const float *start, size_t start_step, float *c, size_t ldc, int rows, int panels, int relu) {
+    vf sum[ROWS_MAX][TILE_PANELS * PANEL_VECTORS];
+    int vectors = panels * PANEL_VECTORS;
     for (int r = 0; r < rows; r++)
-        for (int v = 0; v < PANEL_VECTORS; v++) sum[r][v] = accumulate ? vf_load(c + r * ldc + v * W) : vf_set(0);
+        for (int v = 0; v < vectors; v++) sum[r][v] = start ? vf_load(start + r * start_step + v * W) : vf_set(0);
     for (size_t t = 0; t < k; t++) {
-        vf right[PANEL_VECTORS];
-        for (int v = 0; v < PANEL_VECTORS; v++) right[v] = vf_load(b + t * b_step + v * W);
+        vf right[TILE_PANELS * PANEL_VECTORS];
+        for (int v = 0; v < vectors; v++)
+            right[v] = vf_load(b + v / PANEL_VECTORS * panel_step + t * CK_PANEL + v % PANEL_VECTORS * W);
         for (int r = 0; r < rows; r++) {
             vf left = vf_set(a[r * row_step + t * k_step]);
-            for (int v = 0; v < PANEL_VECTORS; v++) sum[r][v] = vf_fma(left, right[v], sum[r][v]);
+            for (int v = 0; v < vectors; v++) sum[r][v] = vf_fma(left, right[v], sum[r][v]);
         }
     }
     for (int r = 0; r < rows; r++)
-        for (int v = 0; v < PANEL_VECTORS; v++) vf_store(c + r * ldc + v * W, sum[r][v]);
+        for (int v = 0; v < vectors; v++)
+            vf_store(c + r * ldc + v * W, relu ? vf_max(sum[r][v], vf_set(0)) : sum[r][v]);
+}
+
+/// All rows of `panels` (constant) neighbouring panels.
+CKA_INLINE void tile_columns(const float *a, size_t row_step, size_t k_step, size_t m, size_t k, const float *b,
+                             const float *start, size_t start_step, float *c, size_t ldc, int relu, int panels) {
+    size_t r = 0;
+#define ROWS(n) \
+    tile(a + r * row_step, row_step, k_step, b, k * CK_PANEL, k, start ? start + r * start_step : NULL, start_step, \
+         c + r * ldc, ldc, n, panels, relu)
+    for (; r + TILE_ROWS <= m; r += TILE_ROWS) ROWS(TILE_ROWS);
+    switch (m - r) {
+#if TILE_ROWS > 5
+    case 5: ROWS(5); break;
+#endif
+#if TILE_ROWS > 4
+    case 4: ROWS(4); break;
+#endif
+#if TILE_ROWS > 3
+    case 3: ROWS(3); break;
+    case 2: ROWS(2); break;
+#endif
+    case 1: ROWS(1); break;
+    }
+#undef ROWS
+}
+
+static void product(const float *a, size_t row_step, size_t k_step, size_t m, size_t k, const float *packed,
+                    size_t panels, const float *start, size_t start_step, float *c, size_t ldc, int relu) {
+    size_t groups = (panels + TILE_PANELS - 1) / TILE_PANELS;
+    for (size_t g = 0; g < groups; g++) {
+        size_t first = panels * g / groups, count = panels * (g + 1) / groups - first;
+        const float *b = packed + first * k * CK_PANEL, *from = start ? start + first * CK_PANEL : NULL;
+        float *out = c + first * CK_PANEL;
+#define COLUMNS(n) tile_columns(a, row_step, k_step, m, k, b, from, start_step, out, ldc, relu, n)
+        switch (count) {
+#if TILE_PANELS > 4
+        case 5: COLUMNS(5); break;
+        case 4: COLUMNS(4); break;
+        case 3: COLUMNS(3); break;
+        case 2: COLUMNS(2); break;
+#endif
+        case 1: COLUMNS(1); break;
+        }
+#undef COLUMNS
+    }
 }
 
 static void multiply(const float *a, size_t lda, size_t m, size_t k, const float *packed, size_t panels, float *c,
                      size_t ldc, int accumulate) {
-    for (size_t p = 0; p < panels; p++) {
-        const float *b = packed + p * k * CK_PANEL;
-        float *out = c + p * CK_PANEL;
-        size_t r = 0;
-        for (; r + TILE_ROWS <= m; r += TILE_ROWS)
-            tile(a + r * lda, lda, 1, b, CK_PANEL, k, out + r * ldc, ldc, TILE_ROWS, accumulate);
-        for (; r < m; r++) tile(a + r * lda, lda, 1, b, CK_PANEL, k, out + r * ldc, ldc, 1, accumulate);
-    }
+    product(a, lda, 1, m, k, packed, panels, accumulate ? c : NULL, ldc, c, ldc, 0);
 }
 
 static void gram(const float *a, size_t lda, size_t n, size_t k, float *c, size_t ldc, float *scratch) {
@@ -41,9 +84,10 @@ static void gram(const float *a, size_t lda, size_t n, size_t k, float *c, size_
         size_t rows = n - first < CK_GRAM_BLOCK ? n - first : CK_GRAM_BLOCK;
         ck_pack(a + first * lda, lda, rows, k, scratch);
         for (size_t j = 0; j < k; j += CK_PANEL)
-            for (size_t i = 0; i < j + CK_PANEL; i += TILE_ROWS) {
+            for (size_t i = 0; i < j + CK_PANEL; i += GRAM_ROWS) {
                 const float *left = scratch + i / CK_PANEL * CK_PANEL * rows + i % CK_PANEL;
-                tile(left, 1, CK_PANEL, scratch + j * rows, CK_PANEL, rows, c + i * ldc + j, ldc, TILE_ROWS, 1);
+                float *out = c + i * ldc + j;
+                tile(left, 1, CK_PANEL, scratch + j * rows, 0, rows, out, ldc, out, ldc, GRAM_ROWS, 1, 0);
             }
     }
 }
@@ -219,4 +263,4 @@ static int cholesky(const ck_least_squares *q, const float *gram_rows, size_t st
     return 0;
 }
 
-const ck_algebra ALGEBRA_TABLE = {multiply, gram, gather_sum, conjugate_gradients, cholesky};
+const ck_algebra ALGEBRA_TABLE = {multiply, gram, gather_sum, conjugate_gradients, cholesky, product};

@@ -13,6 +13,19 @@ const ck_algebra *ck_algebra_of(int isa) {
     }
 }
 
+const ck_embeddings *ck_embeddings_of(int isa) {
+    if (!ck_distance_of(isa)) return NULL;
+    switch (isa) {
+#if defined(__x86_64__)
+    case CK_AVX2: return &ck_embeddings_avx2;
+    case CK_AVX512: return &ck_embeddings_avx512;
+#elif defined(__aarch64__)
+    case CK_NEON: return &ck_embeddings_neon;
+#endif
+    default: return &ck_embeddings_scalar;
+    }
+}
+
 void ck_pack(const float *b, size_t ldb, size_t k, size_t n, float *packed) {
     for (size_t t = 0; t < k; t++)
         for (size_t j = 0; j < n; j += CK_PANEL)

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Dense algebra for training: products of tall matrices with small ones, and least squares over gathered rows.
+/* Dense algebra: products of tall matrices with small ones, layers of networks, and least squares over gathered rows.
  *
  * All matrices are row-major Float32. Every row is padded with zeros to a multiple of CK_PANEL floats and `k` below is
  * that padded length, so no kernel has a tail. The result of a row never depends on the rows that stand beside it in a
@@ -50,6 +50,11 @@ typedef struct ck_algebra {
     /// `scratch`: (k + CK_GRAM_BLOCK * 2 + 1) * k floats.
     int (*cholesky)(const ck_least_squares *problem, const float *gram_rows, size_t start, size_t end, float lambda,
                     size_t rank, float *x, float *scratch);
+    /// c (m x 16 * panels) = start + a * packed b; what is negative becomes 0 with `relu`.
+    /// Element (r, t) of a is a[r * row_step + t * k_step], so that a transpose needs no copy. Row r of `start` is at
+    /// start + r * start_step: a step of 0 is one bias for all; NULL: zeros; c itself: sums are added.
+    void (*product)(const float *a, size_t row_step, size_t k_step, size_t m, size_t k, const float *packed,
+                    size_t panels, const float *start, size_t start_step, float *c, size_t ldc, int relu);
 } ck_algebra;
 
 /// The kernels of `isa` (a CK_ number of ckernels.h), or NULL where this machine or build cannot run them.

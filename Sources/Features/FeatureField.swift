@@ -1,0 +1,129 @@
+/// On whose behalf a feature is computed, and so how often: a user's and a context's once for a request, an item's once for
+/// a generation, a cross feature for each candidate.
+package enum FeatureSide: String, Sendable, Codable, CaseIterable {
+    case user
+    case item
+    case context
+    /// Of what happened lately; may be late or missing.
+    case live
+    /// Of a user and an item together.
+    case cross
+}
+
+/// Where a feature's value comes from, spelled `word` or `word:name`.
+package enum FeatureSource: Hashable, Sendable {
+    /// The user's ID.
+    case userID
+    /// How many items the user's history holds.
+    case userHistory
+    /// The item's ID.
+    case itemID
+    /// An attribute of the item's catalogue entry.
+    case itemAttribute(String)
+    /// The item's tags.
+    case itemTags
+    /// Interactions of the item in training.
+    case itemPopularity
+    /// Interactions of the item in the last part of training.
+    case itemRecentPopularity
+    /// A value that the request names.
+    case context(String)
+    /// Inner product of the user's factor with the item's, by the factor model's name.
+    case factorProduct(String)
+    /// What the item-to-item neighbours of the user's history say of the item.
+    case itemToItem
+    /// The fused score of retrieval.
+    case retrievalScore
+    /// The place in retrieval's order, the best is 1.
+    case retrievalRank
+    /// Which share of the user's history has a value of this attribute in common with the item.
+    case sharedAttribute(String)
+    /// A column of a file of labelled examples; served from the request's context of that name.
+    case column(String)
+
+    package var side: FeatureSide {
+        switch self {
+        case .userID, .userHistory: .user
+        case .itemID, .itemAttribute, .itemTags, .itemPopularity, .itemRecentPopularity: .item
+        case .context, .column: .context
+        case .factorProduct, .itemToItem, .retrievalScore, .retrievalRank, .sharedAttribute: .cross
+        }
+    }
+
+    private static let plain: [String: FeatureSource] = [
+        "user.id": .userID, "user.history": .userHistory, "item.id": .itemID, "item.tags": .itemTags,
+        "item.popularity": .itemPopularity, "item.recent_popularity": .itemRecentPopularity,
+        "cross.item_to_item": .itemToItem, "retrieval.score": .retrievalScore, "retrieval.rank": .retrievalRank,
+    ]
+    private static let named: [String: @Sendable (String) -> FeatureSource] = [
+        "item.attribute": { .itemAttribute($0) }, "context": { .context($0) }, "cross.product": { .factorProduct($0) },
+        "cross.shared": { .sharedAttribute($0) }, "column": { .column($0) },
+    ]
+
+    /// All words, for messages.
+    package static var words: [String] { plain.keys.sorted() + named.keys.sorted().map { "\($0):NAME" } }
+
+    /// Nil for a text that is none.
+    package init?(_ text: String) {
+        if let source = Self.plain[text] {
+            self = source
+            return
+        }
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[1].isEmpty, let make = Self.named[String(parts[0])] else { return nil }
+        self = make(String(parts[1]))
+    }
+
+    package var text: String {
+        switch self {
+        case .itemAttribute(let name): "item.attribute:\(name)"
+        case .context(let name): "context:\(name)"
+        case .factorProduct(let name): "cross.product:\(name)"
+        case .sharedAttribute(let name): "cross.shared:\(name)"
+        case .column(let name): "column:\(name)"
+        default: Self.plain.first { $0.value == self }?.key ?? ""
+        }
+    }
+}
+
+/// How a categorical value becomes a row of the field's embedding table. Row 0 is for what is missing or unknown.
+package enum CategoricalEncoding: Sendable, Equatable {
+    /// Values by name; value n has row n + 1.
+    case dictionary([String])
+    /// Row `1 + XXH64(value, seed 0) % buckets`.
+    case hashed(buckets: Int)
+    /// The bundle's own row of the user or item, plus 1; `count` rows are known.
+    case rows(count: Int)
+
+    /// Rows of the table.
+    package var tableRows: Int {
+        switch self {
+        case .dictionary(let values): values.count + 1
+        case .hashed(let buckets): buckets + 1
+        case .rows(let count): count + 1
+        }
+    }
+}
+
+/// One feature.
+package struct FeatureField: Sendable, Equatable {
+    package enum Kind: Sendable, Equatable {
+        /// A number; `missing` stands in for a value that is absent, late or not a number, before normalisation.
+        case dense(Normalisation, missing: Double)
+        /// A value among many; several with `isMultivalued`, whose embeddings are averaged.
+        case categorical(CategoricalEncoding, isMultivalued: Bool)
+    }
+
+    package var name: String
+    package var source: FeatureSource
+    package var side: FeatureSide
+    package var kind: Kind
+
+    /// - Parameter side: Nil: the source's own.
+    package init(_ name: String, from source: FeatureSource, side: FeatureSide? = nil, _ kind: Kind) {
+        self.name = name
+        self.source = source
+        self.side = side ?? source.side
+        self.kind = kind
+    }
+}

@@ -1,0 +1,171 @@
+import Features
+import VectorMath
+
+/// A network ready to score rows.
+///
+/// `@unchecked Sendable`: nothing is written after `init`.
+package final class Network: @unchecked Sendable {
+    package let layout: FeatureLayout
+    package let shape: NetworkShape
+    package let precision: LayerPrecision
+    /// Rows that pass through the layers together, so that their activations stay in the near caches.
+    package static let rowsTogether = 128
+
+    let layers: [DenseLayer]
+    let inputCount: Int
+    /// Floats of an input row.
+    let inputStride: Int
+    private let isHalf: Bool
+    private let table: UnsafeMutableRawPointer
+    private let linear: UnsafeMutablePointer<Float>
+    private let denseLinear: [Float]
+    private let output: UnsafeMutablePointer<Float>
+    private let bias: Float
+
+    /// - Parameters:
+    ///   - weights: Checked against the layout.
+    ///   - precision: Of the perceptron.
+    ///   - halfTables: Keeps embeddings as IEEE halves.
+    package init(
+        _ weights: NetworkWeights, layout: FeatureLayout, precision: LayerPrecision = .f32, halfTables: Bool = false
+    ) {
+        precondition(weights.fault(layout) == nil, "weights that do not fit: \(weights.fault(layout) ?? "")")
+        self.layout = layout
+        shape = weights.shape
+        self.precision = precision
+        inputCount = weights.shape.inputs(layout)
+        inputStride = DenseAlgebra.padded(max(inputCount, 1))
+        layers = weights.layers.map {
+            DenseLayer(weights: $0.weights, bias: $0.bias, inputs: $0.inputs, precision: precision)
+        }
+        isHalf = halfTables
+        let values = weights.table.count
+        table = AlignedMemory.allocate(byteCount: max(values, 1) * (halfTables ? 2 : 4))
+        if halfTables {
+            Kernels.narrow(
+                weights.table, count: values, into: table.bindMemory(to: UInt16.self, capacity: max(values, 1)))
+        } else {
+            table.bindMemory(to: Float.self, capacity: max(values, 1)).update(from: weights.table, count: values)
+        }
+        linear = Self.copy(weights.linear)
+        denseLinear = weights.denseLinear
+        output = Self.copy(weights.output)
+        bias = weights.bias
+    }
+
+    deinit {
+        table.deallocate()
+        linear.deallocate()
+        output.deallocate()
+    }
+
+    private static func copy(_ values: [Float]) -> UnsafeMutablePointer<Float> {
+        let count = DenseAlgebra.padded(max(values.count, 1))
+        let base = AlignedMemory.allocate(byteCount: count * 4).bindMemory(to: Float.self, capacity: count)
+        base.update(repeating: 0, count: count)
+        base.update(from: values, count: values.count)
+        return base
+    }
+
+    /// The logits of rows, before any sigmoid.
+    ///
+    /// - Parameters:
+    ///   - range: Rows of `rows`, which have this network's layout.
+    ///   - logits: Room for `range.count`; the result of a row does not depend on the others.
+    /// - Complexity: O(rows * weights of the perceptron); allocates nothing.
+    package func score(
+        _ rows: FeatureRows, _ range: Range<Int>, _ scratch: NetworkScratch, into logits: UnsafeMutablePointer<Float>
+    ) {
+        precondition(rows.layout == layout && range.upperBound <= rows.count, "rows of another layout, or too few")
+        var first = range.lowerBound
+        while first < range.upperBound {
+            let count = min(Self.rowsTogether, range.upperBound - first)
+            let out = logits + (first - range.lowerBound)
+            out.update(repeating: bias, count: count)
+            if shape.hasLinear { addLinear(rows, first, count, to: out) }
+            if shape.embeddingWidth > 0 {
+                embed(rows, first, count, into: scratch.input)
+                if shape.hasPairs {
+                    EmbeddingKernels.addPairs(
+                        scratch.input, stride: inputStride, rows: count, fields: layout.categorical.count,
+                        width: shape.embeddingWidth, to: out)
+                }
+            }
+            if shape.isDeep {
+                setDense(rows, first, count, into: scratch.input)
+                addDeep(count, scratch, to: out)
+            }
+            first += count
+        }
+    }
+
+    private func addLinear(_ rows: FeatureRows, _ first: Int, _ count: Int, to out: UnsafeMutablePointer<Float>) {
+        let fields = layout.categorical.count
+        let dense = layout.dense.count
+        for row in first..<(first + count) {
+            var sum: Float = 0
+            let ids = rows.ids + row * fields
+            for field in 0..<fields { sum += linear[Int(ids[field])] }
+            for (place, field) in rows.bagFields.enumerated() {
+                let bag = rows.bag(row, place)
+                guard !bag.isEmpty else { continue }
+                var mean: Float = 0
+                for id in bag { mean += linear[Int(id)] }
+                sum += mean / Float(bag.count) - linear[Int(ids[field])]
+            }
+            for number in 0..<dense { sum += rows.dense[row * dense + number] * denseLinear[number] }
+            out[row - first] += sum
+        }
+    }
+
+    /// The embeddings of rows side by side.
+    private func embed(_ rows: FeatureRows, _ first: Int, _ count: Int, into input: UnsafeMutablePointer<Float>) {
+        let (fields, width) = (layout.categorical.count, shape.embeddingWidth)
+        EmbeddingKernels.gather(
+            table, isHalf: isHalf, width: width, ids: rows.ids + first * fields, rows: count, fields: fields,
+            into: input,
+            stride: inputStride)
+        for (place, field) in rows.bagFields.enumerated() {
+            for row in first..<(first + count) {
+                let bag = rows.bag(row, place)
+                if bag.count > 1 { pool(bag, into: input + (row - first) * inputStride + field * width) }
+            }
+        }
+    }
+
+    /// The mean of table rows.
+    private func pool(_ bag: ArraySlice<UInt32>, into out: UnsafeMutablePointer<Float>) {
+        let width = shape.embeddingWidth
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { one in
+            guard let base = one.baseAddress else { return }
+            out.update(repeating: 0, count: width)
+            for id in bag {
+                withUnsafePointer(to: id) {
+                    EmbeddingKernels.gather(
+                        table, isHalf: isHalf, width: width, ids: $0, rows: 1, fields: 1, into: base, stride: width)
+                }
+                for place in 0..<width { out[place] += base[place] }
+            }
+            let share = 1 / Float(bag.count)
+            for place in 0..<width { out[place] *= share }
+        }
+    }
+
+    private func setDense(_ rows: FeatureRows, _ first: Int, _ count: Int, into input: UnsafeMutablePointer<Float>) {
+        let dense = layout.dense.count
+        let at = inputCount - dense
+        for row in 0..<count {
+            let to = input + row * inputStride
+            for number in 0..<dense { to[at + number] = rows.dense[(first + row) * dense + number] }
+            for place in inputCount..<inputStride { to[place] = 0 }
+        }
+    }
+
+    private func addDeep(_ count: Int, _ scratch: NetworkScratch, to out: UnsafeMutablePointer<Float>) {
+        let last = scratch.forward(layers[...], scratch.input, stride: inputStride, rows: count, isSigned: true)
+        let width = layers[layers.count - 1].outputStride
+        let parts = scratch.parts
+        Kernels.dot(output, rows: last, stride: width, count: count, dimension: width, into: parts)
+        for row in 0..<count { out[row] += parts[row] }
+    }
+}
