@@ -83,7 +83,7 @@ let package = Package(
 
         // L3: sources and their fusion, and rankers: what the node serves and what training tunes.
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
-        room("RankingModels", ["Vocabulary", "VectorMath", "Artifacts", "Features"]),
+        room("RankingModels", ["Vocabulary", "VectorMath", "Artifacts", "Catalog", "Features"]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
         room("Serving", ["Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "Catalog", "Telemetry", deque]),
@@ -91,7 +91,7 @@ let package = Package(
             "Training",
             [
                 "Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval",
-                "CZlib",
+                "Features", "RankingModels", "CZlib",
             ]
         ),
 
@@ -108,8 +108,8 @@ let package = Package(
         command(
             "martlet",
             [
-                "MartletServer", "Training", "Retrieval", "Telemetry", "MartletClient", "Catalog", "Artifacts",
-                "Vocabulary",
+                "MartletServer", "Training", "Retrieval", "RankingModels", "Features", "Telemetry", "MartletClient",
+                "Catalog", "Artifacts", "Vocabulary",
                 logging, arguments,
             ]
         ),
@@ -160,8 +160,8 @@ let package = Package(
         tests(
             "TrainingTests",
             [
-                "Training", "Retrieval", "FactorModels", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath",
-                "Vocabulary", "CZlib", "TestSupport",
+                "Training", "Retrieval", "RankingModels", "Features", "FactorModels", "NearestNeighbors", "Catalog",
+                "Artifacts", "VectorMath", "Vocabulary", "CZlib", "TestSupport",
             ]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(

@@ -5,7 +5,9 @@ extension IDDictionary {
     private static let lengths: ClosedRange<UInt32> = 1...UInt32(Identity.bytesMax)
 
     /// Reads `<name>.bytes`, `<name>.offsets` and, where it is there, `<name>.table`; without it the table is made.
-    convenience init(_ file: TensorFile, _ name: String, count: Int?, what: String) throws(ArtifactError) {
+    package convenience init(
+        _ file: TensorFile, _ name: String, count: Int?, what: String
+    ) throws(ArtifactError) {
         let texts = try TextColumn(file, name, count: count, lengths: Self.lengths, what: what)
         guard file.has("\(name).table") else {
             try self.init(texts, what: what, path: file.path)
@@ -15,12 +17,12 @@ extension IDDictionary {
         try self.init(texts, table: table, what: what, path: file.path)
     }
 
-    func declare(_ name: String, in writer: TensorFileWriter) {
+    package func declare(_ name: String, in writer: TensorFileWriter) {
         columns.texts.declare(name, in: writer)
         writer.declare("\(name).table", .u32, shape: [columns.table.count])
     }
 
-    func write(_ name: String, to writer: TensorFileWriter) throws(ArtifactError) {
+    package func write(_ name: String, to writer: TensorFileWriter) throws(ArtifactError) {
         try columns.texts.write(name, to: writer)
         try writer.append(columns.table.values, to: "\(name).table")
     }

@@ -5,11 +5,11 @@
 /// A stream of standard normal numbers that depends on a seed and a stream number only.
 ///
 /// SplitMix64 for the bits (Steele, Lea, Flood 2014), the Box-Muller transform for the shape.
-struct NormalDeviates {
+package struct NormalDeviates {
     private var state: UInt64
     private var spare: Float?
 
-    init(seed: UInt64, stream: UInt64) {
+    package init(seed: UInt64, stream: UInt64) {
         state = Self.mix(seed &+ 0x9E37_79B9_7F4A_7C15) ^ Self.mix(stream &* 0xD1B5_4A32_D192_ED03 &+ 1)
     }
 
@@ -26,7 +26,7 @@ struct NormalDeviates {
         return Double((Self.mix(state) >> 11) + 1) * 0x1p-53
     }
 
-    mutating func next() -> Float {
+    package mutating func next() -> Float {
         if let value = spare {
             spare = nil
             return value

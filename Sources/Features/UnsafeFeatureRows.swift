@@ -51,6 +51,19 @@ package final class FeatureRows {
         return count - 1
     }
 
+    /// Adds a row of another set with this layout.
+    package func append(copying row: Int, of other: FeatureRows) {
+        precondition(other.layout == layout && row < other.count, "row \(row) of \(other.count), or another layout")
+        let new = append()
+        let (fields, numbers) = (layout.categorical.count, layout.dense.count)
+        (ids + new * fields).update(from: other.ids + row * fields, count: fields)
+        (dense + new * numbers).update(from: other.dense + row * numbers, count: numbers)
+        for place in bagFields.indices {
+            bagValues.append(contentsOf: other.bag(row, place))
+            bagEnds[new * bagFields.count + place] = bagValues.count
+        }
+    }
+
     private func grow() {
         let wider = UnsafeMutablePointer<UInt32>.allocate(capacity: capacity * 2 * max(layout.categorical.count, 1))
         wider.update(from: ids, count: count * layout.categorical.count)

@@ -26,7 +26,7 @@ struct Martlet: AsyncParsableCommand {
         abstract: "Recommendations: from a file of interactions to answers over the wire.",
         version: BuildInfo.version,
         subcommands: [
-            TrainCommand.self,
+            TrainCommand.self, RankerCommand.self,
             EvaluateCommand.self,
             SampleCommand.self,
             ServeCommand.self,

@@ -1,0 +1,31 @@
+import Features
+
+/// Encoded examples with their labels. Not changed once it is filled.
+package final class LabelledRows {
+    package let rows: FeatureRows
+    /// 0 or 1, one a row.
+    package private(set) var labels: [Float] = []
+
+    package init(_ layout: FeatureLayout) { rows = FeatureRows(layout) }
+
+    package var count: Int { labels.count }
+
+    /// Adds an example of which `fill` sets the features.
+    package func append(label: Bool, _ fill: (FeatureRows, Int) -> Void) {
+        let row = rows.append()
+        fill(rows, row)
+        labels.append(label ? 1 : 0)
+    }
+
+    /// Two parts, dealt by chance: the second has about `share` of the examples.
+    package func split(share: Double, seed: UInt64) -> (LabelledRows, LabelledRows) {
+        var random = SplitMix64(seed: seed)
+        let parts = (LabelledRows(rows.layout), LabelledRows(rows.layout))
+        for row in 0..<count {
+            let part = random.unit() < share ? parts.1 : parts.0
+            part.rows.append(copying: row, of: rows)
+            part.labels.append(labels[row])
+        }
+        return parts
+    }
+}

@@ -1,0 +1,75 @@
+import Features
+import RankingModels
+import VectorMath
+
+/// A fitted network and how it did.
+package struct NetworkFit: Sendable {
+    /// How one pass went.
+    package struct Epoch: Sendable {
+        package var number: Int
+        /// Mean logistic loss of the training examples as they went by.
+        package var loss: Double
+        package var validation: BinaryMetrics
+        package var rowsPerSecond: Double
+    }
+
+    /// Those of the epoch with the best AUC on the validation examples.
+    package var weights: NetworkWeights
+    package var epochs: [Epoch]
+    package var best: Int
+
+    /// Fits a network.
+    ///
+    /// - Parameters:
+    ///   - validation: What decides when to stop and which epoch is kept; without both labels the last epoch is.
+    ///   - clock: Seconds, to report rates.
+    /// - Throws: `CancellationError`; `DatasetError` when a configuration or the examples cannot be used, or the loss is no
+    ///   number any more.
+    package static func fit(
+        _ configuration: NetworkConfiguration, _ data: LabelledRows, validation: LabelledRows, threads: Int,
+        clock: () -> Double, progress: (Epoch) -> Void = { _ in }, isCancelled: () -> Bool = { false }
+    ) throws -> NetworkFit {
+        let layout = data.rows.layout
+        if let fault = configuration.fault() {
+            throw DatasetError(.unreadable, "the network cannot be fitted: \(fault)")
+        }
+        guard data.count > 0 else { throw DatasetError(.unreadable, "there are no examples to fit a network to") }
+        let trainer = NetworkTrainer(configuration, layout, threads: max(threads, 1))
+        var fit = NetworkFit(weights: trainer.weights, epochs: [], best: 0)
+        var bestAUC = -1.0
+        for number in 1...configuration.epochs {
+            let started = clock()
+            let loss = trainer.epoch(number, data, isCancelled: isCancelled)
+            if isCancelled() { throw CancellationError() }
+            guard loss.isFinite else {
+                throw DatasetError(
+                    .unreadable,
+                    "the loss became \(loss) in epoch \(number); a lower learning rate than \(configuration.learningRate) may help"
+                )
+            }
+            let seconds = max(clock() - started, 1e-9)
+            let weights = trainer.weights
+            let metrics = evaluate(weights, validation, threads: threads)
+            let epoch = Epoch(
+                number: number, loss: loss, validation: metrics, rowsPerSecond: Double(data.count) / seconds)
+            fit.epochs.append(epoch)
+            progress(epoch)
+            if (metrics.auc ?? Double(number)) > bestAUC {
+                bestAUC = metrics.auc ?? Double(number)
+                fit.best = number
+                fit.weights = weights
+            } else if number - fit.best >= configuration.patience {
+                break
+            }
+        }
+        return fit
+    }
+
+    /// How well a network foretells labels.
+    package static func evaluate(
+        _ weights: NetworkWeights, _ data: LabelledRows, precision: LayerPrecision = .f32, threads: Int
+    ) -> BinaryMetrics {
+        let network = Network(weights, layout: data.rows.layout, precision: precision)
+        return BinaryMetrics(logits: scores(network, data.rows, threads: threads), labels: data.labels)
+    }
+}

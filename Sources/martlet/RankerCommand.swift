@@ -1,0 +1,119 @@
+import ArgumentParser
+import Artifacts
+import Features
+import Foundation
+import RankingModels
+import Training
+import Vocabulary
+
+/// `martlet ranker`: networks that score examples, by themselves.
+struct RankerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ranker",
+        abstract: "Fit and measure rankers on files of labelled examples.",
+        subcommands: [RankerTrainCommand.self, RankerEvaluateCommand.self])
+}
+
+/// `martlet ranker train`
+struct RankerTrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Fit a ranker to labelled examples and write it as a safetensors file.",
+        discussion: """
+            Examples are CSV or TSV with a header and a label column, or libFM lines (label index:1 index:1 ...); gzip is \
+            unpacked. Columns of texts or few numbers become embeddings, other numbers are normalised; texts with | between \
+            are several values. Fitting stops when the AUC on the validation examples no longer grows, and the best epoch is kept.
+            """)
+
+    @Option(help: "File of labelled examples.")
+    var examples: String
+    @Option(help: "Examples that decide when to stop (default: a random tenth of --examples).")
+    var valid: String?
+    @Option(help: "Examples that the result is measured with.")
+    var test: String?
+    @Option(help: "The file to write, such as ranker.safetensors; it must not exist yet.")
+    var output: String?
+    @OptionGroup(title: "Reading") var reading: ExampleArguments
+    @OptionGroup(title: "Network") var network: NetworkArguments
+    @Option(parsing: .unconditional, help: "Number that decides all chance, 0 or more.")
+    var seed: UInt64 = 1
+    @Option(parsing: .unconditional, help: "Threads to use, 1 to 1024 (default: one for each core).")
+    var threads: Int?
+
+    func validate() throws {
+        for (path, flag) in [(examples, "--examples"), (valid, "--valid"), (test, "--test"), (output, "--output")] {
+            try ArgumentCheck.path(path, flag)
+        }
+        if let threads { try ArgumentCheck.range(threads, "--threads", 1...1024) }
+        if let fault = network.configuration(seed).fault() { throw ValidationError("this cannot be fitted: \(fault)") }
+    }
+
+    func run() throws {
+        try LongCommand.run(unfinished: "no ranker was written") { cancellation in
+            let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+            for case let path? in [examples, valid, test] { try FileSystem.checkReadable(path) }
+            if let output, FileManager.default.fileExists(atPath: output) {
+                throw ValidationError("\(output) is there already; remove it or name another file")
+            }
+            let line = ProgressLine("examples")
+            let reader = try ExampleReader(surveying: examples, reading.options)
+            let all = try reader.read(examples)
+            let parts: (training: LabelledRows, validation: LabelledRows)
+            if let valid {
+                parts = (all, try reader.read(valid))
+            } else {
+                parts = all.split(share: 0.1, seed: seed)
+            }
+            line.finish(
+                "\(parts.training.count.counted("example")) to fit to, \(parts.validation.count) to stop by, "
+                    + "\(reader.schema.fields.count.counted("feature"))")
+            let fitting = ProgressLine(network.ranker.rawValue)
+            let start = ContinuousClock.now
+            let fit = try NetworkFit.fit(
+                network.configuration(seed), parts.training, validation: parts.validation, threads: threads,
+                clock: { (ContinuousClock.now - start) / .seconds(1) },
+                progress: { fitting.note(Self.line($0)) }, isCancelled: { cancellation.isCancelled })
+            fitting.finish("epoch \(fit.best) of \(fit.epochs.count) is kept")
+            if let test {
+                let metrics = NetworkFit.evaluate(fit.weights, try reader.read(test), threads: threads)
+                print("\(test): \(metrics.line)")
+            }
+            if let output {
+                let ranker = try NetworkRanker(schema: reader.schema, weights: fit.weights, path: output)
+                try ranker.write(to: TensorFileWriter(path: output, metadata: ranker.metadata))
+                print("\(output): \(network.ranker.rawValue), features \(reader.schema.hash.prefix(12))")
+            }
+        }
+    }
+
+    private static func line(_ epoch: NetworkFit.Epoch) -> String {
+        "  epoch \(epoch.number): loss \(epoch.loss.text(digits: 5)), \(epoch.validation.line), "
+            + "\((epoch.rowsPerSecond / 1000).text(digits: 1)) k examples/s"
+    }
+}
+
+/// `martlet ranker evaluate`
+struct RankerEvaluateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate", abstract: "Measure a ranker's file on labelled examples.")
+
+    @Option(help: "The ranker's file.")
+    var ranker: String
+    @Option(help: "File of labelled examples with the columns that it was fitted to.")
+    var test: String
+    @OptionGroup(title: "Reading") var reading: ExampleArguments
+
+    func run() throws {
+        let ranker = try NetworkRanker(TensorFile(path: ranker))
+        let rows = try ExampleReader(ranker.schema, reading.options).read(test)
+        let threads = ProcessInfo.processInfo.activeProcessorCount
+        print("\(test): \(NetworkFit.evaluate(ranker.weights, rows, threads: threads).line)")
+    }
+}
+
+extension BinaryMetrics {
+    fileprivate var line: String {
+        "AUC \(auc.map { $0.text(digits: 5) } ?? "unknown (one label only)"), log-loss \(logLoss.text(digits: 5)), "
+            + "calibration \(calibration.map { $0.text(digits: 3) } ?? "unknown")"
+    }
+}
