@@ -1,4 +1,5 @@
 import CKernels
+import Glibc
 import VectorMath
 
 /// A node of some layer as a pool entry: the score above, then the node (lower is better), then two marks.
@@ -35,16 +36,21 @@ enum PoolKey {
 struct HNSWWalk {
     let scorer: RowScorer
     let scratch: SearchScratch
-    /// Rows to walk by; nil takes the scorer's own.
+    /// Rows to walk by; where there are neither halves nor codes, the scorer's own.
     let halves: HalfMatrix?
+    private let codes: (rows: WalkCodes, query: CodedQuery)?
     /// Where those lie.
     private let rowBase: UnsafeRawPointer
     private let rowStride: Int
+    /// As much of a row is asked for as its link is read.
+    private let prefetchBytes: Int
 
     init(scorer: RowScorer, scratch: SearchScratch, halves: HalfMatrix? = nil) {
         self.scorer = scorer
         self.scratch = scratch
         self.halves = halves
+        codes = nil
+        prefetchBytes = Self.prefetchBytesMax
         if let halves {
             (rowBase, rowStride) = (UnsafeRawPointer(halves.base), halves.stride * 2)
         } else {
@@ -52,12 +58,23 @@ struct HNSWWalk {
         }
     }
 
+    /// A walk by codes, for one query.
+    init(scorer: RowScorer, scratch: SearchScratch, codes: WalkCodes, query: UnsafePointer<Float>) {
+        self.scorer = scorer
+        self.scratch = scratch
+        halves = nil
+        scratch.reserveCodes(codes.stride)
+        self.codes = (codes, codes.coded(query, in: scratch.codes))
+        prefetchBytes = Self.codePrefetchBytesMax
+        (rowBase, rowStride) = (UnsafeRawPointer(codes.base), codes.stride)
+    }
+
     /// Asks for the first lines of a row, which a kernel that looks a few rows ahead would ask for too late; the
     /// processor follows on its own where more are read.
     @inline(__always)
     private func prefetch(_ row: UInt32) {
         var line = rowBase + Int(row) &* rowStride
-        let end = line + min(rowStride, Self.prefetchBytesMax)
+        let end = line + min(rowStride, prefetchBytes)
         while line < end {
             ck_prefetch(line)
             line += 64
@@ -65,10 +82,13 @@ struct HNSWWalk {
     }
 
     private static let prefetchBytesMax = 256
+    private static let codePrefetchBytesMax = Int(getenv("PF").map{atoi($0)} ?? 256)
 
     @inline(__always)
     private func score(_ query: UnsafePointer<Float>, ids: UnsafePointer<UInt32>, count: Int) {
-        if let halves {
+        if let codes {
+            codes.rows.score(codes.query, ids: ids, count: count, into: scratch.scores)
+        } else if let halves {
             scorer.scoreRoughly(query, halves, ids: ids, count: count, into: scratch.scores)
         } else {
             scorer.score(query, ids: ids, count: count, into: scratch.scores)

@@ -160,9 +160,15 @@ final class RowScorer: Sendable {
         _ query: UnsafePointer<Float>, _ halves: HalfMatrix, ids: UnsafePointer<UInt32>, count: Int,
         into scores: UnsafeMutablePointer<Float>
     ) {
-        Kernels.dotMany(
-            query, halfBase: halves.base, stride: halves.stride, ids: ids, count: count,
-            dimension: halves.columnCount, into: scores)
+        if metric == .l2 {
+            Kernels.l2Many(
+                query, halfBase: halves.base, stride: halves.stride, ids: ids, count: count,
+                dimension: halves.columnCount, into: scores)
+        } else {
+            Kernels.dotMany(
+                query, halfBase: halves.base, stride: halves.stride, ids: ids, count: count,
+                dimension: halves.columnCount, into: scores)
+        }
         if let rowScale {
             for i in 0..<count { scores[i] *= rowScale[Int(ids[i])] }
         }

@@ -1,0 +1,75 @@
+import VectorMath
+
+/// What the walks over a graph read of each row.
+package enum GraphRows: String, Sendable, Codable, CaseIterable {
+    /// 8-bit codes of long rows, else half precision where that gains something, else the rows that searches score by.
+    case auto
+    /// The rows that searches score by.
+    case rows
+    /// Half precision.
+    case f16
+    /// 8-bit codes.
+    case int8
+}
+
+/// Those rows, where they are not those that searches score by.
+enum WalkRows: Sendable {
+    case own
+    case halves(HalfMatrix)
+    case codes(WalkCodes)
+
+    /// From so many dimensions on, walks by codes are the faster ones.
+    static let codeDimensionsMin = 128
+
+    /// Takes what is wanted where it can hold the rows: codes, then halves, then the rows themselves.
+    init(_ wanted: GraphRows, of scorer: RowScorer, threads: Int) {
+        let wantsCodes = wanted == .int8 || (wanted == .auto && scorer.dimension >= Self.codeDimensionsMin)
+        if wantsCodes, let codes = WalkCodes(scorer, threads: threads) {
+            self = .codes(codes)
+            return
+        }
+        // Not for l2, unless asked for: its rows are seldom long, and distances among near rows lose more.
+        let wantsHalves = wanted == .f16 || (wanted != .rows && scorer.metric != .l2)
+        if wantsHalves, case .floats(let vectors) = scorer.rows, let halves = HalfMatrix(vectors, threads: threads) {
+            self = .halves(halves)
+            return
+        }
+        self = .own
+    }
+
+    /// What was taken.
+    var kind: GraphRows {
+        switch self {
+        case .own: .rows
+        case .halves: .f16
+        case .codes: .int8
+        }
+    }
+
+    var byteCount: Int {
+        switch self {
+        case .own: 0
+        case .halves(let halves): halves.byteCount
+        case .codes(let codes): codes.byteCount
+        }
+    }
+
+    /// How many of the best that a walk found are scored again where `count` are wanted: a little more than those, as
+    /// rounding may have swapped some at the border. Nil where the walk's scores are those of the rows.
+    func scoredAgain(for count: Int) -> Int? {
+        switch self {
+        case .own: nil
+        case .halves: count + count / 8 + 8
+        case .codes: count + count / 4 + 8
+        }
+    }
+}
+
+extension WalkCodes {
+    /// The codes of a scorer's rows; of the normalised rows for cosine.
+    convenience init?(_ scorer: RowScorer, threads: Int) {
+        self.init(
+            rowCount: scorer.rowCount, dimension: scorer.dimension, isL2: scorer.metric == .l2, threads: threads
+        ) { row, room in (scorer.floats(of: row, room), scorer.rowScale.map { $0[row] } ?? 1) }
+    }
+}
