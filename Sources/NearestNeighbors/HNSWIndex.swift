@@ -118,7 +118,7 @@ package final class HNSWIndex: NeighborIndex {
             found = walk.search(query, layer: graph.layers[0], entry: entry, ef: ef)
         }
         results.reserveCapacity(wanted)
-        guard let again = walkRows.scoredAgain(for: wanted) else {
+        guard let again = walkRows.scoredAgain(for: wanted, ef: ef) else {
             for i in 0..<found where results.count < wanted {
                 let key = scratch.pool[i]
                 if PoolKey.isRejected(key) { continue }
@@ -139,6 +139,7 @@ package final class HNSWIndex: NeighborIndex {
             let key = scratch.pool[i]
             if PoolKey.isRejected(key) { continue }
             rows[count] = PoolKey.node(key)
+            scorer.prefetch(rows[count])
             count += 1
             left -= 1
             if count == SearchScratch.blockRows { scoreAgain() }

@@ -1,5 +1,4 @@
 import CKernels
-import Glibc
 import VectorMath
 
 /// A node of some layer as a pool entry: the score above, then the node (lower is better), then two marks.
@@ -82,7 +81,7 @@ struct HNSWWalk {
     }
 
     private static let prefetchBytesMax = 256
-    private static let codePrefetchBytesMax = Int(getenv("PF").map{atoi($0)} ?? 256)
+    private static let codePrefetchBytesMax = 1024
 
     @inline(__always)
     private func score(_ query: UnsafePointer<Float>, ids: UnsafePointer<UInt32>, count: Int) {

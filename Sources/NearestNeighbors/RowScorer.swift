@@ -1,3 +1,4 @@
+import CKernels
 import Synchronization
 import VectorMath
 
@@ -79,6 +80,13 @@ final class RowScorer: Sendable {
         case .floats(let base): (UnsafeRawPointer(base), stride * 4)
         case .halves(let base): (UnsafeRawPointer(base), stride * 2)
         }
+    }
+
+    /// Asks for the beginning of a row.
+    @inline(__always)
+    func prefetch(_ row: UInt32) {
+        let start = memory.rows + Int(row) &* memory.stride
+        for line in 0..<4 { ck_prefetch(start + line &* 64) }
     }
 
     /// The floats of a row: where they lie, or written to `room`, which holds `dimension` floats.

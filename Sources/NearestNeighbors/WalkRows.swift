@@ -18,17 +18,22 @@ enum WalkRows: Sendable {
     case halves(HalfMatrix)
     case codes(WalkCodes)
 
-    /// From so many dimensions on, walks by codes are the faster ones.
-    static let codeDimensionsMin = 128
+    /// From so many dimensions on, walks by codes are the faster ones: below, a row of codes and what goes with them lies on
+    /// as many cache lines as one of halves.
+    static func codeDimensionsMin(_ metric: SimilarityMetric) -> Int {
+        // Halves are not taken for l2 unasked: no common part of the rows is taken off them, and distances among near rows
+        // lose what it takes of their bits. So codes are held against floats.
+        metric == .l2 ? 64 : 96
+    }
 
     /// Takes what is wanted where it can hold the rows: codes, then halves, then the rows themselves.
     init(_ wanted: GraphRows, of scorer: RowScorer, threads: Int) {
-        let wantsCodes = wanted == .int8 || (wanted == .auto && scorer.dimension >= Self.codeDimensionsMin)
+        let isLong = scorer.dimension >= Self.codeDimensionsMin(scorer.metric)
+        let wantsCodes = wanted == .int8 || (wanted == .auto && isLong)
         if wantsCodes, let codes = WalkCodes(scorer, threads: threads) {
             self = .codes(codes)
             return
         }
-        // Not for l2, unless asked for: its rows are seldom long, and distances among near rows lose more.
         let wantsHalves = wanted == .f16 || (wanted != .rows && scorer.metric != .l2)
         if wantsHalves, case .floats(let vectors) = scorer.rows, let halves = HalfMatrix(vectors, threads: threads) {
             self = .halves(halves)
@@ -54,13 +59,14 @@ enum WalkRows: Sendable {
         }
     }
 
-    /// How many of the best that a walk found are scored again where `count` are wanted: a little more than those, as
-    /// rounding may have swapped some at the border. Nil where the walk's scores are those of the rows.
-    func scoredAgain(for count: Int) -> Int? {
+    /// How many of the best that a walk of the breadth `ef` found are scored again where `count` are wanted: a little more
+    /// than those, as rounding may have swapped some at the border, and of codes the more, the more care a search takes. Nil
+    /// where the walk's scores are those of the rows.
+    func scoredAgain(for count: Int, ef: Int) -> Int? {
         switch self {
         case .own: nil
         case .halves: count + count / 8 + 8
-        case .codes: count + count / 4 + 8
+        case .codes: max(count + count / 4 + 4, ef / 4)
         }
     }
 }
