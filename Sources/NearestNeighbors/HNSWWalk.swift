@@ -68,6 +68,17 @@ struct HNSWWalk {
         (rowBase, rowStride) = (UnsafeRawPointer(codes.base), codes.stride)
     }
 
+    /// Asks for the links of a node.
+    @inline(__always)
+    private func prefetchLinks(of node: UInt32, _ layer: HNSWLayer) {
+        let links = layer.linksOf(node)
+        var i = 0
+        while i < layer.linkStride {
+            ck_prefetch(links + i)
+            i &+= 16
+        }
+    }
+
     /// Asks for the first lines of a row, which a kernel that looks a few rows ahead would ask for too late; the
     /// processor follows on its own where more are read.
     @inline(__always)
@@ -211,8 +222,8 @@ struct HNSWWalk {
             pool[cursor] = key | 1
             let node = PoolKey.node(key)
             // The likely next two: their links arrive while this one's neighbours are scored.
-            if cursor &+ 1 < poolCount { ck_prefetch(layer.linksOf(PoolKey.node(pool[cursor &+ 1]))) }
-            if cursor &+ 2 < poolCount { ck_prefetch(layer.linksOf(PoolKey.node(pool[cursor &+ 2]))) }
+            if cursor &+ 1 < poolCount { prefetchLinks(of: PoolKey.node(pool[cursor &+ 1]), layer) }
+            if cursor &+ 2 < poolCount { prefetchLinks(of: PoolKey.node(pool[cursor &+ 2]), layer) }
 
             // Neighbours not seen yet.
             var fresh = 0
@@ -246,8 +257,7 @@ struct HNSWWalk {
                     PoolKey.make(node: next, score: score, rejected: !accepted), pool, &poolCount)
                 if position <= cursor {
                     cursor = position
-                    ck_prefetch(layer.linksOf(next))
-                    ck_prefetch(layer.linksOf(next) + 16)
+                    prefetchLinks(of: next, layer)
                 }
                 if Filter.acceptsAll {
                     if poolCount > poolMax { poolCount = poolMax }
