@@ -27,7 +27,7 @@ package final class HNSWIndex: NeighborIndex {
         self.graph = graph
         self.parameters = parameters
         self.exact = ExactIndex(scorer: scorer)
-        walkRows = WalkRows(graphRows, of: scorer, threads: Parallel.coreCount)
+        walkRows = WalkRows(graphRows, of: scorer, over: graph, threads: Parallel.coreCount)
     }
 
     /// The same graph over the same rows in another precision.

@@ -26,11 +26,18 @@ enum WalkRows: Sendable {
         metric == .l2 ? 64 : 96
     }
 
+    /// What a shortlist by codes must hold of the best among near rows for `auto` to take codes.
+    private static let codeRecallMin = 0.99
+
     /// Takes what is wanted where it can hold the rows: codes, then halves, then the rows themselves.
-    init(_ wanted: GraphRows, of scorer: RowScorer, threads: Int) {
+    ///
+    /// Unasked, codes are taken only of rows that they tell apart near enough.
+    init(_ wanted: GraphRows, of scorer: RowScorer, over graph: HNSWGraph, threads: Int) {
         let isLong = scorer.dimension >= Self.codeDimensionsMin(scorer.metric)
         let wantsCodes = wanted == .int8 || (wanted == .auto && isLong)
-        if wantsCodes, let codes = WalkCodes(scorer, threads: threads) {
+        if wantsCodes, let codes = WalkCodes(scorer, threads: threads),
+            wanted == .int8 || CodeTrial(scorer, codes, graph).recall >= Self.codeRecallMin
+        {
             self = .codes(codes)
             return
         }
@@ -66,9 +73,12 @@ enum WalkRows: Sendable {
         switch self {
         case .own: nil
         case .halves: count + count / 8 + 8
-        case .codes: max(count + count / 4 + 4, ef / 4)
+        case .codes: Self.shortlist(for: count, ef: ef)
         }
     }
+
+    /// As many as `scoredAgain` says of codes.
+    static func shortlist(for count: Int, ef: Int) -> Int { max(count + count / 8 + 5, ef / 4) }
 }
 
 extension WalkCodes {
