@@ -13,7 +13,7 @@ package struct IndexHeader: Encodable, Sendable {
         var linkMetric: String?
         var layers: Int?
         /// What walks read of the rows, and how long making that took.
-        var walksBy: String?
+        package var walksBy: String?
         var walkRowsSeconds: Double?
     }
 
