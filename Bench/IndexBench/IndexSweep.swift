@@ -75,7 +75,9 @@ package struct IndexSweep {
                 let graph =
                     rows.precision == .f16
                     ? try built.scored(by: rows, graphRows: graphRows) : built.walking(by: graphRows)
-                guard graphRows == .auto || graph.graphRows == graphRows || rows.precision.rawValue == graphRows.rawValue
+                // Rows in half precision are their own halves.
+                let isOwn = rows.precision.rawValue == graphRows.rawValue
+                guard graphRows == .auto || graph.graphRows == graphRows || isOwn
                 else { throw IndexBenchError("\(data.name): \(graphRows.rawValue) cannot hold the rows of walks") }
                 let name = configuration.graphRows.count == 1 ? "hnsw" : "hnsw \(graphRows.rawValue)"
                 header.indexes[name] = .init(

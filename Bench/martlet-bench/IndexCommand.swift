@@ -31,7 +31,7 @@ struct IndexCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: "Neighbours wanted, one or more: 10,100.") var k = "10,100"
     @Option(help: "How scan and hnsw hold the rows that they score by: f32 or f16; recall is held against f32.")
     var rowsIn = RowPrecision.f32
-    @Option(help: "What walks read of the rows, one or more of auto, rows (as scored by), f16 and int8; a curve for each.")
+    @Option(help: "What walks read of rows, a curve for each: auto, rows (as scored by), f16, int8.")
     var graphRows = "auto"
     @Option(help: "Indexes to measure, of exact, scan and hnsw.") var indexes = "exact,scan,hnsw"
     @Option(parsing: .unconditional, help: "Confidences of the scan's bounds; 1 is exact.") var confidence = "1"
