@@ -42,6 +42,8 @@ package struct IndexBenchConfiguration: Sendable {
     package var kinds = Kind.allCases
     /// How scan and hnsw hold the rows that they score by.
     package var rowsIn = RowPrecision.f32
+    /// What walks read of the rows: the same graph is measured with each.
+    package var graphRows = [GraphRows.auto]
     /// Neighbours wanted.
     package var ks = [10, 100]
     package var efSearch = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
@@ -84,6 +86,9 @@ package struct IndexBenchConfiguration: Sendable {
         try check(repeats, 1...1000, "--repeats")
         try check(buildThreads, 1...1024, "--threads")
         guard !kinds.isEmpty else { throw IndexBenchError("--indexes names none") }
+        guard !graphRows.isEmpty, Set(graphRows).count == graphRows.count else {
+            throw IndexBenchError("--graph-rows: different ones of auto, rows, f16, int8 are wanted")
+        }
         guard !ks.isEmpty, ks.allSatisfy({ $0 > 0 }) else { throw IndexBenchError("--k: counts from 1 are wanted") }
         guard !efSearch.isEmpty, efSearch.allSatisfy({ $0 > 0 && $0 <= 1_000_000 }) else {
             throw IndexBenchError("--ef: counts from 1 to 1000000 are wanted")

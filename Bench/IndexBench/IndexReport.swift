@@ -12,6 +12,9 @@ package struct IndexHeader: Encodable, Sendable {
         var efConstruction: Int?
         var linkMetric: String?
         var layers: Int?
+        /// What walks read of the rows, and how long making that took.
+        package var walksBy: String?
+        var walkRowsSeconds: Double?
     }
 
     var data: String
@@ -33,7 +36,10 @@ package struct IndexHeader: Encodable, Sendable {
     package var text: String {
         let built = indexes.sorted { $0.key > $1.key }.map { name, build in
             let links =
-                build.linkMetric.map { ", links by \($0), m \(build.m ?? 0), \(build.layers ?? 0) layers" } ?? ""
+                build.linkMetric.map {
+                    ", links by \($0), m \(build.m ?? 0), \(build.layers ?? 0) layers, walks by \(build.walksBy ?? "")"
+                        + String(format: " (made in %.3f s)", build.walkRowsSeconds ?? 0)
+                } ?? ""
             return String(
                 format: "%@: built in %.2f s, %.1f MB beside the rows, %.0f bytes a row with the row (%@)", name,
                 build.seconds, Double(build.bytes) / 1e6, build.bytesPerRow, rowsIn)
@@ -91,7 +97,7 @@ package struct IndexPoint: Sendable {
     private static func short(_ value: Double) -> String { String(format: "%.4g", value) }
 
     private static func row(_ cells: [String]) -> String {
-        zip(cells, [8, 33, 5, 7, 9, 11, 11, 9, 9]).enumerated().map { column, cell in
+        zip(cells, [9, 33, 5, 7, 9, 11, 11, 9, 9]).enumerated().map { column, cell in
             let gap = String(repeating: " ", count: max(0, cell.1 - cell.0.count))
             return column < 2 ? cell.0 + gap : gap + cell.0
         }.joined(separator: " ")

@@ -11,7 +11,9 @@ package struct IndexSweep {
     private let data: IndexBenchData
     private let exact: ExactIndex
     private let scan: ScanIndex?
-    private let graph: HNSWIndex?
+    /// The graph, as it walks by each of the rows that are measured, and the name of its curve.
+    private let graphs: [(name: String, index: HNSWIndex)]
+    private var graph: HNSWIndex? { graphs.first?.index }
     private let runner: IndexRunner
 
     /// Reads the data and builds the indexes.
@@ -64,17 +66,31 @@ package struct IndexSweep {
                     k: configuration.ks.max() ?? 10, threads: configuration.buildThreads)
             }
             let start = DispatchTime.now().uptimeNanoseconds
-            var built = try HNSWIndex.build(
+            let built = try HNSWIndex.build(
                 data.rows, metric: configuration.metric, parameters, threads: configuration.buildThreads)
-            if rows.precision == .f16 { built = try built.scored(by: rows) }
-            header.indexes["hnsw"] = .init(
-                seconds: seconds(since: start), bytes: built.graphByteCount,
-                bytesPerRow: bytesPerRow(built.graphByteCount), m: parameters.m,
-                efConstruction: parameters.efConstruction,
-                linkMetric: (parameters.linkMetric ?? configuration.metric).rawValue, layers: built.layerCount)
-            graph = built
+            let buildSeconds = seconds(since: start)
+            var graphs: [(name: String, index: HNSWIndex)] = []
+            for graphRows in configuration.graphRows {
+                let start = DispatchTime.now().uptimeNanoseconds
+                let graph =
+                    rows.precision == .f16
+                    ? try built.scored(by: rows, graphRows: graphRows) : built.walking(by: graphRows)
+                // Rows in half precision are their own halves.
+                let isOwn = rows.precision.rawValue == graphRows.rawValue
+                guard graphRows == .auto || graph.graphRows == graphRows || isOwn
+                else { throw IndexBenchError("\(data.name): \(graphRows.rawValue) cannot hold the rows of walks") }
+                let name = configuration.graphRows.count == 1 ? "hnsw" : "hnsw \(graphRows.rawValue)"
+                header.indexes[name] = .init(
+                    seconds: buildSeconds + seconds(since: start), bytes: graph.graphByteCount,
+                    bytesPerRow: bytesPerRow(graph.graphByteCount), m: parameters.m,
+                    efConstruction: parameters.efConstruction,
+                    linkMetric: (parameters.linkMetric ?? configuration.metric).rawValue, layers: graph.layerCount,
+                    walksBy: graph.graphRows.rawValue, walkRowsSeconds: seconds(since: start))
+                graphs.append((name, graph))
+            }
+            self.graphs = graphs
         } else {
-            graph = nil
+            graphs = []
         }
         let norms = (0..<data.rows.rowCount).map { row in
             data.rows.row(row).reduce(0) { $0 + $1 * $1 }.squareRoot()
@@ -124,9 +140,11 @@ package struct IndexSweep {
                             repeats: configuration.repeats))
                 }
             }
-            guard let graph, configuration.kinds.contains(.hnsw) else { continue }
+            guard configuration.kinds.contains(.hnsw) else { continue }
             for efSearch in configuration.efSearch where efSearch >= k {
-                add(try point(graph, k, efSearch: efSearch, repeats: configuration.repeats))
+                for graph in graphs {
+                    add(try point(graph, k, efSearch: efSearch, repeats: configuration.repeats))
+                }
             }
         }
         return report
@@ -138,9 +156,11 @@ package struct IndexSweep {
         let numbers = words.dropFirst().compactMap { Int($0) }.filter { $0 > 0 }
         let kMax = configuration.ks.max() ?? 1
         if numbers.count == words.count - 1, let k = numbers.first, k <= kMax {
-            switch (words[0], numbers.count, graph) {
-            case ("exact", 1, _): return try exactPoint(k, repeats: 1)
-            case ("hnsw", 2, let graph?): return try point(graph, k, efSearch: numbers[1], repeats: 1)
+            switch (words[0], numbers.count) {
+            case ("exact", 1): return try exactPoint(k, repeats: 1)
+            case ("hnsw", 2):
+                guard let graph = graphs.first else { break }
+                return try point(graph, k, efSearch: numbers[1], repeats: 1)
             default: break
             }
         }
@@ -152,8 +172,10 @@ package struct IndexSweep {
         try runner.measure(exact, named: "exact", k: k, repeats: repeats, queriesMax: 1000)
     }
 
-    private func point(_ graph: HNSWIndex, _ k: Int, efSearch: Int, repeats: Int) throws -> IndexPoint {
-        var point = try runner.measure(graph, named: "hnsw", k: k, efSearch: efSearch, repeats: repeats)
+    private func point(
+        _ graph: (name: String, index: HNSWIndex), _ k: Int, efSearch: Int, repeats: Int
+    ) throws -> IndexPoint {
+        var point = try runner.measure(graph.index, named: graph.name, k: k, efSearch: efSearch, repeats: repeats)
         point.efSearch = efSearch
         return point
     }

@@ -31,6 +31,8 @@ struct IndexCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: "Neighbours wanted, one or more: 10,100.") var k = "10,100"
     @Option(help: "How scan and hnsw hold the rows that they score by: f32 or f16; recall is held against f32.")
     var rowsIn = RowPrecision.f32
+    @Option(help: "What walks read of rows, a curve for each: auto, rows (as scored by), f16, int8.")
+    var graphRows = "auto"
     @Option(help: "Indexes to measure, of exact, scan and hnsw.") var indexes = "exact,scan,hnsw"
     @Option(parsing: .unconditional, help: "Confidences of the scan's bounds; 1 is exact.") var confidence = "1"
     @Option(parsing: .unconditional, help: "Queries that scan together, beside one after the other; 1: none.")
@@ -129,6 +131,9 @@ struct IndexCommand: ParsableCommand {
         settings.metric = metric
         settings.rowsIn = rowsIn
         settings.kinds = try Self.list(indexes, "--indexes", "one of exact, scan, hnsw") { .init(rawValue: $0) }
+        settings.graphRows = try Self.list(graphRows, "--graph-rows", "one of auto, rows, f16, int8") {
+            .init(rawValue: $0)
+        }
         settings.ks = try Self.list(k, "--k", "a count") { Int($0) }
         settings.efSearch = try Self.list(ef, "--ef", "a count") { Int($0) }
         settings.confidences = try Self.list(confidence, "--confidence", "a share") { Float($0) }

@@ -1,4 +1,5 @@
 #include "bounds.h"
+#include "codes.h"
 #include "distance.h"
 #include <stdlib.h>
 #include <string.h>
@@ -55,9 +56,23 @@ const ck_bounds *ck_bounds_of(int isa) {
     }
 }
 
+const ck_codes *ck_codes_of(int isa) {
+    if (!ck_distance_of(isa)) return NULL;
+    switch (isa) {
+#if defined(__x86_64__)
+    case CK_AVX2: return &ck_codes_avx2;
+    case CK_AVX512: return &ck_codes_avx512;
+#elif defined(__aarch64__)
+    case CK_NEON: return &ck_codes_neon;
+#endif
+    default: return &ck_codes_scalar;
+    }
+}
+
 static int chosen = CK_SCALAR;
 const ck_distance *ck_active_distance = &ck_distance_scalar;
 const ck_bounds *ck_active_bounds = &ck_bounds_scalar;
+const ck_codes *ck_active_codes = &ck_codes_scalar;
 
 // Runs before main, so that no kernel call pays for a check.
 __attribute__((constructor(101))) static void choose(void) {
@@ -68,6 +83,7 @@ __attribute__((constructor(101))) static void choose(void) {
             if (strcmp(wanted, ck_isa_name(isa)) == 0 && ck_distance_of(isa)) chosen = isa;
     ck_active_distance = ck_distance_of(chosen);
     ck_active_bounds = ck_bounds_of(chosen);
+    ck_active_codes = ck_codes_of(chosen);
 }
 
 int ck_isa(void) { return chosen; }

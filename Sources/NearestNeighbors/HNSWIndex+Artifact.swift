@@ -63,9 +63,9 @@ extension HNSWIndex {
 
     /// The same over those vectors in either precision.
     package convenience init(
-        bundle: Bundle, name: String, rows: RowMatrix, copyLinks: Bool = false
+        bundle: Bundle, name: String, rows: RowMatrix, copyLinks: Bool = false, graphRows: GraphRows = .auto
     ) throws(ArtifactError) {
-        try self.init(file: try bundle.file(name), rows: rows, copyLinks: copyLinks)
+        try self.init(file: try bundle.file(name), rows: rows, copyLinks: copyLinks, graphRows: graphRows)
     }
 
     /// Opens a graph file.
@@ -79,7 +79,9 @@ extension HNSWIndex {
     /// the bytes say.
     ///
     /// - Parameter copyLinks: Copy the links to huge-page memory instead of reading the mapped file: faster for big graphs.
-    package convenience init(file: TensorFile, rows vectors: RowMatrix, copyLinks: Bool = false) throws(ArtifactError) {
+    package convenience init(
+        file: TensorFile, rows vectors: RowMatrix, copyLinks: Bool = false, graphRows: GraphRows = .auto
+    ) throws(ArtifactError) {
         let (metric, parameters, entry) = try Self.readMetadata(file, vectors)
         let storage = HNSWStorage(keeping: file)
         var layers: [HNSWLayer] = []
@@ -105,7 +107,7 @@ extension HNSWIndex {
         }
         self.init(
             scorer: scorer, graph: HNSWGraph(layers: layers, entry: UInt32(entry), owner: storage),
-            parameters: parameters)
+            parameters: parameters, graphRows: graphRows)
     }
 
     private static func readMetadata(

@@ -18,32 +18,37 @@ package final class HNSWIndex: NeighborIndex {
     let scorer: RowScorer
     let graph: HNSWGraph
     let exact: ExactIndex
-    /// The rows that a walk reads; the best it finds are scored again by the rows themselves. Nil for l2, for values that
-    /// half precision cannot hold, and where the rows themselves are halves.
-    let halves: HalfMatrix?
+    /// What a walk reads of the rows. But for the rows themselves, the best it finds are scored again by those.
+    private let walkRows: WalkRows
 
-    init(scorer: RowScorer, graph: HNSWGraph, parameters: HNSWParameters) {
+    /// - Parameter graphRows: What walks are to read; see `WalkRows` for where something else is taken.
+    init(scorer: RowScorer, graph: HNSWGraph, parameters: HNSWParameters, graphRows: GraphRows = .auto) {
         self.scorer = scorer
         self.graph = graph
         self.parameters = parameters
         self.exact = ExactIndex(scorer: scorer)
-        if case .floats(let vectors) = scorer.rows, scorer.metric != .l2 {
-            halves = HalfMatrix(vectors, threads: Parallel.coreCount)
-        } else {
-            halves = nil
-        }
+        walkRows = WalkRows(graphRows, of: scorer, over: graph, threads: Parallel.coreCount)
     }
 
     /// The same graph over the same rows in another precision.
-    package func scored(by rows: RowMatrix) throws(IndexBuildError) -> HNSWIndex {
+    package func scored(by rows: RowMatrix, graphRows: GraphRows = .auto) throws(IndexBuildError) -> HNSWIndex {
         precondition(
             rows.rowCount == rowCount && rows.columnCount == dimension,
             "\(rows.rowCount) x \(rows.columnCount) for \(rowCount) x \(dimension)")
-        return HNSWIndex(scorer: try RowScorer(rows: rows, metric), graph: graph, parameters: parameters)
+        return HNSWIndex(
+            scorer: try RowScorer(rows: rows, metric), graph: graph, parameters: parameters, graphRows: graphRows)
     }
 
-    /// Bytes of the graph and its half-precision rows, without the vectors.
-    package var graphByteCount: Int { graph.byteCount + (halves?.byteCount ?? 0) }
+    /// The same graph over the same rows, whose walks read something else of them.
+    package func walking(by graphRows: GraphRows) -> HNSWIndex {
+        HNSWIndex(scorer: scorer, graph: graph, parameters: parameters, graphRows: graphRows)
+    }
+
+    /// What walks read of the rows: never `auto`.
+    package var graphRows: GraphRows { walkRows.kind }
+
+    /// Bytes of the graph and of what its walks read, without the vectors.
+    package var graphByteCount: Int { graph.byteCount + walkRows.byteCount }
 
     /// Layers of the graph.
     package var layerCount: Int { graph.layers.count }
@@ -96,7 +101,12 @@ package final class HNSWIndex: NeighborIndex {
         _ query: UnsafePointer<Float>, _ wanted: Int, _ ef: Int, _ predicate: RowPredicate?, _ scratch: SearchScratch,
         _ results: inout [ScoredRow]
     ) {
-        let walk = HNSWWalk(scorer: scorer, scratch: scratch, halves: halves)
+        let walk: HNSWWalk
+        switch walkRows {
+        case .own: walk = HNSWWalk(scorer: scorer, scratch: scratch)
+        case .halves(let halves): walk = HNSWWalk(scorer: scorer, scratch: scratch, halves: halves)
+        case .codes(let codes): walk = HNSWWalk(scorer: scorer, scratch: scratch, codes: codes, query: query)
+        }
         let entry = walk.descend(
             query, layers: graph.layers, entry: graph.entry, from: graph.layers.count - 1, to: 0)
         var found: Int
@@ -108,7 +118,7 @@ package final class HNSWIndex: NeighborIndex {
             found = walk.search(query, layer: graph.layers[0], entry: entry, ef: ef)
         }
         results.reserveCapacity(wanted)
-        guard halves != nil else {
+        guard let again = walkRows.scoredAgain(for: wanted, ef: ef) else {
             for i in 0..<found where results.count < wanted {
                 let key = scratch.pool[i]
                 if PoolKey.isRejected(key) { continue }
@@ -124,12 +134,12 @@ package final class HNSWIndex: NeighborIndex {
             scratch.top.push(rows: rows, scores: scratch.scores, count: count)
             count = 0
         }
-        // A little more than wanted: rounding may have swapped those at the border.
-        var left = wanted + wanted / 8 + 8
+        var left = again
         for i in 0..<found where left > 0 {
             let key = scratch.pool[i]
             if PoolKey.isRejected(key) { continue }
             rows[count] = PoolKey.node(key)
+            scorer.prefetch(rows[count])
             count += 1
             left -= 1
             if count == SearchScratch.blockRows { scoreAgain() }

@@ -35,20 +35,47 @@ enum PoolKey {
 struct HNSWWalk {
     let scorer: RowScorer
     let scratch: SearchScratch
-    /// Rows to walk by; nil takes the scorer's own.
+    /// Rows to walk by; where there are neither halves nor codes, the scorer's own.
     let halves: HalfMatrix?
+    private let codes: (rows: WalkCodes, query: CodedQuery)?
     /// Where those lie.
     private let rowBase: UnsafeRawPointer
     private let rowStride: Int
+    /// As much of a row is asked for as its link is read.
+    private let prefetchBytes: Int
 
     init(scorer: RowScorer, scratch: SearchScratch, halves: HalfMatrix? = nil) {
         self.scorer = scorer
         self.scratch = scratch
         self.halves = halves
+        codes = nil
+        prefetchBytes = Self.prefetchBytesMax
         if let halves {
             (rowBase, rowStride) = (UnsafeRawPointer(halves.base), halves.stride * 2)
         } else {
             (rowBase, rowStride) = scorer.memory
+        }
+    }
+
+    /// A walk by codes, for one query.
+    init(scorer: RowScorer, scratch: SearchScratch, codes: WalkCodes, query: UnsafePointer<Float>) {
+        self.scorer = scorer
+        self.scratch = scratch
+        halves = nil
+        scratch.reserveCodes(codes.stride)
+        self.codes = (codes, codes.coded(query, in: scratch.codes))
+        prefetchBytes = Self.codePrefetchBytesMax
+        (rowBase, rowStride) = (UnsafeRawPointer(codes.base), codes.stride)
+    }
+
+    /// Asks for the links of a node.
+    @inline(__always)
+    private func prefetchLinks(of node: UInt32, _ layer: HNSWLayer) {
+        let links = layer.linksOf(node)
+        var i = 0
+        while i < layer.linkStride {
+            ck_prefetch(links + i)
+            i &+= 16
         }
     }
 
@@ -57,7 +84,7 @@ struct HNSWWalk {
     @inline(__always)
     private func prefetch(_ row: UInt32) {
         var line = rowBase + Int(row) &* rowStride
-        let end = line + min(rowStride, Self.prefetchBytesMax)
+        let end = line + min(rowStride, prefetchBytes)
         while line < end {
             ck_prefetch(line)
             line += 64
@@ -65,10 +92,13 @@ struct HNSWWalk {
     }
 
     private static let prefetchBytesMax = 256
+    private static let codePrefetchBytesMax = 1024
 
     @inline(__always)
     private func score(_ query: UnsafePointer<Float>, ids: UnsafePointer<UInt32>, count: Int) {
-        if let halves {
+        if let codes {
+            codes.rows.score(codes.query, ids: ids, count: count, into: scratch.scores)
+        } else if let halves {
             scorer.scoreRoughly(query, halves, ids: ids, count: count, into: scratch.scores)
         } else {
             scorer.score(query, ids: ids, count: count, into: scratch.scores)
@@ -192,8 +222,8 @@ struct HNSWWalk {
             pool[cursor] = key | 1
             let node = PoolKey.node(key)
             // The likely next two: their links arrive while this one's neighbours are scored.
-            if cursor &+ 1 < poolCount { ck_prefetch(layer.linksOf(PoolKey.node(pool[cursor &+ 1]))) }
-            if cursor &+ 2 < poolCount { ck_prefetch(layer.linksOf(PoolKey.node(pool[cursor &+ 2]))) }
+            if cursor &+ 1 < poolCount { prefetchLinks(of: PoolKey.node(pool[cursor &+ 1]), layer) }
+            if cursor &+ 2 < poolCount { prefetchLinks(of: PoolKey.node(pool[cursor &+ 2]), layer) }
 
             // Neighbours not seen yet.
             var fresh = 0
@@ -227,8 +257,7 @@ struct HNSWWalk {
                     PoolKey.make(node: next, score: score, rejected: !accepted), pool, &poolCount)
                 if position <= cursor {
                     cursor = position
-                    ck_prefetch(layer.linksOf(next))
-                    ck_prefetch(layer.linksOf(next) + 16)
+                    prefetchLinks(of: next, layer)
                 }
                 if Filter.acceptsAll {
                     if poolCount > poolMax { poolCount = poolMax }

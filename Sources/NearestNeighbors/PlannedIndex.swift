@@ -28,6 +28,7 @@ package final class PlannedIndex: NeighborIndex {
             planner.points.allSatisfy({ $0.efSearch == nil })
         {
             planner.hasGraph = false
+            planner.graphRows = nil
         }
         self.init(scan: scan, graph: planner.hasGraph ? graph : nil, planner: planner)
     }

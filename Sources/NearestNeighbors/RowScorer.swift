@@ -1,3 +1,4 @@
+import CKernels
 import Synchronization
 import VectorMath
 
@@ -81,6 +82,13 @@ final class RowScorer: Sendable {
         }
     }
 
+    /// Asks for the beginning of a row.
+    @inline(__always)
+    func prefetch(_ row: UInt32) {
+        let start = memory.rows + Int(row) &* memory.stride
+        for line in 0..<4 { ck_prefetch(start + line &* 64) }
+    }
+
     /// The floats of a row: where they lie, or written to `room`, which holds `dimension` floats.
     @inline(__always)
     func floats(of row: Int, _ room: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
@@ -160,9 +168,15 @@ final class RowScorer: Sendable {
         _ query: UnsafePointer<Float>, _ halves: HalfMatrix, ids: UnsafePointer<UInt32>, count: Int,
         into scores: UnsafeMutablePointer<Float>
     ) {
-        Kernels.dotMany(
-            query, halfBase: halves.base, stride: halves.stride, ids: ids, count: count,
-            dimension: halves.columnCount, into: scores)
+        if metric == .l2 {
+            Kernels.l2Many(
+                query, halfBase: halves.base, stride: halves.stride, ids: ids, count: count,
+                dimension: halves.columnCount, into: scores)
+        } else {
+            Kernels.dotMany(
+                query, halfBase: halves.base, stride: halves.stride, ids: ids, count: count,
+                dimension: halves.columnCount, into: scores)
+        }
         if let rowScale {
             for i in 0..<count { scores[i] *= rowScale[Int(ids[i])] }
         }

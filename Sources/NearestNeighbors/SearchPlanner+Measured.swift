@@ -40,6 +40,7 @@ extension SearchPlanner {
             mode: calibration.mode, rowCount: rowCount,
             points: widths.map { Point(k: $0, scanNanoseconds: unmeasured) },
             hasGraph: graph != nil, efSearch: calibration.efSearch)
+        planner.graphRows = graph?.graphRows
         guard queries.rowCount > 0 else { return planner }
 
         let scratch = SearchScratch()

@@ -71,6 +71,8 @@ package struct SearchPlanner: Sendable, Equatable, Codable {
     /// Breadth of every walk in `hnsw` mode.
     package var efSearch = 200
     package var hasGraph: Bool
+    /// What walks read of the rows.
+    package var graphRows: GraphRows?
 
     /// A filtered walk costs that much more than the rows it passes through would say.
     private static let filteredWalkFactor = 1.3

@@ -25,6 +25,9 @@ package final class SearchScratch {
     /// The query as the kernels take it (normalised for cosine).
     private(set) var query: UnsafeMutablePointer<Float>
     private var queryCapacity: Int
+    /// The query as a walk by codes takes it.
+    private(set) var codes: UnsafeMutablePointer<Int8>
+    private var codeCapacity: Int
     /// One bit per row: seen by the running walk. All zero between walks.
     private(set) var visited: UnsafeMutablePointer<UInt64>
     private var visitedWords: Int
@@ -43,6 +46,8 @@ package final class SearchScratch {
         hits = .allocate(capacity: ScanIndex.blocksPerTurn * CodeBlocks.rowsPerBlock + 32)
         queryCapacity = 0
         query = .allocate(capacity: 1)
+        codeCapacity = 0
+        codes = .allocate(capacity: 1)
         visitedWords = 0
         visited = .allocate(capacity: 1)
         touchedCapacity = 0
@@ -57,6 +62,7 @@ package final class SearchScratch {
         scores.deallocate()
         hits.deallocate()
         query.deallocate()
+        codes.deallocate()
         visited.deallocate()
         touched.deallocate()
         pool.deallocate()
@@ -64,7 +70,8 @@ package final class SearchScratch {
 
     /// Bytes held.
     package var byteCount: Int {
-        (Self.blockRows + 16) * 12 + queryCapacity * 4 + visitedWords * 8 + touchedCapacity * 4 + poolCapacity * 8
+        (Self.blockRows + 16) * 12 + queryCapacity * 4 + codeCapacity + visitedWords * 8 + touchedCapacity * 4
+            + poolCapacity * 8
     }
 
     /// The scan of the search under way, for searches one at a time.
@@ -97,6 +104,13 @@ package final class SearchScratch {
         query.deallocate()
         query = .allocate(capacity: count)
         queryCapacity = count
+    }
+
+    func reserveCodes(_ count: Int) {
+        if count <= codeCapacity { return }
+        codes.deallocate()
+        codes = .allocate(capacity: count)
+        codeCapacity = count
     }
 
     /// Makes room for a walk over `rowCount` rows with a pool of `candidates`.

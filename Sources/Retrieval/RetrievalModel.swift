@@ -19,6 +19,9 @@ package final class RetrievalModel: Sendable {
         /// How the items' factors are held that searches score by; f32 where half precision cannot hold the values.
         package var itemRows = RowPrecision.f32
 
+        /// What walks over the bundle's graph read of the items' factors.
+        package var graphRows = GraphRows.auto
+
         /// Keeps graphs that no search would walk, to measure them.
         package var keepsGraphs = false
 
@@ -30,11 +33,12 @@ package final class RetrievalModel: Sendable {
 
         package init(
             index: SearchPlanner.Mode = .auto, recallMin: Double = SearchPlanner.Calibration().recallMin,
-            itemRows: RowPrecision = .f32
+            itemRows: RowPrecision = .f32, graphRows: GraphRows = .auto
         ) {
             self.index = index
             self.recallMin = recallMin
             self.itemRows = itemRows
+            self.graphRows = graphRows
         }
     }
 
@@ -90,7 +94,8 @@ package final class RetrievalModel: Sendable {
             return try Self.factors(
                 model, rows: rows,
                 graph: bundle.has(graph) && (options.index != .scan || options.keepsGraphs)
-                    ? try HNSWIndex(bundle: bundle, name: graph, rows: rows, copyLinks: true) : nil,
+                    ? try HNSWIndex(
+                        bundle: bundle, name: graph, rows: rows, copyLinks: true, graphRows: options.graphRows) : nil,
                 scan: scan("\(kind.rawValue).scan", .innerProduct), similar: scan("\(kind.rawValue).similar", .cosine),
                 options: options)
         }

@@ -62,6 +62,29 @@ import struct Artifacts.ManifestContent
         }
     }
 
+    @Test func `What walks read makes a curve each, over one graph`() throws {
+        let sweep = try IndexSweep(
+            small {
+                $0.kinds = [.hnsw]
+                $0.graphRows = [.rows, .f16, .int8]
+            })
+        let header = sweep.header.indexes
+        #expect(header.keys.sorted() == ["hnsw f16", "hnsw int8", "hnsw rows"])
+        #expect(header.allSatisfy { $0.key == "hnsw \($0.value.walksBy ?? "")" })
+        // A line of codes, and halves of a line, of each of 12 dimensions.
+        let beside = header.mapValues(\.bytes)
+        #expect((beside["hnsw int8"] ?? 0) - (beside["hnsw rows"] ?? 0) == 400 * 64)
+        #expect((beside["hnsw f16"] ?? 0) - (beside["hnsw rows"] ?? 0) == 400 * 64)
+        let points = try sweep.run().points
+        #expect(
+            points.filter { $0.k == 20 }.map(\.index) == [
+                "hnsw rows", "hnsw f16", "hnsw int8", "hnsw rows", "hnsw f16", "hnsw int8",
+            ])
+        #expect(points.allSatisfy { $0.efSearch != 400 || $0.recall == 1 })
+        #expect(throws: IndexBenchError.self) { try IndexSweep(small { $0.graphRows = [] }) }
+        #expect(throws: IndexBenchError.self) { try IndexSweep(small { $0.graphRows = [.int8, .int8] }) }
+    }
+
     @Test func `The JSON has every key at every point, and the plot a curve for each index`() throws {
         let report = try IndexSweep(small { $0.eligible = [0.1] }).run()
         let json = try #require(try JSONSerialization.jsonObject(with: report.json()) as? [String: Any])

@@ -46,7 +46,7 @@ import VectorMath
                 for (i, value) in rows.row(row).enumerated() { target[i] = value * scale }
             }
             let index = try HNSWIndex.build(matrix, metric: .innerProduct)
-            #expect((index.halves != nil) == holds)
+            #expect(index.graphRows == (holds ? .f16 : .rows))
             let exact = try ExactIndex(matrix, metric: .innerProduct)
             var total = 0.0
             for _ in 0..<30 {

@@ -104,6 +104,25 @@ struct TrainedSample {
         }
     }
 
+    @Test func `A bundle's graph is walked by what the options say, and answers with true scores`() throws {
+        let sample = try TrainedSample()
+        let bundle = try Bundle(opening: sample.bundlePath)
+        for (itemRows, graphRows, expected): (RowPrecision, GraphRows, GraphRows) in [
+            (.f32, .int8, .int8), (.f16, .int8, .int8), (.f32, .auto, .f16), (.f32, .rows, .rows), (.f16, .f16, .rows),
+        ] {
+            var options = RetrievalModel.Options(index: .hnsw, itemRows: itemRows, graphRows: graphRows)
+            options.keepsGraphs = true
+            let factors = try #require(try RetrievalModel(bundle: bundle, options: options).als)
+            #expect(factors.index.graph?.graphRows == expected && factors.index.planner.graphRows == expected)
+            let exact = try ExactIndex(factors.rows, metric: .innerProduct)
+            let query = Array(factors.model.itemFactors.row(3))
+            let scores = Dictionary(
+                uniqueKeysWithValues: try exact.search(query, k: exact.rowCount).map { ($0.row, $0.score) })
+            let found = try factors.index.search(query, k: 10)
+            #expect(found.count == 10 && found.allSatisfy { scores[$0.row] == $0.score })
+        }
+    }
+
     @Test func `The same data in another order and on more threads gives the same factors`() throws {
         let sample = try TrainedSample()
         var random = SplitMix64(seed: 2)

@@ -119,6 +119,44 @@ extern const ck_bounds *ck_active_bounds;
 /// The bounds in use, never NULL.
 static inline const ck_bounds *ck_bounding(void) { return ck_active_bounds; }
 
+/* Rows in 8-bit codes for walks over a graph: near enough to find the way by.
+ *
+ *   | codes: one byte a dimension, 128 for zero | unused | scale: float | offset: float |     stride bytes
+ *
+ * A row, less the centre of all rows, is scale times (code - 128). The stride is a multiple of 64 and holds dimension + 8
+ * bytes at least, so that what a score needs lies on the lines of the codes. All instruction sets give the same bits.
+ */
+
+/// A query against such rows: score(row) = (dot(codes) + bias) * (scale * row scale) + row offset.
+typedef struct ck_code_query {
+    /// As many as a row has bytes, -127 to 127; zero where a row has no code.
+    const int8_t *codes;
+    /// Takes the rows' 128 off.
+    int32_t bias;
+    float scale;
+} ck_code_query;
+
+/// The code kernels of one instruction set.
+typedef struct ck_codes {
+    /// out[i] = score of row ids[i]; rows ahead are prefetched.
+    void (*gather)(const uint8_t *base, size_t stride, const ck_code_query *query, const uint32_t *ids, size_t n,
+                   float *out);
+    /// Writes the codes of factor * x - centre. With `l2` the row's scale and offset make the score minus the squared
+    /// distance, else the inner product; both but for a number that is the same for all rows. A row that is too long
+    /// for codes has an infinite scale.
+    void (*encode)(const float *x, float factor, const float *centre, size_t d, int l2, uint8_t *row, size_t stride);
+    /// Writes the codes of q - centre, or of q where there is no centre, and zeros up to `bytes`; returns the bias and
+    /// sets the scale.
+    int32_t (*encode_query)(const float *q, const float *centre, size_t d, int8_t *codes, size_t bytes, float *scale);
+} ck_codes;
+
+/// The code kernels of `isa`, or NULL where this machine or build cannot run them.
+const ck_codes *ck_codes_of(int isa);
+/// Set once before main.
+extern const ck_codes *ck_active_codes;
+/// The code kernels in use, never NULL.
+static inline const ck_codes *ck_coding(void) { return ck_active_codes; }
+
 /// Asks for the cache line at `address`.
 static inline void ck_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 /// A float as an integer of the same order: -0 counts as 0, NaN as the least.

@@ -22,6 +22,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var index = RetrievalModel.Options().index
     /// How the items' factors are held.
     package var itemRows = RetrievalModel.Options().itemRows
+    /// What walks over a graph read of them.
+    package var graphRows = RetrievalModel.Options().graphRows
     /// Recall that an approximate search must reach at load to be chosen, 0 to 1.
     package var recallMin = RetrievalModel.Options().recallMin
     /// Share of the approximate searches that are checked exactly, 0 to 1.

@@ -109,6 +109,14 @@ package struct Setting: Sendable {
             configuration.itemRows = try SettingValue.choice(text, of: RowPrecision.self)
         },
         Setting(
+            "graph_rows",
+            "What walks over a graph read of each item: rows, f16, int8 (8-bit codes) or auto (what is quickest for the rank)."
+        ) {
+            $0.graphRows.rawValue
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.graphRows = try SettingValue.choice(text, of: GraphRows.self)
+        },
+        Setting(
             "recall_min",
             "Share of the true neighbours that a search must find, measured at load, to be chosen for its speed; 1: all."
         ) {

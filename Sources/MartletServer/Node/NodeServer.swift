@@ -83,7 +83,8 @@ package final class ServingNode: Service {
         models = ModelControl(
             root: configuration.effectiveModelsRoot,
             options: RetrievalModel.Options(
-                index: configuration.index, recallMin: configuration.recallMin, itemRows: configuration.itemRows),
+                index: configuration.index, recallMin: configuration.recallMin, itemRows: configuration.itemRows,
+                graphRows: configuration.graphRows),
             scenarios: serving.scenarios,
             metrics: metrics, logger: logger, pool: pool, wallClock: wallClock)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
