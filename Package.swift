@@ -84,6 +84,12 @@ let package = Package(
         // L3: sources and their fusion, and rankers: what the node serves and what training tunes.
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
         room("RankingModels", ["Vocabulary", "VectorMath", "Artifacts", "Catalog", "Features"]),
+        room(
+            "CandidateRanking",
+            [
+                "Vocabulary", "VectorMath", "Artifacts", "Catalog", "FactorModels", "Features", "Retrieval",
+                "RankingModels",
+            ]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
         room("Serving", ["Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "Catalog", "Telemetry", deque]),
@@ -91,7 +97,7 @@ let package = Package(
             "Training",
             [
                 "Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval",
-                "Features", "RankingModels", "CZlib",
+                "Features", "RankingModels", "CandidateRanking", "CZlib",
             ]
         ),
 

@@ -1,6 +1,7 @@
 import Artifacts
 import Catalog
 import FactorModels
+import RankingModels
 import Retrieval
 import Vocabulary
 
@@ -28,6 +29,8 @@ package struct Trainer {
         /// Where the interactions came from.
         package var input: String = ""
         package var tuning: JSONValue = .null
+        /// How the ranker did against retrieval's order.
+        package var ranker: JSONValue = .null
 
         package init() {}
     }
@@ -37,7 +40,8 @@ package struct Trainer {
     /// - Throws: `CancellationError`, `ArtifactError`, and what the fits throw.
     @discardableResult
     package func train(
-        _ interactions: Interactions, attributes: ItemAttributes, notes: Notes = Notes(), into writer: BundleWriter
+        _ interactions: Interactions, attributes: ItemAttributes, ranker: NetworkRanker? = nil, notes: Notes = Notes(),
+        into writer: BundleWriter
     ) throws -> Manifest {
         do {
             let data = interactions.inBundleOrder()
@@ -48,6 +52,7 @@ package struct Trainer {
             try fitNeighbors(matrix, writer)
             if let configuration = plan.als { try fitALS(matrix, configuration, writer) }
             if let configuration = plan.spectral { try fitSpectral(matrix, configuration, writer) }
+            if let ranker { try ranker.write(to: writer.file(NetworkRanker.fileName, metadata: ranker.metadata)) }
             try cancellation.check()
             return try writer.publish(try content(data, recent, notes))
         } catch {
@@ -135,6 +140,7 @@ package struct Trainer {
         if let als = plan.als { values["als"] = try JSONValue(encoding: als) }
         if let spectral = plan.spectral { values["spectral"] = try JSONValue(encoding: spectral) }
         if notes.tuning != .null { values["tuning"] = notes.tuning }
+        if notes.ranker != .null { values["ranker"] = notes.ranker }
         return .object(values)
     }
 }
