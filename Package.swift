@@ -92,7 +92,12 @@ let package = Package(
             ]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
-        room("Serving", ["Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "Catalog", "Telemetry", deque]),
+        room(
+            "Serving",
+            [
+                "Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "CandidateRanking", "Catalog", "Telemetry",
+                deque,
+            ]),
         room(
             "Training",
             [
@@ -105,7 +110,8 @@ let package = Package(
         room(
             "MartletServer",
             [
-                "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "Serving",
+                "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
+                "CandidateRanking", "Serving",
                 "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams,
             ]),

@@ -28,6 +28,10 @@ package enum Degradation: UInt8, Sendable, CaseIterable {
     case cursorRestarted = 3
     /// Fewer than `k` items were eligible.
     case shortSlate = 4
+    /// The scenario wants a ranker and the bundle has none: the order is retrieval's.
+    case rankerUnavailable = 5
+    /// The ranker was too slow for the deadline, or its scores were no numbers: the order is retrieval's.
+    case rankerSkipped = 6
 
     package var name: String {
         switch self {
@@ -35,6 +39,8 @@ package enum Degradation: UInt8, Sendable, CaseIterable {
         case .deadlineTruncated: "deadline_truncated"
         case .cursorRestarted: "cursor_restarted"
         case .shortSlate: "short_slate"
+        case .rankerUnavailable: "ranker_unavailable"
+        case .rankerSkipped: "ranker_skipped"
         }
     }
 }

@@ -85,7 +85,15 @@ typedef enum _Martlet__V1__Degradation {
   /*
    * fewer than k items were eligible
    */
-  MARTLET__V1__DEGRADATION__DEGRADATION_SHORT_SLATE = 4
+  MARTLET__V1__DEGRADATION__DEGRADATION_SHORT_SLATE = 4,
+  /*
+   * the scenario wants a ranker and the bundle has none: retrieval's order
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_UNAVAILABLE = 5,
+  /*
+   * the ranker was too slow or broken: retrieval's order
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_SKIPPED = 6
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__DEGRADATION)
 } Martlet__V1__Degradation;
 

@@ -1,4 +1,5 @@
 import Retrieval
+import enum Serving.RankerUse
 import Vocabulary
 import Wire
 import Yams
@@ -15,6 +16,8 @@ struct ConfigurationFile {
         var k: Int?
         var cacheTTL: Duration?
         var retrieval: RetrievalMix?
+        var ranker: RankerUse?
+        var rankCandidates: Int?
     }
 
     static let bytesMax = 1 << 20
@@ -96,7 +99,7 @@ struct ConfigurationFile {
 
     private mutating func readScenario(_ node: Node, key: String) -> ScenarioChange? {
         guard case .mapping(let mapping) = node else {
-            fail(node, "'\(key)' must hold settings: k, cache_ttl or retrieval")
+            fail(node, "'\(key)' must hold settings: k, cache_ttl, retrieval, ranker or rank_candidates")
             return nil
         }
         var change = ScenarioChange()
@@ -112,8 +115,17 @@ struct ConfigurationFile {
                     try SettingValue.duration(text)
                 }
             case "retrieval": change.retrieval = readRetrieval(value, key: "\(key).retrieval")
+            case "ranker":
+                change.ranker = scalar(value, "\(key).ranker") { (text) throws(SettingFault) in
+                    try SettingValue.choice(text, of: RankerUse.self)
+                }
+            case "rank_candidates":
+                change.rankCandidates = scalar(value, "\(key).rank_candidates") { (text) throws(SettingFault) in
+                    try SettingValue.integer(text, in: 1...RetrievalMix.limitMax)
+                }
             default:
-                failUnknown(keyNode, "\(key).\(part)", known: ["k", "cache_ttl", "retrieval"].map { "\(key).\($0)" })
+                let known = ["k", "cache_ttl", "retrieval", "ranker", "rank_candidates"]
+                failUnknown(keyNode, "\(key).\(part)", known: known.map { "\(key).\($0)" })
             }
         }
         return change

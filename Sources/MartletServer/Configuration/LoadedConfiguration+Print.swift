@@ -27,6 +27,8 @@ extension LoadedConfiguration {
             lines.append(("  \(Self.scalar(name)):", "\(origins["scenarios.\(name)"] ?? .defaults)"))
             lines.append(("    k: \(scenario.k)", ""))
             if let ttl = scenario.cacheTTL { lines.append(("    cache_ttl: \(SettingValue.text(duration: ttl))", "")) }
+            lines.append(("    ranker: \(scenario.ranker.rawValue)", ""))
+            lines.append(("    rank_candidates: \(scenario.rankCandidates)", ""))
             guard let retrieval = scenario.retrieval else {
                 lines.append(("    # retrieval:", "as the bundle says"))
                 continue

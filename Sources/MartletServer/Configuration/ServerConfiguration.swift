@@ -1,5 +1,6 @@
 import Logging
 import Retrieval
+import enum Serving.RankerUse
 
 /// Everything a node can be told, with its defaults.
 ///
@@ -91,6 +92,10 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var cacheTTL: Duration?
     /// nil: the mix that the bundle brings.
     package var retrieval: RetrievalMix?
+    /// Whether candidates are put in the order of the bundle's ranker.
+    package var ranker = RankerUse.auto
+    /// Candidates that are ranked at most.
+    package var rankCandidates = 200
 
     package init() {}
 }

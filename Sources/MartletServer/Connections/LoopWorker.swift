@@ -151,6 +151,7 @@ final class LoopWorker {
         metrics.record(.queue, nanoseconds: times.queue)
         if times.filter > 0 { metrics.record(.filter, nanoseconds: times.filter) }
         if times.retrieve > 0 { metrics.record(.retrieve, nanoseconds: times.retrieve) }
+        if times.rank > 0 { metrics.record(.rank, nanoseconds: times.rank) }
         if times.fuse > 0 { metrics.record(.fuse, nanoseconds: times.fuse) }
         if case .slate(let slate) = answer { metrics.count(slate) }
         if case .rejected(let rejection) = answer {

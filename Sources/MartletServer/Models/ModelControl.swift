@@ -1,8 +1,10 @@
 import Artifacts
+import CandidateRanking
 import Glibc
 import Logging
 import NIOPosix
 import NearestNeighbors
+import RankingModels
 import Retrieval
 import Serving
 import Synchronization
@@ -152,12 +154,19 @@ enum GenerationLoader {
     static func load(_ path: String, number: UInt64, options: RetrievalModel.Options) throws -> Generation {
         let bundle = try Bundle(opening: path, verify: .full)
         let model = try RetrievalModel(bundle: bundle, options: options)
+        let ranker = try ranker(of: bundle, model)
         let generation = Generation(
             number: number, label: "\(bundle.manifest.name)@\(bundle.manifest.version)", path: path, model: model,
-            memory: memory(of: bundle, model))
+            ranker: ranker, memory: memory(of: bundle, model, ranker))
         warm(model)
         try probe(generation)
         return generation
+    }
+
+    private static func ranker(of bundle: Bundle, _ model: RetrievalModel) throws -> CandidateRanker? {
+        guard bundle.has(NetworkRanker.fileName) else { return nil }
+        let file = try bundle.file(NetworkRanker.fileName)
+        return try RankerCalibration().ranker(NetworkRanker(file), model, path: file.path).ranker
     }
 
     /// Touches what requests will touch, so that no loop waits for a page of a mapped file.
@@ -180,7 +189,7 @@ enum GenerationLoader {
         }
     }
 
-    private static func memory(of bundle: Bundle, _ model: RetrievalModel) -> [(
+    private static func memory(of bundle: Bundle, _ model: RetrievalModel, _ ranker: CandidateRanker?) -> [(
         part: Generation.MemoryPart, bytes: Int
     )] {
         var parts: [(part: Generation.MemoryPart, bytes: Int)] = []
@@ -200,6 +209,7 @@ enum GenerationLoader {
         parts.append((.userDirectory, model.users.ids.byteCount + model.users.historyByteCount))
         parts.append(
             (.itemCatalogue, model.items.byteCount + model.attributes.byteCount + (model.availability?.byteCount ?? 0)))
+        if let ranker { parts.append((.ranker, ranker.plan.byteCount + ranker.network.byteCount)) }
         return parts
     }
 }

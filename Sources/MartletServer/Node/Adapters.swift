@@ -26,7 +26,9 @@ extension ServingConfiguration {
 
 extension Serving.ScenarioConfiguration {
     init(_ scenario: ScenarioConfiguration) {
-        self.init(k: scenario.k, mix: scenario.retrieval, timeToLive: scenario.cacheTTL)
+        self.init(
+            k: scenario.k, mix: scenario.retrieval, ranker: scenario.ranker, rankCandidates: scenario.rankCandidates,
+            timeToLive: scenario.cacheTTL)
     }
 }
 
@@ -71,6 +73,7 @@ extension Generation.MemoryPart {
         case .itemNeighbors: .itemNeighbors
         case .userDirectory: .userDirectory
         case .itemCatalogue: .itemCatalogue
+        case .ranker: .ranker
         }
     }
 }
@@ -103,6 +106,8 @@ extension ShardMetrics {
             case .deadlineTruncated: countDegraded(.deadlineTruncated)
             case .cursorRestarted: countDegraded(.cursorRestarted)
             case .shortSlate: countDegraded(.shortSlate)
+            case .rankerUnavailable: countDegraded(.rankerUnavailable)
+            case .rankerSkipped: countDegraded(.rankerSkipped)
             }
         }
         for (source, count, plan) in slate.candidates {

@@ -208,7 +208,8 @@ package actor Shard {
             case .recommend(let request):
                 let (engine, restarted) = self.engine(for: request, engine)
                 let run = SlateRun(
-                    engine: engine, generator: engine.generator(at: underWay.count), configuration: configuration,
+                    engine: engine, generator: engine.generator(at: underWay.count),
+                    scorer: engine.scorer(at: underWay.count), configuration: configuration,
                     arrived: call.arrived)
                 try run.begin(
                     request, filter: engine.rows(of: request.filter), restarted: restarted, now: now, clock: clock)

@@ -30,5 +30,6 @@ package struct StageTimes: Sendable {
     package var queue: UInt64 = 0
     package var retrieve: UInt64 = 0
     package var filter: UInt64 = 0
+    package var rank: UInt64 = 0
     package var fuse: UInt64 = 0
 }
