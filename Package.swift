@@ -151,8 +151,9 @@ let package = Package(
         tests(
             "EndToEndTests",
             [
-                "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "FactorModels", "Catalog",
-                "Artifacts", "VectorMath", "Vocabulary", "Telemetry", "TestSupport", logging, nioCore, nioPosix,
+                "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "CandidateRanking",
+                "RankingModels", "Features", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
+                "Telemetry", "TestSupport", logging, nioCore, nioPosix,
             ]),
         tests(
             "BenchTests",

@@ -4,16 +4,23 @@ import RankingModels
 import Retrieval
 import VectorMath
 
+/// How a ranker's layers are computed: a precision, or what is found best at load.
+package enum RankerPrecision: String, Sendable, CaseIterable {
+    case auto, f32, bf16, int8
+
+    /// Nil: by measurement.
+    var fixed: LayerPrecision? { LayerPrecision(rawValue: rawValue) }
+}
+
 /// In which precision a network is served: the narrowest that hardly changes anybody's order, found out when it is loaded.
 package struct RankerCalibration: Sendable {
-    /// Nil: by measurement.
-    package var precision: LayerPrecision?
+    package var precision: RankerPrecision
     /// The share of pairs of one user's candidates that may change places.
     package var orderLossMax = 0.005
     /// Users whose candidates are looked at.
     static let usersMax = 24
 
-    package init(precision: LayerPrecision? = nil) { self.precision = precision }
+    package init(precision: RankerPrecision = .auto) { self.precision = precision }
 
     /// What was found out of one precision.
     package struct Finding: Sendable {
@@ -36,16 +43,17 @@ package struct RankerCalibration: Sendable {
         let sample = try logits(exact, plan, model)
         guard sample.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
             throw ArtifactError(
-                .invalidContent, path: path, "it gives some users' candidates scores that are not finite; train it again")
+                .invalidContent, path: path,
+                "it gives some users' candidates scores that are not finite; train it again")
         }
         var findings: [Finding] = []
-        let wanted = precision.map { [$0] } ?? LayerPrecision.supported.reversed()
+        let wanted = precision.fixed.map { [$0] } ?? LayerPrecision.supported.reversed()
         for precision in wanted where precision != .f32 && file.weights.shape.isDeep {
             let narrow = network(precision)
             let finding = Finding(
                 precision: precision, orderLoss: Self.orderLoss(sample, try logits(narrow, plan, model)))
             findings.append(finding)
-            if self.precision != nil || finding.orderLoss <= orderLossMax {
+            if self.precision != .auto || finding.orderLoss <= orderLossMax {
                 return (CandidateRanker(plan: plan, network: narrow), findings)
             }
         }

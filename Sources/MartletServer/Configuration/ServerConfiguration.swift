@@ -1,5 +1,7 @@
+import CandidateRanking
 import Logging
 import Retrieval
+
 import enum Serving.RankerUse
 
 /// Everything a node can be told, with its defaults.
@@ -23,6 +25,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var index = RetrievalModel.Options().index
     /// How the items' factors are held.
     package var itemRows = RetrievalModel.Options().itemRows
+    package var rankerPrecision = RankerPrecision.auto
     /// What walks over a graph read of them.
     package var graphRows = RetrievalModel.Options().graphRows
     /// Recall that an approximate search must reach at load to be chosen, 0 to 1.

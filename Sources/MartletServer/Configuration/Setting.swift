@@ -1,3 +1,4 @@
+import CandidateRanking
 import Logging
 import NearestNeighbors
 import VectorMath
@@ -107,6 +108,14 @@ package struct Setting: Sendable {
             $0.itemRows.rawValue
         } assign: { (configuration, text) throws(SettingFault) in
             configuration.itemRows = try SettingValue.choice(text, of: RowPrecision.self)
+        },
+        Setting(
+            "ranker_precision",
+            "How a ranker's layers are computed: f32, bf16, int8, or auto (the narrowest that keeps users' orders, measured at load)."
+        ) {
+            $0.rankerPrecision.rawValue
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.rankerPrecision = try SettingValue.choice(text, of: RankerPrecision.self)
         },
         Setting(
             "graph_rows",

@@ -21,6 +21,7 @@ import Wire
 actor ModelControl {
     private let root: String?
     private let options: RetrievalModel.Options
+    private let calibration: RankerCalibration
     /// Of the generation that serves, by kind of factors; any thread.
     nonisolated let planners = Mutex<[String: SearchPlanner]>([:])
     private let logger: Logger
@@ -35,7 +36,8 @@ actor ModelControl {
 
     /// - Parameter root: The folder that LoadModel may load from; nil refuses every LoadModel.
     init(
-        root: String?, options: RetrievalModel.Options, scenarios: [String: Serving.ScenarioConfiguration],
+        root: String?, options: RetrievalModel.Options, calibration: RankerCalibration,
+        scenarios: [String: Serving.ScenarioConfiguration],
         metrics: NodeMetrics, logger: Logger, pool: NIOThreadPool,
         wallClock: @escaping @Sendable () -> Int64 = WallClock.system
     ) {
@@ -43,6 +45,7 @@ actor ModelControl {
         self.scenarios = scenarios
         self.wallClock = wallClock
         self.options = options
+        self.calibration = calibration
         self.metrics = metrics
         self.logger = logger
         self.pool = pool
@@ -72,13 +75,14 @@ actor ModelControl {
         // While a generation serves, the cores are for its requests.
         options.threads = current == nil ? nil : 1
         let loadOptions = options
-        let wallClock = wallClock
+        let (wallClock, calibration) = (wallClock, calibration)
         let generation: Generation
         do {
             generation = try await pool.runIfActive {
                 // Below the loops: loading must not cost requests their time.
                 setpriority(__priority_which_t(0), 0, 10)
-                let generation = try GenerationLoader.load(path, number: number, options: loadOptions)
+                let generation = try GenerationLoader.load(
+                    path, number: number, options: loadOptions, calibration: calibration)
                 // The first look at all windows, here rather than in a request.
                 _ = generation.model.availability?.moment(at: wallClock())
                 return generation
@@ -104,6 +108,7 @@ actor ModelControl {
             "model serves",
             metadata: [
                 "model.name": "\(generation.label)", "model.generation": "\(number)", "model.path": "\(path)",
+                "model.ranker": "\(generation.ranker.map { $0.network.precision.rawValue } ?? "none")",
                 "load.milliseconds": "\(nanoseconds / 1_000_000)",
             ])
         warnOfMissingSources(generation)
@@ -151,10 +156,12 @@ actor ModelControl {
 
 /// Makes a generation of a bundle: opens, verifies, assembles, warms and probes it.
 enum GenerationLoader {
-    static func load(_ path: String, number: UInt64, options: RetrievalModel.Options) throws -> Generation {
+    static func load(
+        _ path: String, number: UInt64, options: RetrievalModel.Options, calibration: RankerCalibration
+    ) throws -> Generation {
         let bundle = try Bundle(opening: path, verify: .full)
         let model = try RetrievalModel(bundle: bundle, options: options)
-        let ranker = try ranker(of: bundle, model)
+        let ranker = try ranker(of: bundle, model, calibration)
         let generation = Generation(
             number: number, label: "\(bundle.manifest.name)@\(bundle.manifest.version)", path: path, model: model,
             ranker: ranker, memory: memory(of: bundle, model, ranker))
@@ -163,10 +170,12 @@ enum GenerationLoader {
         return generation
     }
 
-    private static func ranker(of bundle: Bundle, _ model: RetrievalModel) throws -> CandidateRanker? {
+    private static func ranker(
+        of bundle: Bundle, _ model: RetrievalModel, _ calibration: RankerCalibration
+    ) throws -> CandidateRanker? {
         guard bundle.has(NetworkRanker.fileName) else { return nil }
         let file = try bundle.file(NetworkRanker.fileName)
-        return try RankerCalibration().ranker(NetworkRanker(file), model, path: file.path).ranker
+        return try calibration.ranker(NetworkRanker(file), model, path: file.path).ranker
     }
 
     /// Touches what requests will touch, so that no loop waits for a page of a mapped file.
