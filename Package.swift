@@ -80,8 +80,9 @@ let package = Package(
         room("Catalog", ["Vocabulary", "Artifacts"]),
         room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
 
-        // L3: sources and their fusion: what the node serves and what training tunes.
+        // L3: sources and their fusion: what the node serves and what training tunes; models that rank what they found.
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
+        room("RankingModels", ["Vocabulary", "VectorMath", "Artifacts"]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
         room("Serving", ["Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "Catalog", "Telemetry", deque]),
@@ -120,9 +121,10 @@ let package = Package(
             "IndexBench", path: "Bench/IndexBench",
             ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
+        room("RankerBench", path: "Bench/RankerBench", ["RankingModels", "Artifacts", "VectorMath"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
-            ["LoadGenerator", "IndexBench", "FilterBench", "FactorModels", "VectorMath", arguments]),
+            ["LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "FactorModels", "VectorMath", arguments]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
@@ -131,6 +133,9 @@ let package = Package(
         tests(
             "RetrievalTests",
             ["Retrieval", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "TestSupport"]),
+        tests(
+            "RankingModelsTests", ["RankingModels", "VectorMath", "Artifacts", "TestSupport"],
+            resources: [.copy("Resources")]),
         tests("ServingTests", ["Serving", "Retrieval", "NearestNeighbors", "VectorMath", "Vocabulary", "TestSupport"]),
         tests(
             "EndToEndTests",
@@ -141,7 +146,7 @@ let package = Package(
         tests(
             "BenchTests",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "martlet-bench", "TestSupport", "Wire", "Artifacts",
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "martlet-bench", "TestSupport", "Wire", "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),
         tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),
