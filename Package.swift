@@ -18,9 +18,9 @@ func command(_ name: String, path: String? = nil, _ dependencies: [Target.Depend
 }
 
 /// The tests of a room, in a folder of the same name.
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: strict)
+        name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, swiftSettings: strict)
 }
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -135,7 +135,7 @@ let package = Package(
             ["Retrieval", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "TestSupport"]),
         tests(
             "RankingModelsTests", ["RankingModels", "VectorMath", "Artifacts", "TestSupport"],
-            resources: [.copy("Resources")]),
+            exclude: ["Resources"]),
         tests("ServingTests", ["Serving", "Retrieval", "NearestNeighbors", "VectorMath", "Vocabulary", "TestSupport"]),
         tests(
             "EndToEndTests",

@@ -83,7 +83,7 @@ package struct TreeEnsemble: Sendable {
         evaluate(rows, columns, outputs: outputsPerRow, room: predictions.count, form: nil) { sums, count in
             for row in 0..<count {
                 transform.apply(
-                    count: rawOutputsPerRow, sum: { sums[row * rawOutputsPerRow + $0] },
+                    count: rawOutputsPerRow, sum: { sums[row * rawOutputsPerRow + $0] / divisor },
                     store: { predictions[row * outputsPerRow + $0] = Float($1) })
             }
         }
@@ -96,13 +96,14 @@ package struct TreeEnsemble: Sendable {
         evaluate(rows, columns, outputs: outputsPerRow, room: predictions.count, form: nil) { sums, count in
             for row in 0..<count {
                 transform.apply(
-                    count: rawOutputsPerRow, sum: { sums[row * rawOutputsPerRow + $0] },
+                    count: rawOutputsPerRow, sum: { sums[row * rawOutputsPerRow + $0] / divisor },
                     store: { predictions[row * outputsPerRow + $0] = $1 })
             }
         }
     }
 
-    /// The sums before the objective's transform, `[rows, rawOutputsPerRow]`.
+    /// The sums of leaves before the objective's transform (and before a random forest's average, as LightGBM has it),
+    /// `[rows, rawOutputsPerRow]`.
     ///
     /// - Parameter form: For tests and comparisons; all give the same, bit for bit.
     package func rawScores(
@@ -146,7 +147,6 @@ package struct TreeEnsemble: Sendable {
         withUnsafeTemporaryAllocation(of: Double.self, capacity: count * rawOutputsPerRow) { sums in
             guard let base = sums.baseAddress else { return }
             tables.evaluate(values, stride: columns, rowCount: count, form: form, into: base)
-            if divisor != 1 { for i in 0..<count * rawOutputsPerRow { base[i] /= divisor } }
             body(base, count)
         }
     }

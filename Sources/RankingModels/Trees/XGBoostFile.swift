@@ -20,7 +20,8 @@ struct XGBoostFile {
         }
         // In JSON a quote or a space follows; in UBJSON a type.
         if "\" \t\r\n".utf8.contains(bytes[1]) {
-            do { return ModelValue(try JSONText.parse(bytes)) } catch {
+            // Some versions write NaN where a field has no meaning.
+            do { return ModelValue(try JSONText.parse(bytes, allowsNonFinite: true)) } catch {
                 throw ArtifactError(.malformed, path: path, "\(error)")
             }
         }

@@ -24,7 +24,7 @@ extension XGBoostFile {
         let name = try field.text()
         switch name {
         case "binary:logistic", "reg:logistic": return (name, .singleSigmoid, .logit)
-        case "binary:logitraw": return (name, .identity, .logit)
+        case "binary:logitraw": return (name, .identity, .identity)
         case "binary:hinge": return (name, .aboveZero, .identity)
         case "count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft":
             return (name, .singleExponential, .logarithm)
