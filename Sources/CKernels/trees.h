@@ -67,6 +67,21 @@ CKT_INLINE void ck_add_group(const ck_trees *trees, size_t group, uint32_t *left
                 if (ck_in_set(trees->words + test->first_word, test->bit_count, ck_code(columns + test->column)))
                     left[p - first] &= test->mask;
             }
+    if (trees->output_count == 1 && !trees->cut) {
+        // The sum stays in a register.
+        double sum = sums[0];
+        float single = singles[0];
+        const size_t count = end - first, at = first * CK_PIECE_LEAVES;
+        if (trees->single)
+            for (size_t i = 0; i < count; i++)
+                single += trees->single_leaves[at + i * CK_PIECE_LEAVES + (size_t)__builtin_clz(left[i])];
+        else
+            for (size_t i = 0; i < count; i++)
+                sum += trees->leaves[at + i * CK_PIECE_LEAVES + (size_t)__builtin_clz(left[i])];
+        sums[0] = sum;
+        singles[0] = single;
+        return;
+    }
     for (size_t p = first; p < end; p++, piece++, left++) {
         if (trees->cut) {
             if (!piece->continues) *open = 1;

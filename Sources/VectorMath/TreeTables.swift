@@ -123,12 +123,13 @@ package final class TreeTables: @unchecked Sendable {
         let block = Int(CK_TREE_ROWS)
         let isBatch = rowCount > 1
         let columnBytes = (isBatch ? columnCount * block : columnCount + 64) * 4
-        let sumBytes = outputCount * block * 8
+        // Scratch for one row is small enough for the stack.
+        let sumBytes = outputCount * (isBatch ? block : 1) * 8
         withUnsafeTemporaryAllocation(byteCount: columnBytes + sumBytes + sumBytes / 2, alignment: 64) { scratch in
             guard let start = scratch.baseAddress else { return }
             let columns = start.bindMemory(to: Float.self, capacity: columnBytes / 4)
-            let many = (start + columnBytes).bindMemory(to: Double.self, capacity: outputCount * block)
-            let singles = (start + columnBytes + sumBytes).bindMemory(to: Float.self, capacity: outputCount * block)
+            let many = (start + columnBytes).bindMemory(to: Double.self, capacity: sumBytes / 8)
+            let singles = (start + columnBytes + sumBytes).bindMemory(to: Float.self, capacity: sumBytes / 8)
             var row = 0
             while row < rowCount {
                 let count = min(block, rowCount - row)

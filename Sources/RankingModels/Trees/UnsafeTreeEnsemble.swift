@@ -40,7 +40,7 @@ package struct TreeEnsemble: Sendable {
         self.init(try LightGBMFile(bytes, path: path).model(), from: .lightGBM)
     }
 
-    /// Reads a JSON or UBJSON file as `Booster.save_model` of XGBoost (1.0 or later) writes it.
+    /// Reads a JSON or UBJSON file as `Booster.save_model` of XGBoost (1.2 or later) writes it.
     ///
     /// - Throws: As `init(lightGBM:)`.
     package init(xgboost path: String) throws(ArtifactError) {

@@ -2,7 +2,7 @@ import Artifacts
 import Foundation
 import VectorMath
 
-/// Reads XGBoost's JSON and UBJSON models (`Booster.save_model`, 1.0 to 3.x).
+/// Reads XGBoost's JSON and UBJSON models (`Booster.save_model`, 1.2 to 3.x).
 struct XGBoostFile {
     let path: String
     private let root: ModelField
@@ -40,7 +40,8 @@ struct XGBoostFile {
         let targets =
             parameters["num_target"].isThere ? try parameters["num_target"].integer(0...TreeLimits.outputsMax) : 1
         let outputCount = max(1, classes, targets)
-        let (objective, transform, link) = try Self.objective(learner["objective"]["name"])
+        let version = root["version"].isThere ? try root["version"].integers(0...Int(Int32.max)) : []
+        let (objective, transform, link) = try Self.objective(learner["objective"]["name"], version: version)
 
         let (trees, words) = try trees(learner["gradient_booster"], featureCount, outputCount)
         var base: [Double] = []

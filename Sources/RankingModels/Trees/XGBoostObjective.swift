@@ -18,13 +18,17 @@ extension XGBoostFile {
         }
     }
 
+    /// - Parameter version: `[major, minor, ...]` of the writer, where the file says it.
     static func objective(
-        _ field: ModelField
+        _ field: ModelField, version: [Int]
     ) throws(ArtifactError) -> (name: String, transform: ScoreTransform, link: Link) {
         let name = try field.text()
         switch name {
         case "binary:logistic", "reg:logistic": return (name, .singleSigmoid, .logit)
-        case "binary:logitraw": return (name, .identity, .identity)
+        case "binary:logitraw":
+            // Its base score became a sum with 1.3.
+            let isOld = !version.isEmpty && version.lexicographicallyPrecedes([1, 3])
+            return (name, .identity, isOld ? .logit : .identity)
         case "binary:hinge": return (name, .aboveZero, .identity)
         case "count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft":
             return (name, .singleExponential, .logarithm)
