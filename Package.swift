@@ -146,7 +146,8 @@ let package = Package(
         tests(
             "BenchTests",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "martlet-bench", "TestSupport", "Wire", "Artifacts",
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "martlet-bench", "TestSupport", "Wire",
+                "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),
         tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),

@@ -1,6 +1,7 @@
 import Artifacts
 import Foundation
 import RankingModels
+import VectorMath
 
 /// How many rows per second does an ensemble of trees score, on one thread?
 package struct TreeBench {
@@ -51,9 +52,13 @@ package struct TreeBench {
     }
 
     /// Scores all rows, `[rows, outputsPerRow]`, in batches.
-    package func predictions(batch: Int) -> [Double] { scores(batch: batch, outputs: ensemble.outputsPerRow, raw: false) }
+    package func predictions(batch: Int) -> [Double] {
+        scores(batch: batch, outputs: ensemble.outputsPerRow, raw: false)
+    }
 
-    package func rawScores(batch: Int) -> [Double] { scores(batch: batch, outputs: ensemble.rawOutputsPerRow, raw: true) }
+    package func rawScores(batch: Int) -> [Double] {
+        scores(batch: batch, outputs: ensemble.rawOutputsPerRow, raw: true)
+    }
 
     private func scores(batch: Int, outputs: Int, raw: Bool) -> [Double] {
         var result: [Double] = []
@@ -77,26 +82,34 @@ package struct TreeBench {
     /// - Parameters:
     ///   - rounds: Medians are taken over them.
     ///   - seconds: Of each round.
-    package func measure(batch: Int, rounds: Int, seconds: Double) -> Point {
+    ///   - form: Forces a way through the trees, which then gives scores before the transform; nil as in service.
+    package func measure(batch: Int, rounds: Int, seconds: Double, form: TreeForm? = nil) -> Point {
         let batch = min(batch, rowCount)
         var predictions = [Float](repeating: 0, count: batch * ensemble.outputsPerRow)
+        var scores = [Double](repeating: 0, count: batch * ensemble.rawOutputsPerRow)
         let places = max(1, rowCount - batch)
         var place = 0
         var times: [Double] = []
         rows.withUnsafeBufferPointer { rows in
             predictions.withUnsafeMutableBufferPointer { predictions in
-                func calls(_ count: Int) -> Double {
-                    let start = ContinuousClock.now
-                    for _ in 0..<count {
-                        let part = UnsafeBufferPointer(rebasing: rows[place * columns..<(place + batch) * columns])
-                        ensemble.predict(rows: part, columns: columns, into: predictions)
-                        place = (place + batch) % places
+                scores.withUnsafeMutableBufferPointer { scores in
+                    func calls(_ count: Int) -> Double {
+                        let start = ContinuousClock.now
+                        for _ in 0..<count {
+                            let part = UnsafeBufferPointer(rebasing: rows[place * columns..<(place + batch) * columns])
+                            if let form {
+                                ensemble.rawScores(rows: part, columns: columns, form: form, into: scores)
+                            } else {
+                                ensemble.predict(rows: part, columns: columns, into: predictions)
+                            }
+                            place = (place + batch) % places
+                        }
+                        return (ContinuousClock.now - start) / .seconds(1)
                     }
-                    return (ContinuousClock.now - start) / .seconds(1)
+                    var count = 1
+                    while calls(count) < seconds / 4, count < 1 << 24 { count *= 2 }
+                    for _ in 0..<rounds { times.append(calls(count) / Double(count)) }
                 }
-                var count = 1
-                while calls(count) < seconds / 4, count < 1 << 24 { count *= 2 }
-                for _ in 0..<rounds { times.append(calls(count) / Double(count)) }
             }
         }
         times.sort()

@@ -14,7 +14,8 @@ struct MartletBench: AsyncParsableCommand {
             130 Ctrl-C and 143 SIGTERM, after the report of what there is.
             """,
         subcommands: [
-            LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self, TreesCommand.self,
+            LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self,
+            TreesCommand.self,
             SelftestCommand.self,
         ],
         defaultSubcommand: LoadCommand.self)

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import LoadGenerator
 import RankerBench
+import VectorMath
 
 /// `martlet-bench trees`
 struct TreesCommand: ParsableCommand {
@@ -19,6 +20,9 @@ struct TreesCommand: ParsableCommand {
     @Option(help: "Rows to a call, one or more counts of 1 to 1000000.") var batch = "1,100,500"
     @Option(help: "Rounds for each batch, 1 to 1000; medians are told.") var rounds = 11
     @Option(help: "Seconds for each round, 0.001 to 10.") var seconds = 0.1
+    @Option(
+        help: "Go through the trees this way: rows (together), row (alone) or walk; without it the cheapest is taken.")
+    var form: String?
     @Option(help: "Write the predictions here: Float64, row by row.") var predictions: String?
     @Option(help: "Write the scores before the objective's transform here.") var rawScores: String?
     @Option(help: "Write the figures to this file.") var json: String?
@@ -27,6 +31,9 @@ struct TreesCommand: ParsableCommand {
         _ = try batches()
         guard (1...1000).contains(rounds) else {
             throw ValidationError("--rounds is \(rounds); allowed: 1 to 1000")
+        }
+        if let form, TreeForm(rawValue: form) == nil {
+            throw ValidationError("--form is '\(form)'; allowed: rows, row, walk")
         }
         guard (0.001...10).contains(seconds) else {
             throw ValidationError("--seconds is \(seconds); allowed: 0.001 to 10")
@@ -51,7 +58,8 @@ struct TreesCommand: ParsableCommand {
         if let rawScores { try TreeBench.write(bench.rawScores(batch: counts[counts.count - 1]), to: rawScores) }
         var points: [[String: Double]] = []
         for batch in counts {
-            let point = bench.measure(batch: batch, rounds: rounds, seconds: seconds)
+            let point = bench.measure(
+                batch: batch, rounds: rounds, seconds: seconds, form: form.flatMap(TreeForm.init(rawValue:)))
             Terminal.say("  " + point.text)
             points.append([
                 "batch": Double(point.batch), "rowsPerSecond": point.rowsPerSecond,

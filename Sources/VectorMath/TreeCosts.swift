@@ -16,15 +16,15 @@ struct TreeCosts: Sendable {
         let many: Double
         let slot: Double
         let wideSlot: Double
-        let step = 6.0
+        let step = 5.5
     }
 
     private static func figures(_ isa: String) -> Figures {
         switch isa {
-        case "avx512": Figures(sixteen: 0.5, many: 1.2, slot: 1.8, wideSlot: 8.5)
-        case "avx2": Figures(sixteen: 4.5, many: 4.5, slot: 8, wideSlot: 8)
-        case "neon": Figures(sixteen: 8, many: 8, slot: 14, wideSlot: 14)
-        default: Figures(sixteen: 8, many: 8, slot: 100, wideSlot: 100)
+        case "avx512": Figures(sixteen: 0.65, many: 1.15, slot: 2, wideSlot: 8.5)
+        case "avx2": Figures(sixteen: 2, many: 3, slot: 4.5, wideSlot: 4.5)
+        case "neon": Figures(sixteen: 4, many: 6, slot: 9, wideSlot: 9)
+        default: Figures(sixteen: 4, many: 5, slot: 65, wideSlot: 65)
         }
     }
 

@@ -125,7 +125,8 @@ package struct TreeParts: Sendable {
             precondition(Int(node.column) < features.count, "column \(node.column) of \(features.count)")
             for child in [node.left, node.right] {
                 // Children stand behind their parents: no walk goes round.
-                precondition(child < 0 ? Int(~child) < walk.leaves.count : Int(child) > at, "child \(child) of node \(at)")
+                precondition(
+                    child < 0 ? Int(~child) < walk.leaves.count : Int(child) > at, "child \(child) of node \(at)")
                 precondition(Int(child) < walk.nodes.count, "child \(child) of \(walk.nodes.count)")
             }
             if case .categories(let first, let bits) = node.test { checkSet(first, bits) }

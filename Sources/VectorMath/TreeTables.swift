@@ -1,11 +1,11 @@
 import CKernels
 
 /// How an ensemble of trees is gone through; the answers are the same, bit for bit.
-package enum TreeForm: Sendable, Equatable, CaseIterable {
+package enum TreeForm: String, Sendable, CaseIterable {
     /// Sixty-four rows (or sixteen, where there are no more) meet one tree at a time.
-    case rowsTogether
+    case rowsTogether = "rows"
     /// One row meets sixteen trees at a time.
-    case rowAlone
+    case rowAlone = "row"
     /// One row walks one tree from the root to a leaf.
     case walk
 }

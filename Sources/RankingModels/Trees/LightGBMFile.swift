@@ -81,8 +81,9 @@ struct LightGBMFile {
         case "multiclass": return .softmax
         case "lambdarank", "rank_xendcg": return .identity
         case .some(let other):
-            throw fail("objective '\(other.prefix(60))' is not known; known: regression and its kin, binary, multiclass, "
-                + "multiclassova, cross_entropy, lambdarank, rank_xendcg")
+            throw fail(
+                "objective '\(other.prefix(60))' is not known; known: regression and its kin, binary, multiclass, "
+                    + "multiclassova, cross_entropy, lambdarank, rank_xendcg")
         }
     }
 

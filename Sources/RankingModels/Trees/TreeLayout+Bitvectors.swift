@@ -73,7 +73,11 @@ extension TreeLayout {
                 switch node.test {
                 case .threshold(let threshold, let nanGoesRight):
                     let entry = Entry(column: column, threshold: threshold, mask: mask)
-                    if nanGoesRight { pieces[piece].nanRight.append(entry) } else { pieces[piece].nanLeft.append(entry) }
+                    if nanGoesRight {
+                        pieces[piece].nanRight.append(entry)
+                    } else {
+                        pieces[piece].nanLeft.append(entry)
+                    }
                 case .categories(let firstWord, let bitCount):
                     pieces[piece].categories.append(
                         TreeParts.CategoryTest(column: column, mask: mask, firstWord: firstWord, bitCount: bitCount))

@@ -133,7 +133,8 @@ import VectorMath
 
     @Test(arguments: [
         // An array of a billion nothings, of 2^62 bytes, of a negative length, without a type that is known, of texts.
-        "[$Z#l\u{3B}\u{7F}\u{7F}\u{7F}", "[$U#L\u{40}\0\0\0\0\0\0\0", "[#l\u{7F}\u{7F}\u{7F}\u{7F}", "[$q#i\u{1}", "[$S#i\u{2}",
+        "[$Z#l\u{3B}\u{7F}\u{7F}\u{7F}", "[$U#L\u{40}\0\0\0\0\0\0\0", "[#l\u{7F}\u{7F}\u{7F}\u{7F}", "[$q#i\u{1}",
+        "[$S#i\u{2}",
         "{i\u{1}a", "{#i\u{5}i\u{1}aT", "{S", "[", "[[[[", "[$U", "d\0\0", "{i\u{1}aTi\u{1}aT}", "q", "",
     ])
     func `a UBJSON document that lies about its sizes is refused`(text: String) {

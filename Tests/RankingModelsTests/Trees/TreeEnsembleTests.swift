@@ -34,7 +34,8 @@ import VectorMath
         let columns = ensemble.featureCount
         for row in 0..<fixture.rows.count / columns {
             var raw = [Double](repeating: 0, count: ensemble.rawOutputsPerRow)
-            ensemble.rawScores(rows: Array(fixture.rows[row * columns..<(row + 1) * columns]), columns: columns, into: &raw)
+            ensemble.rawScores(
+                rows: Array(fixture.rows[row * columns..<(row + 1) * columns]), columns: columns, into: &raw)
             #expect(raw == Array(fixture.raw[row * raw.count..<(row + 1) * raw.count]))
         }
     }
@@ -132,7 +133,8 @@ import VectorMath
         let ensemble = TreeEnsemble(try read(Array(Self.xgboost.utf8), lightGBM: false), from: .xgboost)
         #expect(ensemble.featureNames == ["price", "shop"] && ensemble.objective == "reg:squarederror")
         let rows: [(Float, Float, Double)] = [
-            (1.5, 2, 3.5), (1.4999, 2, 1), (.nan, 3, 1), (0, 4, 0), (0, .nan, 0), (0, -0.5, 0), (0, 3.9, 1), (0, 1e9, 0),
+            (1.5, 2, 3.5), (1.4999, 2, 1), (.nan, 3, 1), (0, 4, 0), (0, .nan, 0), (0, -0.5, 0), (0, 3.9, 1),
+            (0, 1e9, 0),
         ]
         for form in TreeForm.allCases {
             var scores = [Double](repeating: 0, count: rows.count)

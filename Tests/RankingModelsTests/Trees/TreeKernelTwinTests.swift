@@ -42,7 +42,9 @@ import VectorMath
             left += [-1, -1]
             right += [-1, -1]
         }
-        return try DecisionTree.build(output: output, count: left.count, fail: { ArtifactError(.malformed, path: "", $0) }) {
+        return try DecisionTree.build(
+            output: output, count: left.count, fail: { ArtifactError(.malformed, path: "", $0) }
+        ) {
             (at: Int) throws(ArtifactError) in
             guard left[at] >= 0 else { return .leaf(Double.random(in: -1...1, using: &random)) }
             let kinds: [TreeParts.ColumnKind] =
@@ -50,9 +52,11 @@ import VectorMath
             let kind = kinds[Int.random(in: 0..<kinds.count, using: &random)]
             let feature = Int.random(in: 0..<shape.features, using: &random)
             let nan = Bool.random(using: &random)
-            var test = TreeParts.NodeTest.threshold(Float(Int.random(in: -4...4, using: &random)) / 2, nanGoesRight: nan)
+            var test = TreeParts.NodeTest.threshold(
+                Float(Int.random(in: -4...4, using: &random)) / 2, nanGoesRight: nan)
             if kind >= .truncatedCategory {
-                let set = (0..<Int.random(in: 0...9, using: &random)).map { _ in Int.random(in: 0..<70, using: &random) }
+                let set = (0..<Int.random(in: 0...9, using: &random)).map { _ in Int.random(in: 0..<70, using: &random)
+                }
                 guard let made = sets.add(set, nan: nan) else { throw ArtifactError(.malformed, path: "", "sets") }
                 test = made
             } else if Int.random(in: 0..<20, using: &random) == 0 {
@@ -134,7 +138,9 @@ import VectorMath
                     for form in TreeForm.allCases.map(Optional.some) + [nil] {
                         var scores = [Double](repeating: .nan, count: rowCount * shape.outputs)
                         ensemble.rawScores(rows: rows, columns: shape.features, form: form, into: &scores)
-                        #expect(scores == wanted, "seed \(seed), \(rowCount) rows, \(isa), \(form.map { "\($0)" } ?? "any")")
+                        #expect(
+                            scores == wanted, "seed \(seed), \(rowCount) rows, \(isa), \(form.map { "\($0)" } ?? "any")"
+                        )
                     }
                 }
             }
