@@ -82,6 +82,7 @@ LIGHTGBM = {  # name: (parameters, missing, zeros, categories)
     "rf": (dict(objective="binary", boosting="rf", bagging_freq=1, bagging_fraction=.6), 0, 0, []),
     "rf_regression": (dict(objective="regression", boosting="rf", bagging_freq=1, bagging_fraction=.6), 0, 0, []),
     "dart": (dict(objective="binary", boosting="dart"), 0, 0, []),
+    "goss": (dict(objective="binary", data_sample_strategy="goss"), 0, 0, []),
     "one_leaf": (dict(objective="binary", min_data_in_leaf=100000), 0, 0, []),
     "leaves_40": (dict(objective="binary", num_leaves=40), .05, 0, [7]),
     "leaves_255": (dict(objective="binary", num_leaves=255), .05, 0, [7]),
@@ -107,6 +108,8 @@ XGBOOST = {
     "cox": (dict(objective="survival:cox"), 0, 0, []),
     "ndcg": (dict(objective="rank:ndcg"), .05, 0, [12]),
     "pairwise": (dict(objective="rank:pairwise"), 0, 0, []),
+    "map": (dict(objective="rank:map"), 0, 0, []),
+    "aft": (dict(objective="survival:aft"), 0, 0, []),
     "softprob": (dict(objective="multi:softprob", num_class=4), .05, 0, [9]),
     "softmax": (dict(objective="multi:softmax", num_class=4), 0, 0, []),
     "dart": (dict(objective="binary:logistic", booster="dart", rate_drop=.3), .05, 0, []),
@@ -126,13 +129,13 @@ def target(objective, generator, rows):
         groups = [len(rows) // 100] * 100
     if "multi" in objective:
         return numpy.digitize(score, [-.7, 0, .7] if "ova" not in objective else [-.4, .4]), groups
-    if any(word in objective for word in ("poisson", "gamma", "tweedie", "log", "cox", "quantile")) and (
+    if any(word in objective for word in ("poisson", "gamma", "tweedie", "log", "cox", "aft", "quantile")) and (
             "logi" not in objective):
         return numpy.exp(score / 3) + .01, groups
     if "cross_entropy" in objective or objective == "reg:logistic":
         return 1 / (1 + numpy.exp(-score)), groups
     if groups:
-        return numpy.clip(score.astype(int) + 1, 0, 3), groups
+        return numpy.clip(score.astype(int) + 1, 0, 1 if "map" in objective else 3), groups
     if "binary" in objective:
         return (score > 0).astype(int), groups
     return score, groups
@@ -155,6 +158,9 @@ def train_xgboost(parameters, data, target, groups, categories, rounds):
     matrix = xgboost.DMatrix(data, target, **about_categories(kinds, categories))
     if groups:
         matrix.set_group(groups)
+    if "aft" in parameters["objective"]:
+        matrix.set_float_info("label_lower_bound", target)
+        matrix.set_float_info("label_upper_bound", target * 1.5)
     return xgboost.train(own, matrix, rounds), kinds
 
 
@@ -194,6 +200,9 @@ def equality(options, folder):
             for column, size in enumerate(categories, 12 - len(categories)):  # categories never seen, halves
                 strange = generator.random(options.rows) < .05
                 asked[strange, column] = generator.choice([size + 3, 1e6, .5, size - .25], strange.sum())
+            if library == "lightgbm":  # XGBoost takes no infinities
+                infinite = generator.random(asked.shape) < .005
+                asked[infinite] = generator.choice([numpy.inf, -numpy.inf], infinite.sum())
             path = os.path.join(folder, "rows.f4")
             asked.tofile(path)
             files = []

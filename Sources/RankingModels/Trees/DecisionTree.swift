@@ -92,12 +92,28 @@ struct CategorySets {
     /// - Returns: nil when there is no room left.
     mutating func add(_ categories: some Collection<Int>, nan: Bool) -> TreeParts.NodeTest? {
         let bitCount = (categories.max() ?? -1) + 2
-        let count = (bitCount + 31) / 32
-        guard (words.count + count) * 4 <= TreeLimits.categoryBytesMax else { return nil }
-        let first = words.count
-        words.append(contentsOf: repeatElement(0, count: count))
+        guard let first = room(bits: bitCount) else { return nil }
         if nan { words[first] |= 1 }
         for category in categories { words[first + (category + 1) / 32] |= 1 << UInt32((category + 1) % 32) }
         return .categories(firstWord: UInt32(first), bitCount: UInt32(bitCount))
+    }
+
+    /// The same for a set that has a bit for each category; NaN is not in it.
+    mutating func add(bits: ArraySlice<UInt32>) -> TreeParts.NodeTest? {
+        let bitCount = bits.count * 32 + 1
+        guard let first = room(bits: bitCount) else { return nil }
+        // Bit 0 is NaN's, so all move up by one.
+        for (at, word) in bits.enumerated() {
+            words[first + at] |= word << 1
+            words[first + at + 1] |= word >> 31
+        }
+        return .categories(firstWord: UInt32(first), bitCount: UInt32(bitCount))
+    }
+
+    private mutating func room(bits: Int) -> Int? {
+        let count = (bits + 31) / 32
+        guard (words.count + count) * 4 <= TreeLimits.categoryBytesMax else { return nil }
+        words.append(contentsOf: repeatElement(0, count: count))
+        return words.count - count
     }
 }

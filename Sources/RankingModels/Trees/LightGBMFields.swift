@@ -45,6 +45,11 @@ struct LightGBMFields {
         try numbers(key, count: count) { (text: Substring) in Int(text).flatMap { range.contains($0) ? $0 : nil } }
     }
 
+    /// `count` words of 32 bits.
+    func words32(_ key: String, count: Int) throws(ArtifactError) -> [UInt32] {
+        try numbers(key, count: count) { UInt32($0) }
+    }
+
     /// `count` numbers, none of them NaN.
     func doubles(_ key: String, count: Int, finite: Bool) throws(ArtifactError) -> [Double] {
         try numbers(key, count: count) { (text: Substring) in

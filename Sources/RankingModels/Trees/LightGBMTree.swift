@@ -45,7 +45,7 @@ struct LightGBMTree {
             if decision & 1 == 1 {
                 guard let categories else { throw fields.fail("num_cat", "node \(at) tests categories, but it is 0") }
                 let set = try categories.set(thresholds[at], of: at)
-                guard let test = sets.add(set, nan: false) else {
+                guard let test = sets.add(bits: set) else {
                     throw fields.fail("cat_threshold", "the sets have more than \(TreeLimits.categoryBytesMax) bytes")
                 }
                 // The set goes left there and right here.
@@ -85,7 +85,7 @@ struct LightGBMTree {
     private struct Categories {
         private let fields: LightGBMFields
         private let boundaries: [Int]
-        private let words: [Int]
+        private let words: [UInt32]
 
         init(_ fields: LightGBMFields, count: Int) throws(ArtifactError) {
             self.fields = fields
@@ -93,17 +93,16 @@ struct LightGBMTree {
             guard boundaries[0] == 0, zip(boundaries, boundaries.dropFirst()).allSatisfy({ $0 <= $1 }) else {
                 throw fields.fail("cat_boundaries", "they do not ascend from 0")
             }
-            words = try fields.integers("cat_threshold", count: boundaries[count], 0...Int(UInt32.max))
+            words = try fields.words32("cat_threshold", count: boundaries[count])
         }
 
-        /// The categories of the set that a node's threshold names.
-        func set(_ threshold: Double, of node: Int) throws(ArtifactError) -> [Int] {
+        /// The bits of the set that a node's threshold names.
+        func set(_ threshold: Double, of node: Int) throws(ArtifactError) -> ArraySlice<UInt32> {
             guard let index = Int(exactly: threshold), (0..<boundaries.count - 1).contains(index) else {
                 throw fields.fail(
                     "threshold", "node \(node) names the set \(threshold); there are \(boundaries.count - 1)")
             }
-            let set = words[boundaries[index]..<boundaries[index + 1]]
-            return set.enumerated().flatMap { at, word in (0..<32).filter { word >> $0 & 1 == 1 }.map { at * 32 + $0 } }
+            return words[boundaries[index]..<boundaries[index + 1]]
         }
     }
 }

@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 
 /// What an objective makes of the sums of leaves. Those of XGBoost are taken in Float32, as the library does.
 enum ScoreTransform: Sendable, Equatable {

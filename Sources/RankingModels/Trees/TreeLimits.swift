@@ -1,6 +1,6 @@
 /// What a file of trees may hold. A file beyond a limit is refused with the limit in the message.
 package enum TreeLimits {
-    package static let fileBytesMax = 512 << 20
+    package static let fileBytesMax = 256 << 20
     package static let treesMax = 100_000
     /// Of all trees together.
     package static let leavesMax = 1 << 24

@@ -1,5 +1,4 @@
 import Artifacts
-import Foundation
 import VectorMath
 
 /// Reads XGBoost's JSON and UBJSON models (`Booster.save_model`, 1.2 to 3.x).

@@ -1,5 +1,5 @@
 import Artifacts
-import Foundation
+import Glibc
 
 extension XGBoostFile {
     /// How `base_score`, which is a prediction, becomes a sum of leaves.

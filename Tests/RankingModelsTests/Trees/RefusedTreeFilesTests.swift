@@ -97,7 +97,7 @@ import VectorMath
             fixture.isLightGBM
             ? try #require(String(decoding: bytes, as: UTF8.self).range(of: "end of trees")).lowerBound
                 .utf16Offset(in: String(decoding: bytes, as: UTF8.self)) : bytes.count - 1
-        for length in stride(from: 0, through: end, by: 7) {
+        for length in stride(from: 0, through: end, by: 41) {
             #expect(throws: ArtifactError.self, "\(length) of \(bytes.count) bytes") {
                 try read(Array(bytes[..<length]), lightGBM: fixture.isLightGBM)
             }

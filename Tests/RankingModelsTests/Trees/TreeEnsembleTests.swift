@@ -104,6 +104,22 @@ import VectorMath
         #expect(scores == [4.25, 2.25])
     }
 
+    @Test func `the last bit of a word of categories is a category like the others`() throws {
+        let text = Self.lightGBM.replacing(
+            "num_leaves=3\nnum_cat=0", with: "num_leaves=3\nnum_cat=1\ncat_boundaries=0 2\ncat_threshold=2147483649 3"
+        )
+        .replacing("threshold=0.5 -1", with: "threshold=0 -1").replacing("decision_type=8 2", with: "decision_type=1 2")
+        let ensemble = TreeEnsemble(try read(Array(text.utf8), lightGBM: true), from: .lightGBM)
+        // In the set are 0, 31, 32 and 33.
+        let categories: [Float] = [0, 1, 30, 31, 32, 33, 34, 63, 64, 65, -1, -0.5, .nan, 1e20]
+        let wanted = categories.map { [0, 31, 32, 33, -0.5].contains($0) ? 1.25 : 4.25 }
+        for form in TreeForm.allCases {
+            var scores = [Double](repeating: 0, count: categories.count)
+            ensemble.rawScores(rows: categories.flatMap { [$0, -2] }, columns: 2, form: form, into: &scores)
+            #expect(scores == wanted)
+        }
+    }
+
     @Test(arguments: [("8", 4.25), ("10", 2.25)])
     func `an infinite threshold tells only missing from there`(decision: String, missing: Double) throws {
         let text = Self.lightGBM.replacing("threshold=0.5 -1", with: "threshold=inf -1")
