@@ -18,9 +18,9 @@ func command(_ name: String, path: String? = nil, _ dependencies: [Target.Depend
 }
 
 /// The tests of a room, in a folder of the same name.
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: strict)
+        name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, swiftSettings: strict)
 }
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -134,19 +134,22 @@ let package = Package(
             "IndexBench", path: "Bench/IndexBench",
             ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
+        room("RankerBench", path: "Bench/RankerBench", ["RankingModels", "Artifacts", "VectorMath"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
-            ["LoadGenerator", "IndexBench", "FilterBench", "FactorModels", "VectorMath", arguments]),
+            ["LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "FactorModels", "VectorMath", arguments]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
-        tests("RankingModelsTests", ["RankingModels", "Features", "VectorMath", "Artifacts", "TestSupport"]),
         tests(
             "RetrievalTests",
             ["Retrieval", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "TestSupport"]),
+        tests(
+            "RankingModelsTests", ["RankingModels", "Features", "VectorMath", "Artifacts", "TestSupport"],
+            exclude: ["Resources"]),
         tests("ServingTests", ["Serving", "Retrieval", "NearestNeighbors", "VectorMath", "Vocabulary", "TestSupport"]),
         tests(
             "EndToEndTests",
@@ -158,7 +161,8 @@ let package = Package(
         tests(
             "BenchTests",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "martlet-bench", "TestSupport", "Wire", "Artifacts",
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "martlet-bench", "TestSupport", "Wire",
+                "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),
         tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),
