@@ -35,6 +35,8 @@ struct IndexCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: "Confidences of the scan's bounds; 1 is exact.") var confidence = "1"
     @Option(parsing: .unconditional, help: "Queries that scan together, beside one after the other; 1: none.")
     var together = 1
+    @Option(parsing: .unconditional, help: "Threads that read one scan, beside a scan by one thread; 1: none.")
+    var split = 1
     @Option(
         parsing: .unconditional, help: "Shares of rows that a filter leaves, for planned searches: 0.001,0.1,1.")
     var eligible: String?
@@ -136,6 +138,7 @@ struct IndexCommand: ParsableCommand {
         settings.eligible = try eligible.map { try Self.list($0, "--eligible", "a share") { Float($0) } } ?? []
         settings.blocked = blocked
         settings.together = together
+        settings.split = split
         settings.m = m
         settings.efConstruction = efConstruction
         settings.links = links
