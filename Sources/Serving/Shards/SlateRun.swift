@@ -29,12 +29,18 @@ final class SlateRun: ShardRun {
     private var model: RetrievalModel { engine.generation.model }
     private let generator: CandidateGenerator
 
-    /// - Parameter generator: One of the engine's, of which no other run makes use.
-    init(engine: Engine, generator: CandidateGenerator, configuration: ServingConfiguration, arrived: UInt64) {
+    /// - Parameters:
+    ///   - generator: One of the engine's, of which no other run makes use.
+    ///   - helpers: For long scans.
+    init(
+        engine: Engine, generator: CandidateGenerator, configuration: ServingConfiguration, arrived: UInt64,
+        helpers: (any SearchHelpers)? = nil
+    ) {
         self.engine = engine
         self.generator = generator
         // The run before may have been one of several.
         generator.parksSearches = false
+        generator.helpers = helpers
         self.configuration = configuration
         self.arrived = arrived
     }
