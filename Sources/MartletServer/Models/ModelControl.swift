@@ -7,6 +7,7 @@ import Retrieval
 import Serving
 import Synchronization
 import Telemetry
+import VectorMath
 import Vocabulary
 import Wire
 
@@ -21,6 +22,8 @@ actor ModelControl {
     private let options: RetrievalModel.Options
     /// Of the generation that serves, by kind of factors; any thread.
     nonisolated let planners = Mutex<[String: SearchPlanner]>([:])
+    /// How its items' factors are held; nil where it has none. Any thread.
+    nonisolated let itemRows = Mutex<RowPrecision?>(nil)
     private let logger: Logger
     private let metrics: NodeMetrics
     private let pool: NIOThreadPool
@@ -97,11 +100,13 @@ actor ModelControl {
                 $0[$1.0] = $1.1?.index.planner
             }
         }
+        itemRows.withLock { $0 = generation.model.itemRows }
         metrics.countSwap(.swapped)
         logger.info(
             "model serves",
             metadata: [
                 "model.name": "\(generation.label)", "model.generation": "\(number)", "model.path": "\(path)",
+                "model.item_rows": "\(generation.model.itemRows?.rawValue ?? "none")",
                 "load.milliseconds": "\(nanoseconds / 1_000_000)",
             ])
         warnOfMissingSources(generation)
