@@ -131,6 +131,25 @@ struct ArgumentTests {
         }
     }
 
+    @Test(
+        "evaluate --bundle refuses what belongs to a fit or a split by name",
+        arguments: [
+            ["--rank", "8"], ["--iterations", "3"], ["--regularization", "0.1"], ["--unobserved-weight", "0.1"],
+            ["--spectral-rank", "9", "--factors", "als,spectral"], ["--factors", "als"], ["--confidence", "equal"],
+            ["--seed", "1"], ["--split", "random"], ["--share", "0.3"],
+        ])
+    func evaluateBundle(arguments: [String]) {
+        let all = ["evaluate", "--bundle", "b", "--test", "t"]
+        #expect(throws: Never.self) { try Martlet.parseAsRoot(all + ["--threads", "2"]) }
+        #expect(throws: Never.self) { try Martlet.parseAsRoot(["evaluate", "--input", "i"] + arguments) }
+        do {
+            _ = try Martlet.parseAsRoot(all + arguments)
+            Issue.record("\(arguments) was taken")
+        } catch {
+            #expect(Martlet.message(for: error).contains("\(arguments[0]) has no effect with --bundle"))
+        }
+    }
+
     @Test("similar says why it has nothing to explain")
     func explainSimilar() {
         #expect(complaint("similar", "--item", "i", "--explain")?.contains("--explain is for recommend") == true)
