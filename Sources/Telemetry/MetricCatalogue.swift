@@ -36,6 +36,13 @@ package enum MetricCatalogue {
         "martlet_retrieval_together_total", .counter,
         help: "Slates that were made at the same time as others of their shard, their scans taking turns.")
 
+    static let split = Metric(
+        "martlet_retrieval_split_total", .counter,
+        help: "Scans that idle event loops were asked to help with.")
+    static let splitParts = Metric(
+        "martlet_retrieval_split_parts_total", .counter,
+        help: "Parts of scans that were read by event loops other than the scan's own.")
+
     static let recall = Metric(
         "martlet_retrieval_recall", .gauge, labels: ["plan"],
         help:
@@ -131,7 +138,7 @@ package enum MetricCatalogue {
     /// The whole catalogue, in the order of a scrape.
     package static let all: [Metric] = [
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
-        searches, together, recall, recallSamples,
+        searches, together, split, splitParts, recall, recallSamples,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

@@ -78,6 +78,10 @@ extension NodeMetrics {
         }
         writer.begin(MetricCatalogue.together)
         writer.sample([], small(Layout.together))
+        writer.begin(MetricCatalogue.split)
+        writer.sample([], small(Layout.split))
+        writer.begin(MetricCatalogue.splitParts)
+        writer.sample([], small(Layout.splitParts))
         writer.begin(MetricCatalogue.recall)
         for plan in SearchPlan.allCases where plan.isApproximate {
             let recall = recall(of: plan)

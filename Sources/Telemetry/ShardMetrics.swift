@@ -109,6 +109,16 @@ package final class ShardMetrics: Sendable {
         cells.add(UInt64(truncatingIfNeeded: slates), to: smallAt &+ Layout.together)
     }
 
+    /// Counts a scan that others were asked to help with.
+    @inlinable
+    package func countSplit() { cells.add(1, to: smallAt &+ Layout.split) }
+
+    /// Counts parts read of others' scans.
+    @inlinable
+    package func countSplitParts(_ parts: Int) {
+        cells.add(UInt64(truncatingIfNeeded: parts), to: smallAt &+ Layout.splitParts)
+    }
+
     /// Slates whose scans took turns.
     package var together: UInt64 { cells.read(smallAt &+ Layout.together) }
 
@@ -197,6 +207,8 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var opened: Int { 71 }
         @inlinable package static var closed: Int { 72 }
         @inlinable package static var together: Int { 73 }
+        @inlinable package static var split: Int { 74 }
+        @inlinable package static var splitParts: Int { 75 }
         @inlinable package static var searches: Int { 80 }
         @inlinable package static var smallCells: Int { 88 }
     }

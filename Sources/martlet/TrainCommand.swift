@@ -76,9 +76,10 @@ struct TrainCommand: ParsableCommand {
             try DataArguments.check(interactions: [input, valid], items: items)
             let writer = try BundleWriter(destination: output, replace: replace)
             let (interactions, report) = try data.readWithReport(input, cancellation)
-            let attributes = try data.readAttributes(items, beside: report.files[0])
+            let attributes = try data.readAttributes(items, beside: report.files[0], for: interactions)
             var notes = Trainer.Notes()
             notes.input = report.files[0]
+            notes.take(attributes, interactions)
             if let evaluate {
                 let split = try interactions.split(evaluate, seed: training.seed)
                 plan = try tuned(plan, split.training, &notes, cancellation)

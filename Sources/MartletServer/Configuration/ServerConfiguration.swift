@@ -34,6 +34,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var recallSampleShare = 0.01
     /// Slates of a shard that are made at the same time, where their scans gain by it; 1: none.
     package var callsTogether = 8
+    /// Idle loops that may help with one long exact scan; 0: none.
+    package var searchHelpers = 1
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.

@@ -147,6 +147,9 @@ package struct Setting: Sendable {
             "calls_together", \.callsTogether, in: 1...64,
             "Waiting calls of a shard that are served at the same time, where their scans gain by taking turns; 1: none."
         ),
+        integer(
+            "search_helpers", \.searchHelpers, in: 0...16,
+            "Idle event loops that may help with one long exact scan; 0: none."),
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         size(
             "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),

@@ -9,6 +9,7 @@ import Retrieval
 import Serving
 import Synchronization
 import Telemetry
+import VectorMath
 import Vocabulary
 import Wire
 
@@ -24,6 +25,8 @@ actor ModelControl {
     private let calibration: RankerCalibration
     /// Of the generation that serves, by kind of factors; any thread.
     nonisolated let planners = Mutex<[String: SearchPlanner]>([:])
+    /// How its items' factors are held; nil where it has none. Any thread.
+    nonisolated let itemRows = Mutex<RowPrecision?>(nil)
     private let logger: Logger
     private let metrics: NodeMetrics
     private let pool: NIOThreadPool
@@ -103,12 +106,14 @@ actor ModelControl {
                 $0[$1.0] = $1.1?.index.planner
             }
         }
+        itemRows.withLock { $0 = generation.model.itemRows }
         metrics.countSwap(.swapped)
         logger.info(
             "model serves",
             metadata: [
                 "model.name": "\(generation.label)", "model.generation": "\(number)", "model.path": "\(path)",
                 "model.ranker": "\(generation.ranker.map { $0.network.precision.rawValue } ?? "none")",
+                "model.item_rows": "\(generation.model.itemRows?.rawValue ?? "none")",
                 "load.milliseconds": "\(nanoseconds / 1_000_000)",
             ])
         warnOfMissingSources(generation)

@@ -41,6 +41,7 @@ extension NodeContext.Limits {
         unwrittenBytesMax = limits.writeBufferBytesMax
         handshakeTimeout = limits.handshakeTimeout
         partialFrameNanosecondsMax = limits.handshakeTimeout.nanoseconds
+        searchHelpers = configuration.searchHelpers
         idleNanosecondsMax = limits.idleTimeout.nanoseconds
     }
 }

@@ -27,6 +27,8 @@ package actor Shard {
     private let cache: ResultCache
     private var pending: Deque<ShardCall> = []
     private var underWay = CallsUnderWay()
+    /// Who helps with the long scans of slates; nil: nobody.
+    private var helpers: (any SearchHelpers)?
     /// The current engine first; then the one before, for cursors and rollback.
     private var engines: [Engine] = []
 
@@ -54,6 +56,8 @@ package actor Shard {
         self.wallClock = wallClock
         cache = ResultCache(bytesMax: cacheBytesMax)
     }
+
+    package func setHelpers(_ helpers: (any SearchHelpers)?) { self.helpers = helpers }
 
     // MARK: Generations
 
@@ -210,7 +214,7 @@ package actor Shard {
                 let run = SlateRun(
                     engine: engine, generator: engine.generator(at: underWay.count),
                     scorer: engine.scorer(at: underWay.count), configuration: configuration,
-                    arrived: call.arrived)
+                    arrived: call.arrived, helpers: helpers)
                 try run.begin(
                     request, filter: engine.rows(of: request.filter), restarted: restarted, now: now, clock: clock)
                 return .success(run)

@@ -38,15 +38,17 @@ final class SlateRun: ShardRun {
     /// - Parameters:
     ///   - generator: One of the engine's, of which no other run makes use.
     ///   - scorer: The same; nil without a ranker.
+    ///   - helpers: For long scans.
     init(
         engine: Engine, generator: CandidateGenerator, scorer: CandidateScorer?, configuration: ServingConfiguration,
-        arrived: UInt64
+        arrived: UInt64, helpers: (any SearchHelpers)? = nil
     ) {
         self.engine = engine
         self.generator = generator
         self.scorer = scorer
         // The run before may have been one of several.
         generator.parksSearches = false
+        generator.helpers = helpers
         self.configuration = configuration
         self.arrived = arrived
     }

@@ -31,8 +31,22 @@ package struct Trainer {
         package var tuning: JSONValue = .null
         /// How the ranker did against retrieval's order.
         package var ranker: JSONValue = .null
+        /// What of the file of items did not come into the bundle as it stands there; `.null` when all did.
+        package private(set) var items: JSONValue = .null
 
         package init() {}
+
+        /// Takes down which items and columns of `attributes` a bundle of `interactions` does not hold as numbers or at all.
+        package mutating func take(_ attributes: ItemAttributes, _ interactions: Interactions) {
+            var values: [String: JSONValue] = [:]
+            let unused = attributes.count(outside: interactions)
+            if unused > 0 { values["without_interactions"] = .int(Int64(unused)) }
+            let remarks = attributes.columns.compactMap {
+                column in column.fault.map { "\(column.name) is left out: \($0)" } ?? column.remark
+            }
+            if !remarks.isEmpty { values["columns"] = .array(remarks.map { .string($0) }) }
+            if !values.isEmpty { items = .object(values) }
+        }
     }
 
     /// Trains on `interactions` and publishes the bundle in `writer`.
@@ -139,6 +153,7 @@ package struct Trainer {
         if let window = recent.window { values["recent_window_seconds"] = .int(window / 1000) }
         if let als = plan.als { values["als"] = try JSONValue(encoding: als) }
         if let spectral = plan.spectral { values["spectral"] = try JSONValue(encoding: spectral) }
+        if notes.items != .null { values["items"] = notes.items }
         if notes.tuning != .null { values["tuning"] = notes.tuning }
         if notes.ranker != .null { values["ranker"] = notes.ranker }
         return .object(values)
