@@ -190,7 +190,6 @@ package final class ShardMetrics: Sendable {
 
         // The small counters and gauges, 8 cells for each set of labels, from `smallAt`.
         @inlinable package static var rejected: Int { 0 }
-        @inlinable package static var deadline: Int { 8 }
         @inlinable package static var fallback: Int { 16 }
         @inlinable package static var degraded: Int { 24 }
         @inlinable package static var candidates: Int { 32 }
@@ -210,7 +209,9 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var split: Int { 74 }
         @inlinable package static var splitParts: Int { 75 }
         @inlinable package static var searches: Int { 80 }
-        @inlinable package static var smallCells: Int { 88 }
+        /// 16 cells: one for each stage.
+        @inlinable package static var deadline: Int { 88 }
+        @inlinable package static var smallCells: Int { 104 }
     }
 }
 
