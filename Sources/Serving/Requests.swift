@@ -12,12 +12,15 @@ package struct RecommendationRequest: Sendable {
     package var explain: Bool
     package var cursor: [UInt8]
     package var includeDetails: Bool
+    /// What a ranker may take of the moment of the request, by name.
+    package var context: [String: String]
 
     package init(
         user: String, k: Int = 0, scenario: String = "", excludedItems: [String] = [],
         filter: ItemFilter = ItemFilter(), explain: Bool = false, cursor: [UInt8] = [],
-        includeDetails: Bool = false
+        includeDetails: Bool = false, context: [String: String] = [:]
     ) {
+        self.context = context
         self.user = user
         self.k = k
         self.scenario = scenario

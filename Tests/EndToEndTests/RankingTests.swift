@@ -48,8 +48,9 @@ struct RankingTests {
     }
 
     /// The order that the bundle's ranker gives, put together by hand from its parts.
-    private func ranked(_ path: String, user: UInt32, candidatesMax: Int = 200) throws -> [(row: UInt32, score: Float)]
-    {
+    private func ranked(
+        _ path: String, user: UInt32, context: [String: String] = [:], candidatesMax: Int = 200
+    ) throws -> [(row: UInt32, score: Float)] {
         let bundle = try Bundle(opening: path)
         let model = try RetrievalModel(bundle: bundle)
         let file = try NetworkRanker(bundle.file(NetworkRanker.fileName))
@@ -63,7 +64,8 @@ struct RankingTests {
         generator.select(candidatesMax, into: &candidates)
         let features = CandidateFeatures(try FeaturePlan(file.schema, model, path: path))
         features.fill(
-            RankingRequest(user: user, history: history, candidates: candidates, lists: generator.lists))
+            RankingRequest(
+                user: user, history: history, context: context, candidates: candidates, lists: generator.lists))
         let logits = NetworkFit.scores(
             Network(file.weights, layout: features.plan.layout), features.rows, threads: 1)
         return zip(candidates, logits).map { (row: $0.row, score: $1) }.sorted {
@@ -123,6 +125,57 @@ struct RankingTests {
             #expect(try await node.client.recommend(explained).timings.contains { $0.stage == "rank" })
             // Whom nobody knows gets what is popular, in its order.
             #expect(try await node.client.recommend(user: "a stranger", k: 5).fallback == .unknownUser)
+        }
+    }
+
+    /// A network nobody trained: what an item is worth depends on the hour and on the user.
+    private func contextual(_ model: RetrievalModel) throws -> NetworkRanker {
+        func categorical(_ name: String, _ source: FeatureSource, bag: Bool = false) -> FeatureField {
+            FeatureField(name, from: source, .categorical(.hashed(buckets: 40), isMultivalued: bag))
+        }
+        let schema = FeatureSchema(fields: [
+            categorical("item", .itemID), categorical("hour", .context("hour")),
+            categorical("moods", .context("moods"), bag: true), categorical("user", .userID),
+            FeatureField("score", from: .retrievalScore, .dense(.none, missing: 0)),
+            FeatureField("heat", from: .context("heat"), .dense(.standard(mean: 10, deviation: 5), missing: 12)),
+        ])
+        var random = SeededGenerator(seed: 5)
+        func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float.random(in: -1...1, using: &random) } }
+        let rows = FeatureLayout(schema).tableRows
+        return try NetworkRanker(
+            schema: schema,
+            weights: NetworkWeights(
+                shape: .init(embeddingWidth: 4, hidden: [8], hasLinear: true, hasPairs: true), table: values(rows * 4),
+                linear: values(rows), denseLinear: values(2),
+                layers: [.init(weights: values(8 * 18), bias: values(8))], output: values(8), bias: 0),
+            path: "test")
+    }
+
+    @Test("what a request says of its moment reaches the ranker, and pages belong to it")
+    func moment() async throws {
+        try await withRankedNode(
+            bundle: { try SmallWorld.makeBundle(in: $0, name: "world", ranker: { model, _ in try contextual(model) }) },
+            change: { $0.rankerPrecision = .f32 }
+        ) { node, folder in
+            let model = try RetrievalModel(bundle: Bundle(opening: folder.file("world")))
+            var orders: Set<[String]> = []
+            for context in [
+                [:], ["hour": "9"], ["hour": "21", "unheard": "of"], ["hour": "21", "heat": "30"],
+                ["hour": "21", "moods": "glad|calm"], ["heat": "no number"],
+            ] {
+                let expected = try ranked(folder.file("world"), user: 11, context: context)
+                var request = RecommendRequest(user: model.users.name(11), k: 12)
+                request.context = context.map { ContextEntry(key: $0.key, value: $0.value) }
+                let reply = try await node.client.recommend(request)
+                #expect(reply.items == expected.prefix(12).map { model.items.name($0.row) })
+                orders.insert(reply.items)
+                request.cursor = reply.nextCursor
+                let next = try await node.client.recommend(request)
+                #expect(next.items == expected[12..<24].map { model.items.name($0.row) })
+                request.context.append(ContextEntry(key: "hour", value: "3"))
+                await expectFailure(.invalidArgument) { _ = try await node.client.recommend(request) }
+            }
+            #expect(orders.count >= 4)
         }
     }
 

@@ -62,7 +62,7 @@ enum CallRouter {
         try worker.node.check(tenant: view.tenant)
         let template = RecommendationRequest(
             user: "", k: Int(view.k), scenario: view.scenario.text, excludedItems: view.excludeItems.strings,
-            filter: ItemFilter(view.filter))
+            filter: ItemFilter(view.filter), context: view.context.texts)
         var parts = [[(position: Int, user: String)]](repeating: [], count: worker.node.shardCount)
         for (position, user) in view.users.enumerated() {
             parts[worker.node.partitions.shard(of: Slot(user: user))].append((position, user.text))
