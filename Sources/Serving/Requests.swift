@@ -72,10 +72,27 @@ package struct SimilarItemsRequest: Sendable {
     }
 }
 
+/// A request for the order of items that the caller found.
+package struct RankRequest: Sendable {
+    /// Perhaps one that the model does not know.
+    package var user: String
+    package var items: [String]
+    package var context: [String: String]
+    package var explain: Bool
+
+    package init(user: String, items: [String], context: [String: String] = [:], explain: Bool = false) {
+        self.user = user
+        self.items = items
+        self.context = context
+        self.explain = explain
+    }
+}
+
 /// What a shard can be asked.
 package enum ShardRequest: Sendable {
     case recommend(RecommendationRequest)
     case recommendMany(ManyRequest)
     case similarItems(SimilarItemsRequest)
     case item(String)
+    case rank(RankRequest)
 }

@@ -179,6 +179,74 @@ struct RankingTests {
         }
     }
 
+    @Test("ranks items that the caller found, and says what each feature did")
+    func rank() async throws {
+        try await withRankedNode(
+            bundle: { try SmallWorld.makeBundle(in: $0, name: "world", ranker: { model, _ in try contextual(model) }) },
+            change: { $0.rankerPrecision = .f32 }
+        ) { node, folder in
+            let path = folder.file("world")
+            let model = try RetrievalModel(bundle: Bundle(opening: path))
+            let file = try NetworkRanker(Bundle(opening: path).file(NetworkRanker.fileName))
+            let plan = try FeaturePlan(file.schema, model, path: path)
+            let network = Network(file.weights, layout: plan.layout)
+            /// Scores by hand; features of retrieval are missing.
+            func scores(_ user: UInt32?, _ rows: [UInt32], _ context: [String: String]) -> [Float] {
+                let features = CandidateFeatures(plan)
+                features.fill(
+                    RankingRequest(
+                        user: user, history: UnsafeBufferPointer(start: nil, count: 0), context: context,
+                        candidates: rows.map { ScoredRow(row: $0, score: 0) }, isRetrieved: false))
+                return NetworkFit.scores(network, features.rows, threads: 1)
+            }
+            let rows = (0..<UInt32(model.items.count)).map { ($0 * 37) % UInt32(model.items.count) }
+            var request = RankRequest(user: model.users.name(4), items: rows.map(model.items.name))
+            request.items.insert("nobody sells this", at: 10)
+            request.context = [ContextEntry(key: "hour", value: "9")]
+            let reply = try await node.client.rank(request)
+            #expect(reply.unknown == [10] && reply.places.count == rows.count)
+            #expect(reply.model == "world@1" && reply.generation == 1)
+            let expected = scores(4, rows, ["hour": "9"])
+            for (place, score) in zip(reply.places, reply.scores) {
+                #expect(abs(expected[Int(place) - (place > 10 ? 1 : 0)] - score) < 1e-4)
+            }
+            #expect(zip(reply.scores, reply.scores.dropFirst()).allSatisfy { $0 >= $1 })
+            // Many items, each more than once, pass in parts.
+            var many = RankRequest(
+                user: "a stranger", items: (0..<10_000).map { model.items.name(rows[$0 % rows.count]) })
+            let all = try await node.client.rank(many)
+            let plain = scores(nil, rows, [:])
+            #expect(all.places.count == 10_000 && Set(all.places).count == 10_000)
+            for (place, score) in zip(all.places, all.scores) {
+                #expect(abs(plain[Int(place) % rows.count] - score) < 1e-4)
+            }
+            many.explain = true
+            await expectFailure(.invalidArgument) { _ = try await node.client.rank(many) }
+            request.items = Array(request.items.prefix(20))
+            request.explain = true
+            let explained = try await node.client.rank(request)
+            #expect(explained.features == file.schema.fields.map(\.name))
+            let width = explained.features.count
+            let hour = try #require(explained.features.firstIndex(of: "hour"))
+            for (n, place) in explained.places.enumerated() {
+                let row = rows[Int(place) - (place > 10 ? 1 : 0)]
+                let without = scores(4, [row], [:])[0]
+                #expect(abs(explained.contributions[n * width + hour] - (explained.scores[n] - without)) < 1e-4)
+                #expect(explained.values[n * width + hour] > 0)
+                #expect(explained.values[n * width + 2] == 0)
+            }
+        }
+    }
+
+    @Test("a bundle without a ranker ranks nothing")
+    func rankWithout() async throws {
+        try await withNode { node, _ in
+            await expectFailure(.failedPrecondition) {
+                _ = try await node.client.rank(RankRequest(user: "u", items: ["i"]))
+            }
+        }
+    }
+
     @Test("says so when a scenario wants a ranker and the bundle has none")
     func missing() async throws {
         try await withNode(change: { $0.scenarios["default"]?.ranker = .required }) { node, folder in

@@ -31,6 +31,8 @@ enum CallRouter {
                 let request = Serving.SimilarItemsRequest(view)
                 let ticket = ticket()
                 if connection.open(ticket) { worker.submit(.similarItems(request), ticket) }
+            case .rank:
+                try serveRank(frame, ticket, connection)
             case .getItem:
                 let view = try GetItemRequestView(frame.body, arena: worker.arena)
                 try worker.node.check(tenant: view.tenant)
@@ -50,6 +52,26 @@ enum CallRouter {
             }
         } catch {
             connection.reject(header.callID, method: method, Rejection(.invalidArgument, error.message))
+        }
+    }
+
+    /// Goes to the shard of the user, who may have done something since the model was made.
+    private static func serveRank(
+        _ frame: FrameView, _ makeTicket: (ManyGather?) -> CallTicket, _ connection: ConnectionHandler
+    ) throws(RequestFault) {
+        let worker = connection.worker
+        let view = try RankRequestView(frame.body, arena: worker.arena)
+        try worker.node.check(tenant: view.tenant)
+        let request = ShardRequest.rank(
+            Serving.RankRequest(
+                user: view.user.text, items: view.items.strings, context: view.context.texts, explain: view.explain))
+        let owner = worker.node.partitions.shard(of: Slot(user: view.user))
+        let ticket = makeTicket(nil)
+        guard connection.open(ticket) else { return }
+        if owner == worker.index {
+            worker.submit(request, ticket)
+        } else {
+            worker.forward(request, ticket, to: owner)
         }
     }
 

@@ -225,6 +225,9 @@ package actor Shard {
                         arrived: call.arrived, now))
             case .similarItems(let request):
                 return .success(try SimilarItemsRun(engine: engine, configuration: configuration, request: request))
+            case .rank(let request):
+                return .success(
+                    try RankRun(engine: engine, scorer: engine.scorer(at: underWay.count), request: request))
             case .item(let item):
                 return .success(try ItemRun(generation: engine.generation, item: item))
             }
