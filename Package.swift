@@ -135,7 +135,12 @@ let package = Package(
         tests(
             "RetrievalTests",
             ["Retrieval", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "TestSupport"]),
-        tests("ServingTests", ["Serving", "Retrieval", "NearestNeighbors", "VectorMath", "Vocabulary", "TestSupport"]),
+        tests(
+            "ServingTests",
+            [
+                "Serving", "Retrieval", "NearestNeighbors", "FactorModels", "Catalog", "VectorMath", "Vocabulary",
+                "TestSupport",
+            ]),
         tests(
             "EndToEndTests",
             [

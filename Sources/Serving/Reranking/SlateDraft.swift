@@ -1,0 +1,139 @@
+import VectorMath
+
+/// A slate while its free places are filled, one after the other, from a list of scored candidates.
+///
+/// ```
+///  candidates, best first   | pool: places are chosen among these | reserve: only where caps keep the pool out |
+///  an item of the pool is   open -> taken;  open -> capped -> open again when the caps are relaxed
+/// ```
+struct SlateDraft {
+    /// An item that got a place.
+    struct Choice: Equatable {
+        var row: UInt32
+        var score: Float
+        /// Of this item at this place, given the places before it.
+        var propensity: Float = 1
+        /// Chance put another item here than the best one.
+        var isExplored = false
+        /// To the most alike item that was there before it.
+        var similarity: Float = 0
+    }
+
+    private let candidates: [ScoredRow]
+    private let poolCount: Int
+    private let strength: Float
+    /// Scores from 0, the lowest of the pool, to 1, the highest.
+    private let relevance: [Float]
+    /// What an item is worth at the place that is being filled.
+    private var values: [Float]
+    private var isTaken: [Bool]
+    private var isCapped: [Bool]
+    private var similarities: Similarities?
+    private var caps: CapCounts
+    private var drawing: Drawing?
+    /// All of the pool before it are taken.
+    private var head = 0
+    /// The next of the reserve that was not looked at since caps were relaxed.
+    private var reserve: Int
+    private var reserveTaken: Set<Int> = []
+
+    /// Whether caps were raised so that the slate could be filled.
+    var areCapsRelaxed: Bool { caps.slack > 0 }
+
+    /// - Parameters:
+    ///   - candidates: By falling score, ties by ascending row; each row once.
+    ///   - poolCount: Of them, the ones that places are chosen among.
+    ///   - chosen: Rows that have places already: they count for caps and diversity.
+    init(
+        _ candidates: [ScoredRow], poolCount: Int, diversity: (basis: LikenessBasis, strength: Float)?,
+        caps: [(values: ItemValues, most: Int)], exploration: RerankingConfiguration.Exploration?, chosen: [UInt32]
+    ) {
+        self.candidates = candidates
+        let poolCount = min(poolCount, candidates.count)
+        self.poolCount = poolCount
+        let rows = candidates[..<poolCount].map(\.row)
+        let low = poolCount > 0 ? candidates[poolCount - 1].score : 0
+        let width = poolCount > 0 ? candidates[0].score - low : 0
+        relevance = candidates[..<poolCount].map { width > 0 ? min(1, ($0.score - low) / width) : 0 }
+        values = relevance
+        isTaken = Array(repeating: false, count: poolCount)
+        isCapped = isTaken
+        reserve = poolCount
+        strength = diversity?.strength ?? 0
+        if let diversity, diversity.strength > 0 { similarities = Similarities(diversity.basis, pool: rows) }
+        self.caps = CapCounts(caps, pool: rows)
+        drawing = exploration.map { Drawing($0) }
+        for row in chosen { count(row) }
+    }
+
+    /// Fills a free place.
+    ///
+    /// - Parameter place: From 1, pinned ones counted.
+    /// - Returns: Nil when no candidate is left.
+    /// - Complexity: O(pool * rank) with diversity by factors, O(pool) with exploration; else O(1), but for caps.
+    mutating func fill(
+        _ place: Int, using random: inout some RandomNumberGenerator
+    ) -> Choice? {
+        while true {
+            let isReached = place <= RerankingConfiguration.reachedPlacesMax
+            if let best = best(byValue: isReached) {
+                var outcome = Drawing.Outcome(index: best, propensity: 1)
+                if isReached, var drawing, place > drawing.exploration.protected {
+                    self.drawing = nil
+                    outcome = drawing.fill(
+                        best: best, values: values, isOpen: { !isTaken[$0] && !isCapped[$0] }, using: &random)
+                    self.drawing = drawing
+                }
+                return take(outcome, best)
+            }
+            if let index = nextOfReserve() {
+                reserveTaken.insert(index)
+                let candidate = candidates[index]
+                count(candidate.row)
+                return Choice(row: candidate.row, score: candidate.score)
+            }
+            guard !caps.isEmpty, isTaken.contains(false) || poolCount + reserveTaken.count < candidates.count else {
+                return nil
+            }
+            caps.relax(marking: &isCapped)
+            reserve = poolCount
+        }
+    }
+
+    private mutating func best(byValue: Bool) -> Int? {
+        while head < poolCount, isTaken[head] { head += 1 }
+        guard byValue, let similarities else { return (head..<poolCount).first { !isTaken[$0] && !isCapped[$0] } }
+        var best: Int?
+        let greatest = similarities.greatest
+        for index in head..<poolCount {
+            values[index] = relevance[index] * (1 - strength) - strength * greatest[index]
+            if isTaken[index] || isCapped[index] { continue }
+            if let known = best, values[index] <= values[known] { continue }
+            best = index
+        }
+        return best
+    }
+
+    private mutating func take(_ outcome: Drawing.Outcome, _ best: Int) -> Choice {
+        let candidate = candidates[outcome.index]
+        isTaken[outcome.index] = true
+        let similarity = similarities?.greatest[outcome.index] ?? 0
+        count(candidate.row)
+        return Choice(
+            row: candidate.row, score: candidate.score, propensity: outcome.propensity,
+            isExplored: outcome.index != best, similarity: similarity)
+    }
+
+    private mutating func nextOfReserve() -> Int? {
+        while reserve < candidates.count {
+            defer { reserve += 1 }
+            if !reserveTaken.contains(reserve), caps.allows(candidates[reserve].row) { return reserve }
+        }
+        return nil
+    }
+
+    private mutating func count(_ row: UInt32) {
+        similarities?.choose(row)
+        caps.choose(row, marking: &isCapped)
+    }
+}
