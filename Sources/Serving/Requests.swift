@@ -12,6 +12,12 @@ package struct RecommendationRequest: Sendable {
     package var explain: Bool
     package var cursor: [UInt8]
     package var includeDetails: Bool
+    /// False leaves nothing to chance, whatever the scenario says.
+    package var explores = true
+    /// Of what is left to chance; 0: the shard takes one of its own.
+    package var seed: UInt64 = 0
+    /// Items for places of the first page, before those of the scenario; each item and place once.
+    package var pins: [RerankingConfiguration.Pin] = []
 
     package init(
         user: String, k: Int = 0, scenario: String = "", excludedItems: [String] = [],

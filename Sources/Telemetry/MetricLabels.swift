@@ -49,7 +49,7 @@ package enum RequestOutcome: UInt8, CaseIterable, Sendable {
 
 /// The stages of a request, in their order.
 package enum RequestStage: UInt8, CaseIterable, Sendable {
-    case decode, admission, queue, cache, retrieve, fuse, filter, encode
+    case decode, admission, queue, cache, retrieve, fuse, filter, rerank, encode
 
     package var label: String {
         switch self {
@@ -60,6 +60,7 @@ package enum RequestStage: UInt8, CaseIterable, Sendable {
         case .retrieve: "retrieve"
         case .fuse: "fuse"
         case .filter: "filter"
+        case .rerank: "rerank"
         case .encode: "encode"
         }
     }
@@ -102,7 +103,7 @@ package enum FallbackReason: UInt8, CaseIterable, Sendable {
 
 /// What was left out of an answer that was given all the same.
 package enum DegradedReason: UInt8, CaseIterable, Sendable {
-    case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate
+    case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate, capsRelaxed
 
     package var label: String {
         switch self {
@@ -110,6 +111,22 @@ package enum DegradedReason: UInt8, CaseIterable, Sendable {
         case .deadlineTruncated: "deadline_truncated"
         case .cursorRestarted: "cursor_restarted"
         case .shortSlate: "short_slate"
+        case .capsRelaxed: "caps_relaxed"
+        }
+    }
+}
+
+/// Why an item of a slate is not where its score would have put it.
+package enum RerankingEffect: UInt8, CaseIterable, Sendable {
+    /// Chance put it in the place of the best one.
+    case explored
+    /// A pin put it there.
+    case pinned
+
+    package var label: String {
+        switch self {
+        case .explored: "explored"
+        case .pinned: "pinned"
         }
     }
 }

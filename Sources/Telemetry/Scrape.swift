@@ -78,6 +78,10 @@ extension NodeMetrics {
         }
         writer.begin(MetricCatalogue.together)
         writer.sample([], small(Layout.together))
+        writer.begin(MetricCatalogue.reranked)
+        for effect in RerankingEffect.allCases {
+            writer.sample([effect.label], small(Layout.reranked + Int(effect.rawValue)))
+        }
         writer.begin(MetricCatalogue.recall)
         for plan in SearchPlan.allCases where plan.isApproximate {
             let recall = recall(of: plan)

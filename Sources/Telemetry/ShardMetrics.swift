@@ -109,6 +109,12 @@ package final class ShardMetrics: Sendable {
         cells.add(UInt64(truncatingIfNeeded: slates), to: smallAt &+ Layout.together)
     }
 
+    /// Counts items that re-ranking put at their place.
+    @inlinable
+    package func countReranked(_ effect: RerankingEffect, _ items: Int) {
+        cells.add(UInt64(truncatingIfNeeded: items), to: smallAt &+ Layout.reranked &+ Int(effect.rawValue))
+    }
+
     /// Slates whose scans took turns.
     package var together: UInt64 { cells.read(smallAt &+ Layout.together) }
 
@@ -178,9 +184,9 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var requestCells: Int { methods * codes }
         @inlinable package static var histogram: Int { DurationBuckets.count + 1 }
 
-        // The small counters and gauges, 8 cells for each set of labels, from `smallAt`.
+        // The small counters and gauges, 8 or 16 cells for each set of labels, from `smallAt`.
         @inlinable package static var rejected: Int { 0 }
-        @inlinable package static var deadline: Int { 8 }
+        @inlinable package static var reranked: Int { 8 }
         @inlinable package static var fallback: Int { 16 }
         @inlinable package static var degraded: Int { 24 }
         @inlinable package static var candidates: Int { 32 }
@@ -198,7 +204,8 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var closed: Int { 72 }
         @inlinable package static var together: Int { 73 }
         @inlinable package static var searches: Int { 80 }
-        @inlinable package static var smallCells: Int { 88 }
+        @inlinable package static var deadline: Int { 88 }
+        @inlinable package static var smallCells: Int { 104 }
     }
 }
 

@@ -1,4 +1,5 @@
 import Retrieval
+import Serving
 import Vocabulary
 import Wire
 import Yams
@@ -15,6 +16,7 @@ struct ConfigurationFile {
         var k: Int?
         var cacheTTL: Duration?
         var retrieval: RetrievalMix?
+        var reranking: RerankingConfiguration?
     }
 
     static let bytesMax = 1 << 20
@@ -36,7 +38,7 @@ struct ConfigurationFile {
         }
     }
 
-    private mutating func fail(_ node: Node, _ message: String) {
+    mutating func fail(_ node: Node, _ message: String) {
         problems.append("\(name):\(node.mark?.line ?? 1): \(message)")
     }
 
@@ -68,7 +70,7 @@ struct ConfigurationFile {
         }
     }
 
-    private mutating func failUnknown(_ node: Node, _ key: String, known: [String]) {
+    mutating func failUnknown(_ node: Node, _ key: String, known: [String]) {
         let hint = NearestKey.suggestion(for: key, among: known).map { "; did you mean '\($0)'?" } ?? ""
         fail(node, "unknown key '\(key)'\(hint)")
     }
@@ -96,7 +98,7 @@ struct ConfigurationFile {
 
     private mutating func readScenario(_ node: Node, key: String) -> ScenarioChange? {
         guard case .mapping(let mapping) = node else {
-            fail(node, "'\(key)' must hold settings: k, cache_ttl or retrieval")
+            fail(node, "'\(key)' must hold settings: k, cache_ttl, retrieval or reranking")
             return nil
         }
         var change = ScenarioChange()
@@ -112,8 +114,11 @@ struct ConfigurationFile {
                     try SettingValue.duration(text)
                 }
             case "retrieval": change.retrieval = readRetrieval(value, key: "\(key).retrieval")
+            case "reranking": change.reranking = readReranking(value, key: "\(key).reranking")
             default:
-                failUnknown(keyNode, "\(key).\(part)", known: ["k", "cache_ttl", "retrieval"].map { "\(key).\($0)" })
+                failUnknown(
+                    keyNode, "\(key).\(part)",
+                    known: ["k", "cache_ttl", "retrieval", "reranking"].map { "\(key).\($0)" })
             }
         }
         return change
@@ -199,7 +204,7 @@ struct ConfigurationFile {
         return sources
     }
 
-    private mutating func scalar<Value>(
+    mutating func scalar<Value>(
         _ node: Node, _ key: String, _ parse: (String) throws(SettingFault) -> Value
     ) -> Value? {
         guard let text = node.scalar?.string else {

@@ -1,5 +1,6 @@
 import Logging
 import Retrieval
+import Serving
 
 /// Everything a node can be told, with its defaults.
 ///
@@ -91,6 +92,8 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var cacheTTL: Duration?
     /// nil: the mix that the bundle brings.
     package var retrieval: RetrievalMix?
+    /// nil: slates are the best candidates in their order.
+    package var reranking: RerankingConfiguration?
 
     package init() {}
 }

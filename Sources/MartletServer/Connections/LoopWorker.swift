@@ -152,7 +152,9 @@ final class LoopWorker {
         if times.filter > 0 { metrics.record(.filter, nanoseconds: times.filter) }
         if times.retrieve > 0 { metrics.record(.retrieve, nanoseconds: times.retrieve) }
         if times.fuse > 0 { metrics.record(.fuse, nanoseconds: times.fuse) }
+        if times.rerank > 0 { metrics.record(.rerank, nanoseconds: times.rerank) }
         if case .slate(let slate) = answer { metrics.count(slate) }
+        if case .slates(let slates) = answer { metrics.countReranked(.explored, slates.exploredItems) }
         if case .rejected(let rejection) = answer {
             if rejection.reason == .deadlineExceeded { metrics.countDeadlineExceeded(at: .queue) }
         }

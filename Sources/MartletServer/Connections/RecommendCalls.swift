@@ -80,6 +80,9 @@ extension RecommendationRequest {
             user: String(decoding: view.user, as: UTF8.self), k: Int(view.k), scenario: view.scenario.text,
             excludedItems: view.excludeItems.strings, filter: ItemFilter(view.filter),
             explain: view.explain, cursor: Array(view.cursor), includeDetails: view.includeDetails)
+        explores = !view.noExploration
+        seed = view.seed
+        pins = view.pins.map { RerankingConfiguration.Pin(item: $0.item.text, place: Int($0.place)) }
     }
 }
 

@@ -26,7 +26,9 @@ extension ServingConfiguration {
 
 extension Serving.ScenarioConfiguration {
     init(_ scenario: ScenarioConfiguration) {
-        self.init(k: scenario.k, mix: scenario.retrieval, timeToLive: scenario.cacheTTL)
+        self.init(
+            k: scenario.k, mix: scenario.retrieval, timeToLive: scenario.cacheTTL,
+            reranking: scenario.reranking.flatMap { $0.isEmpty ? nil : $0 })
     }
 }
 
@@ -103,8 +105,11 @@ extension ShardMetrics {
             case .deadlineTruncated: countDegraded(.deadlineTruncated)
             case .cursorRestarted: countDegraded(.cursorRestarted)
             case .shortSlate: countDegraded(.shortSlate)
+            case .capsRelaxed: countDegraded(.capsRelaxed)
             }
         }
+        if let draws = slate.draws { countReranked(.explored, draws.exploredItems) }
+        if slate.pinnedItems > 0 { countReranked(.pinned, slate.pinnedItems) }
         for (source, count, plan) in slate.candidates {
             countCandidates(count, from: source)
             if let plan { countSearch(plan) }

@@ -9,11 +9,16 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var mix: RetrievalMix?
     /// How long an answer may be kept; nil takes the cache's.
     package var timeToLive: Duration?
+    /// What happens between the scores and the answer; nil: nothing, unless a request pins items.
+    package var reranking: RerankingConfiguration?
 
-    package init(k: Int = 20, mix: RetrievalMix? = nil, timeToLive: Duration? = nil) {
+    package init(
+        k: Int = 20, mix: RetrievalMix? = nil, timeToLive: Duration? = nil, reranking: RerankingConfiguration? = nil
+    ) {
         self.k = k
         self.mix = mix
         self.timeToLive = timeToLive
+        self.reranking = reranking
     }
 }
 

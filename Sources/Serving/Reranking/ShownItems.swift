@@ -47,3 +47,33 @@ package struct ShownItems: Sendable, Equatable {
         self = ShownItems(end: end, rows: Array(all.sorted().prefix(Self.rowsMax)))
     }
 }
+
+extension ShownItems {
+    /// What comes after everything: nothing counts as shown but the rows.
+    private static let noEnd = ScoredRow(row: 0, score: .greatestFiniteMagnitude)
+
+    /// What the pages before a cursor showed; nil: nothing.
+    package init(after cursor: PageCursor?) {
+        guard let cursor else {
+            self.init()
+            return
+        }
+        let end = ScoredRow(row: cursor.row, score: cursor.score)
+        let ends = cursor.pool == .candidates && end.score != Self.noEnd.score
+        self.init(end: ends ? end : nil, rows: cursor.shownRows ?? [])
+    }
+
+    /// How a cursor says where the shown candidates end.
+    package var cursorEnd: ScoredRow { end ?? Self.noEnd }
+
+    /// Adds the rows of a page that was made of `candidates`.
+    mutating func add(_ page: [UInt32], among candidates: [ScoredRow], _ reranker: Reranker) {
+        guard rows.count + page.count > Self.rowsMax else {
+            add(page) { _ in nil }
+            return
+        }
+        let scores = Dictionary(
+            candidates.map { ($0.row, reranker.boosted($0)) }, uniquingKeysWith: { first, _ in first })
+        add(page) { scores[$0] }
+    }
+}

@@ -69,8 +69,14 @@ final class ManyRun: ShardRun {
             times.filter += run.times.filter
             times.retrieve += run.times.retrieve
             times.fuse += run.times.fuse
+            times.rerank += run.times.rerank
             switch run.answer {
-            case .slate(let slate): end(slate.items, slate.fallback, .ok)
+            case .slate(let slate):
+                if let draws = slate.draws {
+                    result.propensities[position] = draws.propensities
+                    result.exploredItems += draws.exploredItems
+                }
+                end(slate.items, slate.fallback, .ok)
             case .rejected(let rejection): end([], .none, rejection.reason.code)
             default: end([], .none, .internal)
             }

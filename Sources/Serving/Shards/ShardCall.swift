@@ -31,4 +31,5 @@ package struct StageTimes: Sendable {
     package var retrieve: UInt64 = 0
     package var filter: UInt64 = 0
     package var fuse: UInt64 = 0
+    package var rerank: UInt64 = 0
 }

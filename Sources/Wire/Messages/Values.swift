@@ -36,6 +36,8 @@ public struct Degradations: OptionSet, Sendable, Hashable {
     public static let cursorRestarted = Degradations(rawValue: 1 << 3)
     /// Fewer than k items were eligible.
     public static let shortSlate = Degradations(rawValue: 1 << 4)
+    /// The scenario's caps were raised to fill the slate.
+    public static let capsRelaxed = Degradations(rawValue: 1 << 5)
 
     /// Words for tables and logs.
     public var names: [String] {
@@ -45,6 +47,7 @@ public struct Degradations: OptionSet, Sendable, Hashable {
             case .deadlineTruncated: "deadline_truncated"
             case .cursorRestarted: "cursor_restarted"
             case .shortSlate: "short_slate"
+            case .capsRelaxed: "caps_relaxed"
             default: "degradation_\(value)"
             }
         }

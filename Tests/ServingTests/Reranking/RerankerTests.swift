@@ -32,43 +32,46 @@ import VectorMath
 
     // MARK: Diversity
 
-    /// The greedy choice by definition, every similarity computed anew; nil where two items are too close to call.
-    private func greedy(
-        _ candidates: [ScoredRow], k: Int, pool: Int, strength: Double, _ likeness: (UInt32, UInt32) -> Double
-    ) -> [UInt32] {
-        let pool = Array(candidates.best.prefix(pool))
-        guard let high = pool.first?.score, let low = pool.last?.score else { return [] }
-        var left = pool
-        var chosen: [UInt32] = []
-        while chosen.count < k, !left.isEmpty {
+    /// Whether each item is one of the best by definition where it was chosen, every similarity computed anew. Attributes
+    /// make exact ties, which rounding breaks in one way or another.
+    private func isGreedy(
+        _ chosen: [UInt32], _ candidates: [ScoredRow], pool: Int, strength: Double,
+        _ likeness: (UInt32, UInt32) -> Double
+    ) -> Bool {
+        var left = Array(candidates.best.prefix(pool))
+        guard let high = left.first?.score, let low = left.last?.score else { return chosen.isEmpty }
+        for (place, row) in chosen.enumerated() {
             let values = left.map { item in
                 let relevance = high > low ? Double(item.score - low) / Double(high - low) : 0
-                let closest = chosen.map { likeness(item.row, $0) }.max() ?? 0
+                let closest = chosen[..<place].map { likeness(item.row, $0) }.max() ?? 0
                 return relevance * (1 - strength) - strength * closest
             }
-            let best = values.indices.reduce(0) { values[$1] > values[$0] + 1e-6 ? $1 : $0 }
-            chosen.append(left.remove(at: best).row)
+            guard let index = left.firstIndex(where: { $0.row == row }), let best = values.max(),
+                values[index] > best - 1e-5
+            else { return false }
+            left.remove(at: index)
         }
-        return chosen
+        return true
     }
 
     @Test(arguments: [Float(0), 0.1, 0.3, 0.7, 1])
     func `Diversity is the greedy choice by definition, by factors and by an attribute`(strength: Float) {
         var random = SeededGenerator(seed: 63)
         var moved = 0
-        for round in 0..<30 {
-            let candidates = sample.candidates(Int.random(in: 1...180, using: &random), using: &random)
-            let k = Int.random(in: 1...25, using: &random)
+        for round in 0..<12 {
+            let candidates = sample.candidates(Int.random(in: 1...70, using: &random), using: &random)
+            let k = Int.random(in: 1...15, using: &random)
             var configuration = RerankingConfiguration()
-            if round % 3 == 0 { configuration.pool = Int.random(in: 1...60, using: &random) }
+            if round % 3 == 0 { configuration.pool = Int.random(in: 1...40, using: &random) }
             for by in [RerankingConfiguration.Likeness.factors, .attribute("genres")] {
                 configuration.diversity = .init(by: by, strength: strength)
-                let page = page(configuration, .init(candidates: candidates, k: k))
-                let expected = greedy(
-                    candidates, k: k, pool: configuration.poolCount(k), strength: Double(strength),
-                    by == .factors ? sample.cosine : sample.share)
-                #expect(page.items.map(\.row) == expected, "round \(round), \(by)")
-                if page.items.map(\.row) != candidates.best.prefix(k).map(\.row) { moved += 1 }
+                let rows = page(configuration, .init(candidates: candidates, k: k)).items.map(\.row)
+                #expect(rows.count == min(k, candidates.count))
+                #expect(
+                    isGreedy(
+                        rows, candidates, pool: configuration.poolCount(k), strength: Double(strength),
+                        by == .factors ? sample.cosine : sample.share), "round \(round), \(by): \(rows)")
+                if rows != candidates.best.prefix(k).map(\.row) { moved += 1 }
             }
         }
         #expect((moved > 0) == (strength > 0))
