@@ -122,9 +122,12 @@ let package = Package(
             "IndexBench", path: "Bench/IndexBench",
             ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
+        room(
+            "RerankingBench", path: "Bench/RerankingBench",
+            ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
-            ["LoadGenerator", "IndexBench", "FilterBench", "FactorModels", "VectorMath", arguments]),
+            ["LoadGenerator", "IndexBench", "FilterBench", "RerankingBench", "FactorModels", "VectorMath", arguments]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
@@ -150,7 +153,8 @@ let package = Package(
         tests(
             "BenchTests",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "martlet-bench", "TestSupport", "Wire", "Artifacts",
+                "LoadGenerator", "IndexBench", "FilterBench", "RerankingBench", "martlet-bench", "TestSupport", "Wire",
+                "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),
         tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),

@@ -61,6 +61,17 @@ enum AnswerOutput {
         }
     }
 
+    /// What re-ranking did to the item at a place: "from 7, boost +0.5, like 0.31".
+    static func words(_ placement: Placement, place: Int) -> String {
+        var words: [String] = []
+        if placement.isPinned { words.append("pinned") }
+        if placement.isExplored { words.append("by chance") }
+        if placement.placeBefore > 0, placement.placeBefore != place { words.append("from \(placement.placeBefore)") }
+        if placement.boost != 0 { words.append(String(format: "boost %+.4g", Double(placement.boost))) }
+        if placement.similarity != 0 { words.append(String(format: "likeness %.2f", Double(placement.similarity))) }
+        return words.joined(separator: ", ")
+    }
+
     /// A sentence about who was served how; empty when there is nothing to say.
     static func note(user: String, _ reply: RecommendReply) -> String {
         var sentences: [String] = []

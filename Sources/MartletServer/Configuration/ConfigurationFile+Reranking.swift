@@ -67,6 +67,11 @@ extension ConfigurationFile {
         return sequence.enumerated().map { ($1, "\(key)[\($0)]") }
     }
 
+    /// Says what an entry must be like, unless a problem of it was told already.
+    private mutating func failShape(_ node: Node, since before: Int, _ message: String) {
+        if problems.count == before { fail(node, message) }
+    }
+
     private mutating func name(_ node: Node, _ key: String) -> String? {
         scalar(node, key) { (text) throws(SettingFault) in
             guard (1...RequestLimits.idBytesMax).contains(text.utf8.count) else {
@@ -92,6 +97,7 @@ extension ConfigurationFile {
     private mutating func readDiversity(
         _ node: Node, _ keyNode: Node, _ key: String
     ) -> RerankingConfiguration.Diversity? {
+        let before = problems.count
         var by: String?
         var attribute: String?
         var strength: Float?
@@ -109,8 +115,8 @@ extension ConfigurationFile {
             }
         }
         guard let by, let strength, (by == "attribute") == (attribute != nil) else {
-            fail(
-                keyNode,
+            failShape(
+                keyNode, since: before,
                 "'\(key)' must be like {by: factors, strength: 0.3} or {by: attribute, attribute: genres, strength: 0.3}"
             )
             return nil
@@ -119,6 +125,7 @@ extension ConfigurationFile {
     }
 
     private mutating func readCap(_ node: Node, _ key: String) -> RerankingConfiguration.Cap? {
+        let before = problems.count
         var attribute: String?
         var most: Int?
         for (part, _, value) in fields(node, key, of: ["attribute", "most"]) {
@@ -129,13 +136,14 @@ extension ConfigurationFile {
             }
         }
         guard let attribute, let most else {
-            fail(node, "'\(key)' must be like {attribute: category, most: 3}")
+            failShape(node, since: before, "'\(key)' must be like {attribute: category, most: 3}")
             return nil
         }
         return .init(attribute: attribute, most: most)
     }
 
     private mutating func readPin(_ node: Node, _ key: String) -> RerankingConfiguration.Pin? {
+        let before = problems.count
         var item: String?
         var place: Int?
         for (part, _, value) in fields(node, key, of: ["item", "place"]) {
@@ -146,13 +154,14 @@ extension ConfigurationFile {
             }
         }
         guard let item, let place else {
-            fail(node, "'\(key)' must be like {item: m001, place: 1}")
+            failShape(node, since: before, "'\(key)' must be like {item: m001, place: 1}")
             return nil
         }
         return .init(item: item, place: place)
     }
 
     private mutating func readBoost(_ node: Node, _ key: String) -> RerankingConfiguration.Boost? {
+        let before = problems.count
         var (item, attribute, wanted): (String?, String?, String?)
         var (factor, add): (Float?, Float?)
         for (part, _, value) in fields(node, key, of: ["item", "attribute", "value", "factor", "add"]) {
@@ -169,11 +178,11 @@ extension ConfigurationFile {
         case (let item?, nil, nil): target = .item(item)
         case (nil, let attribute?, let wanted?): target = .value(attribute: attribute, wanted)
         default:
-            fail(node, "'\(key)' must name either an item, or an attribute and its value")
+            failShape(node, since: before, "'\(key)' must name either an item, or an attribute and its value")
             return nil
         }
         guard factor != nil || add != nil else {
-            fail(node, "'\(key)' must say by how much: factor, add or both")
+            failShape(node, since: before, "'\(key)' must say by how much: factor, add or both")
             return nil
         }
         return .init(target, factor: factor ?? 1, add: add ?? 0)
@@ -182,6 +191,7 @@ extension ConfigurationFile {
     private mutating func readExploration(
         _ node: Node, _ keyNode: Node, _ key: String
     ) -> RerankingConfiguration.Exploration? {
+        let before = problems.count
         var (method, epsilon, temperature): (String?, Float?, Float?)
         var (protected, among): (Int?, Int?)
         for (part, _, value) in fields(
@@ -206,8 +216,8 @@ extension ConfigurationFile {
         case ("epsilon", let epsilon?, nil): drawn = .epsilon(epsilon)
         case ("softmax", nil, let temperature?): drawn = .softmax(temperature: temperature)
         default:
-            fail(
-                keyNode,
+            failShape(
+                keyNode, since: before,
                 "'\(key)' must be like {method: epsilon, epsilon: 0.1} or {method: softmax, temperature: 0.1}")
             return nil
         }
