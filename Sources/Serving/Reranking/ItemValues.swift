@@ -37,15 +37,41 @@ enum ItemValues: Sendable {
         }
     }
 
-    func has(_ key: UInt64, row: UInt32) -> Bool {
-        switch self {
-        case .text(let text): UInt32(exactly: key).map { text.numbers(row).contains($0) } ?? false
-        case .number(let number): number.value(row).map { Self.key($0) == key } ?? false
-        }
+    /// Whether the values are numbers below 64, which fit the bits of a word.
+    var areBits: Bool {
+        if case .text(let text) = self { text.valueCount <= 64 } else { false }
     }
 
     /// -0 is 0.
     private static func key(_ value: Double) -> UInt64 { (value == 0 ? 0 : value).bitPattern }
+}
+
+/// The values of a list of items as bits, where an attribute has few.
+struct ValueBits {
+    private let bits: [UInt64]
+
+    /// - Precondition: `source.areBits`.
+    init(_ source: ItemValues, rows: some Sequence<UInt32>) {
+        var scratch: [UInt64] = []
+        bits = rows.map { Self.bits(source, $0, &scratch) }
+    }
+
+    private static func bits(_ source: ItemValues, _ row: UInt32, _ scratch: inout [UInt64]) -> UInt64 {
+        scratch.removeAll(keepingCapacity: true)
+        source.append(row, to: &scratch)
+        return scratch.reduce(0) { $0 | 1 << $1 }
+    }
+
+    /// Raises each of `greatest` to the share of values that an item has in common with `row`.
+    func raise(_ greatest: inout [Float], by row: UInt32, _ source: ItemValues) {
+        var scratch: [UInt64] = []
+        let chosen = Self.bits(source, row, &scratch)
+        for (index, own) in bits.enumerated() {
+            let all = (own | chosen).nonzeroBitCount
+            let share = all == 0 ? 0 : Float((own & chosen).nonzeroBitCount) / Float(all)
+            if share > greatest[index] { greatest[index] = share }
+        }
+    }
 }
 
 /// The values of a list of items, one after the other.

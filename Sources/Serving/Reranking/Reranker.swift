@@ -12,25 +12,7 @@ package struct Reranker: Sendable {
     package let configuration: RerankingConfiguration
     private let diversity: (basis: LikenessBasis, strength: Float)?
     private let caps: [(values: ItemValues, most: Int)]
-    private let boosts: [Boost]
-
-    private struct Boost: Sendable {
-        enum Target: Sendable {
-            case row(UInt32)
-            case value(ItemValues, UInt64)
-        }
-
-        let target: Target
-        let factor: Float
-        let add: Float
-
-        func suits(_ row: UInt32) -> Bool {
-            switch target {
-            case .row(let wanted): row == wanted
-            case .value(let values, let key): values.has(key, row: row)
-            }
-        }
-    }
+    private let boosts: Boosts
 
     /// - Complexity: O(names).
     package init(_ configuration: RerankingConfiguration, model: RetrievalModel) {
@@ -38,7 +20,7 @@ package struct Reranker: Sendable {
         var missing: [String] = []
         func values(_ attribute: String) -> ItemValues? {
             if let values = ItemValues(attribute, of: model.items) { return values }
-            if !missing.contains("attribute '\(attribute)'") { missing.append("attribute '\(attribute)'") }
+            missing.append("attribute '\(attribute)'")
             return nil
         }
         switch configuration.diversity?.by {
@@ -51,29 +33,11 @@ package struct Reranker: Sendable {
             diversity = values(name).map { (.values($0), configuration.diversity?.strength ?? 0) }
         }
         caps = configuration.caps.compactMap { cap in values(cap.attribute).map { ($0, cap.most) } }
-        boosts = configuration.boosts.compactMap { boost in
-            let target: Boost.Target
-            switch boost.target {
-            case .item(let item):
-                guard let row = model.items.row(of: item) else {
-                    missing.append("item '\(item)'")
-                    return nil
-                }
-                target = .row(row)
-            case .value(let attribute, let value):
-                guard let values = values(attribute) else { return nil }
-                guard let key = values.key(of: value) else {
-                    missing.append("value '\(value)' of '\(attribute)'")
-                    return nil
-                }
-                target = .value(values, key)
-            }
-            return Boost(target: target, factor: boost.factor, add: boost.add)
-        }
+        boosts = Boosts(configuration.boosts, of: model.items, missing: &missing)
         for pin in configuration.pins where model.items.row(of: pin.item) == nil {
             missing.append("item '\(pin.item)'")
         }
-        self.missing = missing
+        self.missing = missing.enumerated().filter { !missing[..<$0.offset].contains($0.element) }.map(\.element)
     }
 
     /// What a page is made of.
@@ -150,8 +114,9 @@ package struct Reranker: Sendable {
         var count = configuration.poolCount(request.k)
         if !caps.isEmpty { count = max(count, RerankingConfiguration.poolMax) }
         var top = TopK(k: count)
+        var scratch: [UInt64] = []
         for candidate in request.candidates {
-            let score = boosts.isEmpty ? candidate.score : boosted(candidate)
+            let score = boosts.isEmpty ? candidate.score : boosts.score(candidate, &scratch)
             if !pinned.isEmpty, pinned.contains(candidate.row) {
                 scores[candidate.row] = score
                 continue
@@ -164,15 +129,10 @@ package struct Reranker: Sendable {
         return ordered
     }
 
-    /// A candidate's score after all boosts that suit it, in the order of the configuration.
+    /// A candidate's score after all boosts that suit it.
     package func boosted(_ candidate: ScoredRow) -> Float {
-        var score = candidate.score
-        for boost in boosts where boost.suits(candidate.row) {
-            // A factor above 1 lifts negative scores, too.
-            score = score < 0 ? score / boost.factor : score * boost.factor
-            score += boost.add
-        }
-        return score.isFinite ? score : candidate.score
+        var scratch: [UInt64] = []
+        return boosts.isEmpty ? candidate.score : boosts.score(candidate, &scratch)
     }
 
     private func explain(_ request: Request, _ page: inout Page) {

@@ -105,6 +105,11 @@ package struct RerankingConfiguration: Sendable, Equatable {
     package static let boostsMax = 64
     /// Places that diversity and exploration reach; after them items stand by score.
     package static let reachedPlacesMax = 100
+    /// Looks at a candidate for a place, all places together: a pool above 400 has its reach shortened.
+    package static let looksMax = 40_000
+
+    /// The last place that diversity and exploration reach.
+    package static func reach(poolCount: Int) -> Int { min(reachedPlacesMax, looksMax / max(1, poolCount)) }
     package static let factorMax: Float = 100
     package static let addMax: Float = 1_000_000
     package static let temperatures: ClosedRange<Float> = 0.001...100

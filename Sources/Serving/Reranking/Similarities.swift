@@ -11,6 +11,7 @@ struct Similarities {
     private enum Rows {
         case none
         case cosines(UnsafeCosines)
+        case bits(ValueBits, ItemValues)
         case shares(ValueLists, ItemValues)
     }
 
@@ -23,6 +24,7 @@ struct Similarities {
         greatest = Array(repeating: 0, count: pool.count)
         switch basis {
         case .factors(let matrix): rows = .cosines(UnsafeCosines(matrix, rows: pool))
+        case .values(let values) where values.areBits: rows = .bits(ValueBits(values, rows: pool), values)
         case .values(let values): rows = .shares(ValueLists(values, rows: pool), values)
         }
     }
@@ -43,6 +45,7 @@ struct Similarities {
             rows = .none
             cosines.raise(&greatest, by: row)
             rows = .cosines(cosines)
+        case .bits(let bits, let values): bits.raise(&greatest, by: row, values)
         case .shares(let lists, let values):
             var chosen: [UInt64] = []
             values.append(row, to: &chosen)

@@ -31,11 +31,14 @@ struct SlateDraft {
     private var similarities: Similarities?
     private var caps: CapCounts
     private var drawing: Drawing?
+    /// The last place that diversity and chance reach.
+    private let reach: Int
     /// All of the pool before it are taken.
     private var head = 0
     /// The next of the reserve that was not looked at since caps were relaxed.
     private var reserve: Int
-    private var reserveTaken: Set<Int> = []
+    private var hasReserve = false
+    private var takenCount = 0
 
     /// Whether caps were raised so that the slate could be filled.
     var areCapsRelaxed: Bool { caps.slack > 0 }
@@ -56,14 +59,21 @@ struct SlateDraft {
         let width = poolCount > 0 ? candidates[0].score - low : 0
         relevance = candidates[..<poolCount].map { width > 0 ? min(1, ($0.score - low) / width) : 0 }
         values = relevance
-        isTaken = Array(repeating: false, count: poolCount)
+        isTaken = Array(repeating: false, count: candidates.count)
         isCapped = isTaken
+        reach = RerankingConfiguration.reach(poolCount: poolCount)
         reserve = poolCount
         strength = diversity?.strength ?? 0
         if let diversity, diversity.strength > 0 { similarities = Similarities(diversity.basis, pool: rows) }
-        self.caps = CapCounts(caps, pool: rows)
+        self.caps = CapCounts(caps)
         drawing = exploration.map { Drawing($0) }
-        for row in chosen { count(row) }
+        if !caps.isEmpty {
+            for (place, row) in rows.enumerated() { self.caps.add(row, candidate: place, marking: &isCapped) }
+        }
+        for row in chosen {
+            similarities?.choose(row)
+            self.caps.choose(row, marking: &isCapped)
+        }
     }
 
     /// Fills a free place.
@@ -75,7 +85,7 @@ struct SlateDraft {
         _ place: Int, using random: inout some RandomNumberGenerator
     ) -> Choice? {
         while true {
-            let isReached = place <= RerankingConfiguration.reachedPlacesMax
+            let isReached = place <= reach
             if let best = best(byValue: isReached) {
                 var outcome = Drawing.Outcome(index: best, propensity: 1)
                 if isReached, var drawing, place > drawing.exploration.protected {
@@ -84,17 +94,12 @@ struct SlateDraft {
                         best: best, values: values, isOpen: { !isTaken[$0] && !isCapped[$0] }, using: &random)
                     self.drawing = drawing
                 }
-                return take(outcome, best)
+                return take(outcome, best, at: place)
             }
             if let index = nextOfReserve() {
-                reserveTaken.insert(index)
-                let candidate = candidates[index]
-                count(candidate.row)
-                return Choice(row: candidate.row, score: candidate.score)
+                return take(Drawing.Outcome(index: index, propensity: 1), index, at: place)
             }
-            guard !caps.isEmpty, isTaken.contains(false) || poolCount + reserveTaken.count < candidates.count else {
-                return nil
-            }
+            guard !caps.isEmpty, takenCount < candidates.count else { return nil }
             caps.relax(marking: &isCapped)
             reserve = poolCount
         }
@@ -114,26 +119,33 @@ struct SlateDraft {
         return best
     }
 
-    private mutating func take(_ outcome: Drawing.Outcome, _ best: Int) -> Choice {
+    private mutating func take(_ outcome: Drawing.Outcome, _ best: Int, at place: Int) -> Choice {
         let candidate = candidates[outcome.index]
         isTaken[outcome.index] = true
-        let similarity = similarities?.greatest[outcome.index] ?? 0
-        count(candidate.row)
+        takenCount += 1
+        var similarity: Float = 0
+        if place <= reach, outcome.index < poolCount { similarity = similarities?.greatest[outcome.index] ?? 0 }
+        // Nobody looks at likeness after the last place that it reaches.
+        if place < reach { similarities?.choose(candidate.row) }
+        caps.choose(candidate.row, marking: &isCapped)
         return Choice(
             row: candidate.row, score: candidate.score, propensity: outcome.propensity,
             isExplored: outcome.index != best, similarity: similarity)
     }
 
+    /// The best candidate behind the pool that the caps let in.
     private mutating func nextOfReserve() -> Int? {
+        guard !caps.isEmpty, poolCount < candidates.count else { return nil }
+        if !hasReserve {
+            hasReserve = true
+            for index in poolCount..<candidates.count {
+                caps.add(candidates[index].row, candidate: index, marking: &isCapped)
+            }
+        }
         while reserve < candidates.count {
-            defer { reserve += 1 }
-            if !reserveTaken.contains(reserve), caps.allows(candidates[reserve].row) { return reserve }
+            if !isTaken[reserve], !isCapped[reserve] { return reserve }
+            reserve += 1
         }
         return nil
-    }
-
-    private mutating func count(_ row: UInt32) {
-        similarities?.choose(row)
-        caps.choose(row, marking: &isCapped)
     }
 }
