@@ -6,7 +6,7 @@ import VectorMath
 /// An item's boosts are bits of a word: its values are read once for each attribute, whatever the number of boosts.
 struct Boosts: Sendable {
     private var byRow: [UInt32: UInt64] = [:]
-    private var byAttribute: [(name: String, values: ItemValues, bits: [UInt64: UInt64])] = []
+    private var byAttribute: [(name: String, values: ItemValues, numbers: ValueNumbers, bits: [UInt64])] = []
     private var changes: [(factor: Float, add: Float)] = []
 
     var isEmpty: Bool { byRow.isEmpty && byAttribute.isEmpty }
@@ -33,33 +33,39 @@ struct Boosts: Sendable {
                     missing.append("value '\(value)' of '\(name)'")
                     continue
                 }
-                if let place = byAttribute.firstIndex(where: { $0.name == name }) {
-                    byAttribute[place].bits[key, default: 0] |= bit
+                var place = byAttribute.count
+                if let known = byAttribute.firstIndex(where: { $0.name == name }) {
+                    place = known
                 } else {
-                    byAttribute.append((name, values, [key: bit]))
+                    byAttribute.append((name, values, ValueNumbers(), []))
                 }
+                let number = byAttribute[place].numbers.insert(key)
+                if number == byAttribute[place].bits.count { byAttribute[place].bits.append(0) }
+                byAttribute[place].bits[number] |= bit
             }
         }
     }
 
-    /// A candidate's score after all boosts that suit it, in the order of the configuration.
-    ///
-    /// - Parameter scratch: For values.
-    func score(_ candidate: ScoredRow, _ scratch: inout [UInt64]) -> Float {
-        var suiting = byRow.isEmpty ? 0 : byRow[candidate.row] ?? 0
+    /// The candidates' scores after all boosts that suit them, in the order of the configuration.
+    func scores(of candidates: [ScoredRow]) -> [Float] {
+        var suiting = candidates.map { byRow.isEmpty ? 0 : byRow[$0.row] ?? 0 }
         for attribute in byAttribute {
-            scratch.removeAll(keepingCapacity: true)
-            attribute.values.append(candidate.row, to: &scratch)
-            for value in scratch { suiting |= attribute.bits[value] ?? 0 }
+            let (numbers, bits) = (attribute.numbers, attribute.bits)
+            attribute.values.forEach(candidates.lazy.map(\.row)) { place, value in
+                if let number = numbers.number(value) { suiting[place] |= bits[number] }
+            }
         }
-        var score = candidate.score
-        while suiting != 0 {
-            let change = changes[suiting.trailingZeroBitCount]
-            suiting &= suiting - 1
-            // A factor above 1 lifts negative scores, too.
-            score = score < 0 ? score / change.factor : score * change.factor
-            score += change.add
+        return candidates.indices.map { place in
+            var score = candidates[place].score
+            var left = suiting[place]
+            while left != 0 {
+                let change = changes[left.trailingZeroBitCount]
+                left &= left - 1
+                // A factor above 1 lifts negative scores, too.
+                score = score < 0 ? score / change.factor : score * change.factor
+                score += change.add
+            }
+            return score.isFinite ? score : candidates[place].score
         }
-        return score.isFinite ? score : candidate.score
     }
 }

@@ -5,7 +5,9 @@
 struct CapCounts {
     private let caps: [(values: ItemValues, most: Int)]
     /// Numbers of the values that were met, for each cap.
-    private var numbers: [[UInt64: Int]]
+    private var numbers: [ValueNumbers]
+    /// Places in `values`, for each cap by number.
+    private var places: [[Int]]
     private var values: [Value] = []
     private var entries: [Entry] = []
     /// What all caps were raised by, because nothing was left to choose.
@@ -28,51 +30,48 @@ struct CapCounts {
 
     init(_ caps: [(values: ItemValues, most: Int)]) {
         self.caps = caps
-        numbers = Array(repeating: [:], count: caps.count)
+        numbers = Array(repeating: ValueNumbers(), count: caps.count)
+        places = Array(repeating: [], count: caps.count)
     }
 
     var isEmpty: Bool { caps.isEmpty }
 
-    /// Calls `body` with the number of each value that an item has.
-    private mutating func forEachValue(of row: UInt32, _ body: (inout CapCounts, Int) -> Void) {
+    /// Adds candidates, which full values keep out at once.
+    ///
+    /// - Parameter first: Place of the first of them in `isCapped`.
+    mutating func add(_ rows: some Sequence<UInt32>, from first: Int, marking isCapped: inout [Bool]) {
         for (cap, entry) in caps.enumerated() {
-            scratch.removeAll(keepingCapacity: true)
-            entry.values.append(row, to: &scratch)
-            for value in scratch {
-                let number: Int
-                if let known = numbers[cap][value] {
-                    number = known
-                } else {
-                    number = values.count
-                    numbers[cap][value] = number
-                    values.append(Value(most: entry.most))
-                }
-                body(&self, number)
+            entry.values.forEach(rows) { index, value in
+                let place = place(of: value, cap)
+                entries.append(Entry(candidate: first + index, before: values[place].last))
+                values[place].last = entries.count - 1
+                if isFull(place) { isCapped[first + index] = true }
             }
         }
     }
 
-    /// Adds a candidate, which a full value keeps out at once.
-    ///
-    /// - Parameter candidate: Its place in `isCapped`.
-    mutating func add(_ row: UInt32, candidate: Int, marking isCapped: inout [Bool]) {
-        var isOut = false
-        forEachValue(of: row) { counts, number in
-            counts.entries.append(Entry(candidate: candidate, before: counts.values[number].last))
-            counts.values[number].last = counts.entries.count - 1
-            if counts.isFull(number) { isOut = true }
+    /// Where a value stands in `values`; it may be a new one.
+    private mutating func place(of value: UInt64, _ cap: Int) -> Int {
+        let number = numbers[cap].insert(value)
+        if number == places[cap].count {
+            places[cap].append(values.count)
+            values.append(Value(most: caps[cap].most))
         }
-        isCapped[candidate] = isOut
+        return places[cap][number]
     }
 
     private func isFull(_ number: Int) -> Bool { values[number].count >= values[number].most + slack }
 
     /// Counts a chosen item, and marks the candidates that must now stay out.
     mutating func choose(_ row: UInt32, marking isCapped: inout [Bool]) {
-        if caps.isEmpty { return }
-        forEachValue(of: row) { counts, number in
-            counts.values[number].count += 1
-            if counts.isFull(number) { counts.mark(number, &isCapped) }
+        for (cap, entry) in caps.enumerated() {
+            scratch.removeAll(keepingCapacity: true)
+            entry.values.append(row, to: &scratch)
+            for value in scratch {
+                let place = place(of: value, cap)
+                values[place].count += 1
+                if isFull(place) { mark(place, &isCapped) }
+            }
         }
     }
 

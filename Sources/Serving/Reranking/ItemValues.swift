@@ -29,6 +29,21 @@ enum ItemValues: Sendable {
         }
     }
 
+    /// Calls `body` with the place of each row and each of its values; what the columns cost to reach is paid once.
+    @inline(__always)
+    func forEach(_ rows: some Sequence<UInt32>, _ body: (Int, UInt64) -> Void) {
+        switch self {
+        case .text(let text):
+            for (place, row) in rows.enumerated() {
+                for value in text.numbers(row) { body(place, UInt64(value)) }
+            }
+        case .number(let number):
+            for (place, row) in rows.enumerated() {
+                if let value = number.value(row) { body(place, Self.key(value)) }
+            }
+        }
+    }
+
     /// The number of a value as people write it; nil when no item can have it.
     func key(of value: String) -> UInt64? {
         switch self {
@@ -52,8 +67,10 @@ struct ValueBits {
 
     /// - Precondition: `source.areBits`.
     init(_ source: ItemValues, rows: some Sequence<UInt32>) {
-        var scratch: [UInt64] = []
-        bits = rows.map { Self.bits(source, $0, &scratch) }
+        let rows = Array(rows)
+        var bits = [UInt64](repeating: 0, count: rows.count)
+        source.forEach(rows) { bits[$0] |= 1 << $1 }
+        self.bits = bits
     }
 
     private static func bits(_ source: ItemValues, _ row: UInt32, _ scratch: inout [UInt64]) -> UInt64 {

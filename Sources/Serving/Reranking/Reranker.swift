@@ -114,33 +114,32 @@ package struct Reranker: Sendable {
         var count = configuration.poolCount(request.k)
         if !caps.isEmpty { count = max(count, RerankingConfiguration.poolMax) }
         var top = TopK(k: count)
-        var scratch: [UInt64] = []
-        for candidate in request.candidates {
-            let score = boosts.isEmpty ? candidate.score : boosts.score(candidate, &scratch)
+        for candidate in boosted(request.candidates) {
             if !pinned.isEmpty, pinned.contains(candidate.row) {
-                scores[candidate.row] = score
+                scores[candidate.row] = candidate.score
                 continue
             }
-            if request.shown.contains(candidate.row, score: score) { continue }
-            top.push(row: candidate.row, score: score)
+            if request.shown.contains(candidate.row, score: candidate.score) { continue }
+            top.push(row: candidate.row, score: candidate.score)
         }
         var ordered: [ScoredRow] = []
         top.drain(into: &ordered)
         return ordered
     }
 
-    /// A candidate's score after all boosts that suit it.
-    package func boosted(_ candidate: ScoredRow) -> Float {
-        var scratch: [UInt64] = []
-        return boosts.isEmpty ? candidate.score : boosts.score(candidate, &scratch)
+    /// The candidates with their scores after all boosts that suit them.
+    package func boosted(_ candidates: [ScoredRow]) -> [ScoredRow] {
+        if boosts.isEmpty { return candidates }
+        return zip(candidates, boosts.scores(of: candidates)).map { ScoredRow(row: $0.row, score: $1) }
     }
 
     private func explain(_ request: Request, _ page: inout Page) {
-        let left = request.candidates.filter { !request.shown.contains($0.row, score: boosted($0)) }
-            .sorted { ($1.score, $0.row) < ($0.score, $1.row) }
+        let left = zip(request.candidates, boosted(request.candidates))
+            .filter { !request.shown.contains($1.row, score: $1.score) }
+            .sorted { ($1.0.score, $0.0.row) < ($0.0.score, $1.0.row) }
         var places: [UInt32: (place: Int, boost: Float)] = [:]
-        for (index, candidate) in left.enumerated() {
-            places[candidate.row] = (index + 1, boosted(candidate) - candidate.score)
+        for (index, (before, after)) in left.enumerated() {
+            places[before.row] = (index + 1, after.score - before.score)
         }
         func told(_ item: RerankedItem) -> RerankedItem {
             var item = item

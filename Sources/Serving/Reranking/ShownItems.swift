@@ -73,7 +73,7 @@ extension ShownItems {
             return
         }
         let scores = Dictionary(
-            candidates.map { ($0.row, reranker.boosted($0)) }, uniquingKeysWith: { first, _ in first })
+            reranker.boosted(candidates).map { ($0.row, $0.score) }, uniquingKeysWith: { first, _ in first })
         add(page) { scores[$0] }
     }
 }

@@ -67,9 +67,7 @@ struct SlateDraft {
         if let diversity, diversity.strength > 0 { similarities = Similarities(diversity.basis, pool: rows) }
         self.caps = CapCounts(caps)
         drawing = exploration.map { Drawing($0) }
-        if !caps.isEmpty {
-            for (place, row) in rows.enumerated() { self.caps.add(row, candidate: place, marking: &isCapped) }
-        }
+        self.caps.add(rows, from: 0, marking: &isCapped)
         for row in chosen {
             similarities?.choose(row)
             self.caps.choose(row, marking: &isCapped)
@@ -138,9 +136,7 @@ struct SlateDraft {
         guard !caps.isEmpty, poolCount < candidates.count else { return nil }
         if !hasReserve {
             hasReserve = true
-            for index in poolCount..<candidates.count {
-                caps.add(candidates[index].row, candidate: index, marking: &isCapped)
-            }
+            caps.add(candidates[poolCount...].map(\.row), from: poolCount, marking: &isCapped)
         }
         while reserve < candidates.count {
             if !isTaken[reserve], !isCapped[reserve] { return reserve }

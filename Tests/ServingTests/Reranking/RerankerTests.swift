@@ -226,7 +226,7 @@ import VectorMath
         }
         let item = row ?? 0
         func score(_ score: Float, _ boosts: RerankingConfiguration.Boost...) -> Float {
-            reranker(boosts).boosted(ScoredRow(row: item, score: score))
+            reranker(boosts).boosted([ScoredRow(row: item, score: score)])[0].score
         }
         #expect(score(2, .init(.value(attribute: "genres", "g1"), factor: 1.5)) == 3)
         #expect(score(-3, .init(.value(attribute: "genres", "g1"), factor: 1.5)) == -2)
