@@ -129,6 +129,7 @@ package struct ManySlates: Sendable {
     /// By position, of the slates that have items; empty where nothing is left to chance.
     package var propensities: [Int: [Float]] = [:]
     package var exploredItems = 0
+    package var pinnedItems = 0
 }
 
 /// Items like an item.

@@ -1,4 +1,5 @@
 import Artifacts
+import Catalog
 import MartletClient
 import NIOCore
 import NIOPosix
@@ -222,6 +223,38 @@ struct RerankingTests {
             request.scenario = ""
             #expect(try await node.client.recommend(request).placements.isEmpty)
         }
+    }
+
+    @Test("items whose window closes between two pages are left out of the second, and nothing moves to another page")
+    func windows() async throws {
+        let windows = (0..<200).map { AvailabilityWindow(from: nil, until: $0 % 3 == 0 ? 2000 : nil) }
+        let world = FilterWorld(userCount: 3, itemCount: 200, windows: windows, seed: 93)
+        let folder = try TemporaryFolder()
+        try world.publish(at: folder.file("model"))
+        let clock = HandClock(1000)
+        let node = try await TestNode(
+            bundle: folder.file("model"),
+            change: {
+                var scenario = MartletServer.ScenarioConfiguration()
+                scenario.reranking = Self.change("all")
+                $0.scenarios["default"] = scenario
+            }, wallClock: clock.read)
+        var request = RecommendRequest(user: world.users[1], k: 20)
+        var seen: [String] = []
+        for page in 0..<12 {
+            let reply = try await node.client.recommend(request)
+            for item in reply.items where page > 0 {
+                #expect((Int(item.dropFirst()) ?? 0) % 3 != 0, "its window closed")
+            }
+            seen += reply.items
+            request.cursor = reply.nextCursor
+            clock.set(3000)
+            if reply.nextCursor.isEmpty { break }
+        }
+        #expect(Set(seen).count == seen.count)
+        let open = Set((0..<200).filter { $0 % 3 != 0 }).subtracting(world.histories[1].map(Int.init))
+        #expect(Set(seen).isSuperset(of: open.map(world.item)))
+        await node.stop()
     }
 
     private final class Origin: CallOrigin {

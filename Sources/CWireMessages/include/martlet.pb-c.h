@@ -354,7 +354,7 @@ struct  Martlet__V1__RecommendReply
 {
   ProtobufCMessage base;
   /*
-   * Columns of the same length, best first.
+   * Columns of the same length, in the order to be shown: best first, unless the slate is re-ranked.
    */
   size_t n_items;
   ProtobufCBinaryData *items;

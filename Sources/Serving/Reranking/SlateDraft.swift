@@ -55,9 +55,10 @@ struct SlateDraft {
         let poolCount = min(poolCount, candidates.count)
         self.poolCount = poolCount
         let rows = candidates[..<poolCount].map(\.row)
-        let low = poolCount > 0 ? candidates[poolCount - 1].score : 0
-        let width = poolCount > 0 ? candidates[0].score - low : 0
-        relevance = candidates[..<poolCount].map { width > 0 ? min(1, ($0.score - low) / width) : 0 }
+        // Doubles: boosts may take scores so far apart that the difference is no float.
+        let low = Double(poolCount > 0 ? candidates[poolCount - 1].score : 0)
+        let width = Double(poolCount > 0 ? candidates[0].score : 0) - low
+        relevance = candidates[..<poolCount].map { width > 0 ? Float((Double($0.score) - low) / width) : 0 }
         values = relevance
         isTaken = Array(repeating: false, count: candidates.count)
         isCapped = isTaken

@@ -11,7 +11,8 @@ package enum WallClock {
 
 /// Seeds for what is left to chance.
 package enum DrawSeeds {
-    package static let system: @Sendable () -> UInt64 = { .random(in: 1...UInt64.max) }
+    /// Below 2^53, so that no reader of JSON rounds one.
+    package static let system: @Sendable () -> UInt64 = { .random(in: 1..<1 << 53) }
 }
 
 /// A generation with this shard's scratch for it.

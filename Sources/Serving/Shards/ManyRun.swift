@@ -72,6 +72,7 @@ final class ManyRun: ShardRun {
             times.rerank += run.times.rerank
             switch run.answer {
             case .slate(let slate):
+                result.pinnedItems += slate.pinnedItems
                 if let draws = slate.draws {
                     result.propensities[position] = draws.propensities
                     result.exploredItems += draws.exploredItems

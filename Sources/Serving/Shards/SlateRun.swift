@@ -258,7 +258,7 @@ final class SlateRun: ShardRun {
         var page = Page(items: slate.map { SlateItem(row: $0.row, score: $0.score) })
         page.shownRows = shown.rows
         page.end = shown.cursorEnd
-        if let last = filling.last ?? (cursor?.pool == .popular ? free.last : nil) {
+        if let last = filling.last {
             page.pool = .popular
             page.end = ScoredRow(row: last.row, score: last.score)
             // No candidate comes any more.

@@ -160,6 +160,32 @@ import VectorMath
         }
     }
 
+    @Test func `Pages past what a cursor can name still show nothing twice`() throws {
+        let sample = try RerankingSample(itemCount: 1600, seed: 77)
+        var random = SeededGenerator(seed: 78)
+        let candidates = sample.candidates(1500, using: &random)
+        var configuration = Self.configurations[2]
+        configuration.exploration = .init(.softmax(temperature: 0.5), protected: 0)
+        configuration.boosts = [.init(.value(attribute: "genres", "g1"), factor: 3, add: -1)]
+        let reranker = Reranker(configuration, model: sample.model)
+        var request = Reranker.Request(candidates: candidates, k: 300)
+        var seen: [UInt32] = []
+        for page in 0..<20 {
+            var draws = SlateRandom(seed: UInt64(page))
+            let rows = reranker.page(request, using: &draws).slate().map(\.row)
+            if rows.isEmpty { break }
+            #expect(page > 2 || rows.count == 300)
+            seen += rows
+            request.shown.add(rows, among: candidates, reranker)
+            #expect(request.shown.rows.count <= ShownItems.rowsMax)
+            let cursor = PageCursor(
+                pool: .candidates, generation: 1, parameters: 2, score: request.shown.cursorEnd.score,
+                row: request.shown.cursorEnd.row, shownRows: request.shown.rows)
+            request.shown = ShownItems(after: PageCursor(cursor.bytes))
+        }
+        #expect(Set(seen).count == seen.count && seen.count > 1000)
+    }
+
     @Test func `Pages never show an item twice, and end when all have been shown`() {
         var random = SeededGenerator(seed: 76)
         let candidates = sample.candidates(50, using: &random)
