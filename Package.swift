@@ -18,9 +18,9 @@ func command(_ name: String, path: String? = nil, _ dependencies: [Target.Depend
 }
 
 /// The tests of a room, in a folder of the same name.
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies, path: "Tests/\(name)", resources: resources, swiftSettings: strict)
+        name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, swiftSettings: strict)
 }
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -84,14 +84,25 @@ let package = Package(
         // L3: sources and their fusion, and rankers: what the node serves and what training tunes.
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
         room("RankingModels", ["Vocabulary", "VectorMath", "Artifacts", "Catalog", "Features"]),
+        room(
+            "CandidateRanking",
+            [
+                "Vocabulary", "VectorMath", "Artifacts", "Catalog", "FactorModels", "Features", "Retrieval",
+                "RankingModels",
+            ]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
-        room("Serving", ["Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "Catalog", "Telemetry", deque]),
+        room(
+            "Serving",
+            [
+                "Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "CandidateRanking", "Catalog", "Telemetry",
+                deque,
+            ]),
         room(
             "Training",
             [
                 "Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval",
-                "Features", "RankingModels", "CZlib",
+                "Features", "RankingModels", "CandidateRanking", "CZlib",
             ]
         ),
 
@@ -99,7 +110,8 @@ let package = Package(
         room(
             "MartletServer",
             [
-                "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "Serving",
+                "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
+                "CandidateRanking", "Serving",
                 "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams,
             ]),
@@ -122,22 +134,28 @@ let package = Package(
             "IndexBench", path: "Bench/IndexBench",
             ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
+        room("RankerBench", path: "Bench/RankerBench", ["RankingModels", "Features", "Artifacts", "VectorMath"]),
         room(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
-            ["LoadGenerator", "IndexBench", "FilterBench", "RerankingBench", "FactorModels", "VectorMath", arguments]),
+            [
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "FactorModels",
+                "VectorMath", arguments,
+            ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
-        tests("RankingModelsTests", ["RankingModels", "Features", "VectorMath", "Artifacts", "TestSupport"]),
         tests(
             "RetrievalTests",
             ["Retrieval", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "TestSupport"]),
+        tests(
+            "RankingModelsTests", ["RankingModels", "Features", "VectorMath", "Artifacts", "TestSupport"],
+            exclude: ["Resources"]),
         tests(
             "ServingTests",
             [
@@ -147,13 +165,15 @@ let package = Package(
         tests(
             "EndToEndTests",
             [
-                "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "FactorModels", "Catalog",
-                "Artifacts", "VectorMath", "Vocabulary", "Telemetry", "TestSupport", logging, nioCore, nioPosix,
+                "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "CandidateRanking",
+                "RankingModels", "Features", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
+                "Telemetry", "TestSupport", logging, nioCore, nioPosix,
             ]),
         tests(
             "BenchTests",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "RerankingBench", "martlet-bench", "TestSupport", "Wire",
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "martlet-bench",
+                "TestSupport", "Wire",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),

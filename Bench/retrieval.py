@@ -50,7 +50,8 @@ def bare_search(options, bundle, limit, ef):
         names = list(json.loads(header(bundle)))
         write_rows(bundle, next(n for n in names if n.startswith("item")), rows)
         write_rows(bundle, next(n for n in names if n.startswith("user")), queries, sample=BARE_USERS)
-        command = [options.bench, "index", "--rows", rows, "--queries", queries, "--k", str(limit), "--ef", str(ef),
+        command = [options.bench, "index", "--rows", rows, "--queries", queries, "--k", str(limit),
+                   *(["--ef", str(ef)] if options.index == "hnsw" else []),
                    "--query-count", str(BARE_USERS), "--threads", "1", "--indexes", options.index, "--repeats", str(options.rounds), "--json", "-"]
         done = subprocess.run(
             harness.pinned(options.node_core, command), stdout=subprocess.PIPE, text=True, check=True)

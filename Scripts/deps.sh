@@ -8,7 +8,7 @@ set -euo pipefail
 
 swift_minimum=6.2
 build_packages=(libprotobuf-c-dev libjemalloc-dev zlib1g-dev pkg-config)
-test_packages=(protobuf-c-compiler protobuf-compiler prometheus redis-server python3 python3-venv curl)
+test_packages=(protobuf-c-compiler protobuf-compiler prometheus redis-server python3 python3-venv libgomp1 curl)
 
 say() { echo "deps: $*"; }
 fail() { echo "deps: $*" >&2; exit 1; }

@@ -51,6 +51,8 @@ package struct IndexBenchConfiguration: Sendable {
     package var confidences: [Float] = [1]
     /// Queries that scan together, measured beside one after the other; 1: none.
     package var together = 1
+    /// Threads that read one scan, measured beside a scan by one thread; 1: none.
+    package var split = 1
     /// Shares of the rows that a filter leaves, for searches by the planner; none: no planned searches.
     package var eligible: [Float] = []
     /// Recall that the planner asks of searches that are not exact.
@@ -83,6 +85,7 @@ package struct IndexBenchConfiguration: Sendable {
         try check(queriesMax, 1...10_000_000, "--query-count")
         if let blocked { try check(blocked, 1...10_000_000, "--blocked") }
         try check(together, 1...4096, "--together")
+        try check(split, 1...17, "--split")
         try check(repeats, 1...1000, "--repeats")
         try check(buildThreads, 1...1024, "--threads")
         guard !kinds.isEmpty else { throw IndexBenchError("--indexes names none") }
@@ -106,6 +109,7 @@ package struct IndexBenchConfiguration: Sendable {
         }
         if !kinds.contains(.scan) {
             if together > 1 { throw IndexBenchError("--together has no effect without scan in --indexes") }
+            if split > 1 { throw IndexBenchError("--split has no effect without scan in --indexes") }
             if !eligible.isEmpty { throw IndexBenchError("--eligible has no effect without scan in --indexes") }
             if blocked != nil { throw IndexBenchError("--blocked has no effect without scan in --indexes") }
         }

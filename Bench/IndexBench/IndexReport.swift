@@ -58,7 +58,7 @@ package struct IndexPoint: Sendable {
     package var recall: Double
     /// Recall of each fifth of the true neighbours by their rows' norm, the shortest first.
     package var recallByNorm: [Double?]
-    /// Queries per second on one thread; the median of the repeats.
+    /// Queries per second, one after the other; the median of the repeats.
     package var qps: Double
     /// The same per second of processor time: what an idle machine would give when others use this one.
     package var cpuQPS: Double
@@ -74,6 +74,8 @@ package struct IndexPoint: Sendable {
     package var plan: String?
     /// Queries under way at a time.
     package var together: Int?
+    /// Threads that read each scan.
+    package var split: Int?
     /// Rows that were blocked for each query.
     package var blocked: Int?
     /// Microseconds that blocking, searching among the rest and mending the mask take more than the same search of all
@@ -119,8 +121,8 @@ package struct IndexPoint: Sendable {
 extension IndexPoint: Encodable {
     private enum CodingKeys: String, CodingKey {
         case index, k, recall, recallByNorm, qps, cpuQPS, p50, p99, efSearch, confidence, eligible, plan, together,
-            blocked,
-            added, mask
+            split,
+            blocked, added, mask
     }
 
     /// Every point has every key; what does not apply is null.
@@ -139,6 +141,7 @@ extension IndexPoint: Encodable {
         try values.encode(eligible.map { Self.rounded(Double($0), 6) }, forKey: .eligible)
         try values.encode(plan, forKey: .plan)
         try values.encode(together, forKey: .together)
+        try values.encode(split, forKey: .split)
         try values.encode(blocked, forKey: .blocked)
         try values.encode(added.map { Self.rounded($0, 2) }, forKey: .added)
         try values.encode(mask.map { Self.rounded($0, 2) }, forKey: .mask)

@@ -21,7 +21,8 @@ struct IndexRunner {
 
     /// - Parameter queriesMax: Queries to ask; the exact scan needs fewer for a steady figure.
     func measure(
-        _ index: any NeighborIndex, named name: String, k: Int, efSearch: Int = 0, repeats: Int, queriesMax: Int? = nil
+        _ index: any NeighborIndex, named name: String, k: Int, efSearch: Int = 0, repeats: Int, queriesMax: Int? = nil,
+        cpuSeconds: () -> Double = threadCPUSeconds
     ) throws -> IndexPoint {
         let count = min(queries.rowCount, queriesMax ?? queries.rowCount)
         var answers = [[ScoredRow]](repeating: [], count: count)
@@ -34,7 +35,7 @@ struct IndexRunner {
                 queries.row(i), k: k, efSearch: efSearch, where: predicate, scratch: scratch, into: &answers[i])
         }
         for _ in 0..<max(1, repeats) {
-            let cpuStart = threadCPUSeconds()
+            let cpuStart = cpuSeconds()
             let start = DispatchTime.now().uptimeNanoseconds
             var last = start
             for i in 0..<count {
@@ -45,9 +46,18 @@ struct IndexRunner {
                 last = now
             }
             rates.append(Double(count) / Double(last - start) * 1e9)
-            cpuRates.append(Double(count) / (threadCPUSeconds() - cpuStart))
+            cpuRates.append(Double(count) / (cpuSeconds() - cpuStart))
         }
         return point(name, k, answers, rates, cpuRates, nanoseconds)
+    }
+
+    /// The same with `threads` threads for each query; processor time is that of all.
+    func measureSplit(_ index: ScanIndex, _ threads: Int, k: Int, repeats: Int) throws -> IndexPoint {
+        var point = try measure(
+            SplitScan(scan: index, threads: threads), named: "scan /\(threads)", k: k, repeats: repeats,
+            cpuSeconds: processCPUSeconds)
+        point.split = threads
+        return point
     }
 
     /// The same with `count` queries under way at a time; p50 and p99 are of a whole batch.
@@ -125,6 +135,29 @@ struct IndexRunner {
         guard low + 1 < values.count else { return last }
         return values[low] + Float(place - Double(low)) * (values[low + 1] - values[low])
     }
+}
+
+/// A scan whose searches are read by several threads.
+private struct SplitScan: NeighborIndex {
+    let scan: ScanIndex
+    let threads: Int
+    var metric: SimilarityMetric { scan.metric }
+    var rowCount: Int { scan.rowCount }
+    var dimension: Int { scan.dimension }
+
+    func search(
+        _ query: UnsafeBufferPointer<Float>, k: Int, efSearch: Int, where predicate: RowPredicate?,
+        scratch: SearchScratch, into results: inout [ScoredRow]
+    ) throws(SearchError) {
+        try scan.search(query, k: k, where: predicate, threads: threads, scratch: scratch, into: &results)
+    }
+}
+
+/// Processor time of all threads.
+func processCPUSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }
 
 /// Processor time of the calling thread.

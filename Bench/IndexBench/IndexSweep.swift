@@ -122,6 +122,9 @@ package struct IndexSweep {
                         try runner.measureTogether(
                             scan, configuration.together, k: k, repeats: configuration.repeats))
                 }
+                if configuration.split > 1 {
+                    add(try runner.measureSplit(scan, configuration.split, k: k, repeats: configuration.repeats))
+                }
                 for confidence in configuration.confidences {
                     var point = try runner.measure(
                         scan.with(confidence: confidence), named: "scan", k: k, repeats: configuration.repeats)

@@ -34,26 +34,34 @@ struct IndexCommand: ParsableCommand {
     @Option(help: "What walks read of rows, a curve for each: auto, rows (as scored by), f16, int8.")
     var graphRows = "auto"
     @Option(help: "Indexes to measure, of exact, scan and hnsw.") var indexes = "exact,scan,hnsw"
-    @Option(parsing: .unconditional, help: "Confidences of the scan's bounds; 1 is exact.") var confidence = "1"
+    @Option(parsing: .unconditional, help: "Confidences of the scan's bounds; 1 is exact (default: 1).")
+    var confidence: String?
     @Option(parsing: .unconditional, help: "Queries that scan together, beside one after the other; 1: none.")
     var together = 1
+    @Option(parsing: .unconditional, help: "Threads that read one scan, beside a scan by one thread; 1: none.")
+    var split = 1
     @Option(
         parsing: .unconditional, help: "Shares of rows that a filter leaves, for planned searches: 0.001,0.1,1.")
     var eligible: String?
-    @Option(parsing: .unconditional, help: "Recall that planned searches must reach.")
-    var recallMin = IndexBenchConfiguration().recallMin
+    @Option(parsing: .unconditional, help: "Recall that planned searches must reach (default: 0.999).")
+    var recallMin: Double?
     @Option(
         parsing: .unconditional,
         help: "Rows that a seen set blocks, drawn evenly or each query's best: what that adds to a planned search.")
     var blocked: Int?
-    @Option(parsing: .unconditional, help: "efSearch values; those below k are left out.")
-    var ef = "10,16,24,32,48,64,96,128,192,256,384,512"
-    @Option(parsing: .unconditional, help: "Links per node, 2 to 128 (twice on layer 0).") var m = 16
-    @Option(parsing: .unconditional, help: "Breadth of the search for a new node's neighbours, 1 to 10000.")
-    var efConstruction = 200
-    @Option(help: "What links are chosen by: own (the metric), cosine, or auto (by a pilot with the queries).")
-    var links = IndexBenchConfiguration.Links.own
-    @Option(parsing: .unconditional, help: "Seed of the graph's layers.") var seed: UInt64 = 1
+    @Option(
+        parsing: .unconditional,
+        help: "efSearch values; those below k are left out (default: 10,16,24,32,48,64,96,128,192,256,384,512).")
+    var ef: String?
+    @Option(parsing: .unconditional, help: "Links per node, 2 to 128 (twice on layer 0; default: 16).") var m: Int?
+    @Option(
+        parsing: .unconditional,
+        help: "Breadth of the search for a new node's neighbours, 1 to 10000 (default: 200).")
+    var efConstruction: Int?
+    @Option(
+        help: "What links are chosen by: own (the metric; the default), cosine, or auto (by a pilot with the queries).")
+    var links: IndexBenchConfiguration.Links?
+    @Option(parsing: .unconditional, help: "Seed of the graph's layers (default: 1).") var seed: UInt64?
     @Option(parsing: .unconditional, help: "Threads that build.") var threads = 2
     @Option(parsing: .unconditional, help: "Repeats; medians are told.") var repeats = 3
     @Option(help: "Write header and points as JSON to this file; - is the standard output, without the table.")
@@ -76,7 +84,31 @@ struct IndexCommand: ParsableCommand {
         }
         if turns, json != nil || plot != nil { throw ValidationError("--turns writes no --json and no --plot") }
         // What can be wrong without a look at the data.
-        do { try settings().validate() } catch let error as IndexBenchError { throw ValidationError("\(error)") }
+        do {
+            let settings = try settings()
+            try settings.validate()
+            try checkEffects(settings)
+        } catch let error as IndexBenchError { throw ValidationError("\(error)") }
+    }
+
+    /// Options that would change nothing are mistakes.
+    private func checkEffects(_ settings: IndexBenchConfiguration) throws {
+        let ofGraph: [(String, Bool)] = [
+            ("--ef", ef != nil), ("--m", m != nil), ("--ef-construction", efConstruction != nil),
+            ("--links", links != nil), ("--seed", seed != nil),
+        ]
+        if !settings.kinds.contains(.hnsw), let flag = ofGraph.first(where: \.1)?.0 {
+            throw ValidationError("\(flag) has no effect without hnsw in --indexes")
+        }
+        if confidence != nil, !settings.kinds.contains(.scan) {
+            throw ValidationError("--confidence has no effect without scan in --indexes")
+        }
+        if recallMin != nil, eligible == nil, blocked == nil {
+            throw ValidationError("--recall-min has no effect without --eligible or --blocked: nothing is planned")
+        }
+        if settings.rowsIn != .f32, settings.kinds == [.exact] {
+            throw ValidationError("--rows-in has no effect without scan or hnsw in --indexes")
+        }
     }
 
     func run() throws {
@@ -135,16 +167,18 @@ struct IndexCommand: ParsableCommand {
             .init(rawValue: $0)
         }
         settings.ks = try Self.list(k, "--k", "a count") { Int($0) }
-        settings.efSearch = try Self.list(ef, "--ef", "a count") { Int($0) }
-        settings.confidences = try Self.list(confidence, "--confidence", "a share") { Float($0) }
-        settings.recallMin = recallMin
+        settings.efSearch = try ef.map { try Self.list($0, "--ef", "a count") { Int($0) } } ?? settings.efSearch
+        settings.confidences =
+            try confidence.map { try Self.list($0, "--confidence", "a share") { Float($0) } } ?? settings.confidences
+        if let recallMin { settings.recallMin = recallMin }
         settings.eligible = try eligible.map { try Self.list($0, "--eligible", "a share") { Float($0) } } ?? []
         settings.blocked = blocked
         settings.together = together
-        settings.m = m
-        settings.efConstruction = efConstruction
-        settings.links = links
-        settings.seed = seed
+        settings.split = split
+        if let m { settings.m = m }
+        if let efConstruction { settings.efConstruction = efConstruction }
+        if let links { settings.links = links }
+        if let seed { settings.seed = seed }
         settings.buildThreads = threads
         settings.repeats = repeats
         return settings

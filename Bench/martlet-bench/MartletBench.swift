@@ -15,7 +15,8 @@ struct MartletBench: AsyncParsableCommand {
             """,
         subcommands: [
             LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self,
-            RerankingCommand.self, SelftestCommand.self,
+            RerankingCommand.self, TreesCommand.self, NetworksCommand.self,
+            SelftestCommand.self,
         ],
         defaultSubcommand: LoadCommand.self)
 }

@@ -1,9 +1,13 @@
 /// A strict recursive-descent reader of one JSON document. See `JSONText`.
 struct JSONReader {
     private let bytes: [UInt8]
+    private let allowsNonFinite: Bool
     private var position = 0
 
-    init(bytes: [UInt8]) { self.bytes = bytes }
+    init(bytes: [UInt8], allowsNonFinite: Bool = false) {
+        self.bytes = bytes
+        self.allowsNonFinite = allowsNonFinite
+    }
 
     mutating func document() throws(JSONText.Fault) -> JSONValue {
         let value = try value(depth: 0)
@@ -36,6 +40,8 @@ struct JSONReader {
         case UInt8(ascii: "t"): return try word("true", .bool(true))
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)
+        case UInt8(ascii: "N") where allowsNonFinite: return try word("NaN", .double(.nan))
+        case UInt8(ascii: "I") where allowsNonFinite: return try word("Infinity", .double(.infinity))
         case nil: throw fault("the JSON text ends too early")
         default: return try number()
         }
@@ -94,7 +100,9 @@ struct JSONReader {
     private mutating func number() throws(JSONText.Fault) -> JSONValue {
         let start = position
         var isWhole = true
-        _ = accept("-")
+        if accept("-"), allowsNonFinite, current == UInt8(ascii: "I") {
+            return try word("Infinity", .double(-.infinity))
+        }
         if accept("0") {
             // No digit may follow a leading zero.
         } else if digits() == 0 {

@@ -12,8 +12,9 @@ package enum JSONText {
         package var description: String { "\(reason) (at byte \(offset))" }
     }
 
-    package static func parse(_ bytes: [UInt8]) throws(Fault) -> JSONValue {
-        var reader = JSONReader(bytes: bytes)
+    /// - Parameter allowsNonFinite: Whether `NaN`, `Infinity` and `-Infinity` are numbers, as some libraries write them.
+    package static func parse(_ bytes: [UInt8], allowsNonFinite: Bool = false) throws(Fault) -> JSONValue {
+        var reader = JSONReader(bytes: bytes, allowsNonFinite: allowsNonFinite)
         return try reader.document()
     }
 

@@ -3,7 +3,7 @@ package enum JSONValue: Equatable, Sendable {
     case null
     case bool(Bool)
     case int(Int64)
-    /// Finite.
+    /// Finite, unless the reader was told to allow others.
     case double(Double)
     case string(String)
     case array([JSONValue])

@@ -28,6 +28,29 @@ static void gather(const void *table, int half, size_t width, const uint32_t *id
     }
 }
 
+static void add_gathered(const void *table, int half, size_t width, const uint32_t *ids, size_t m, const float *start,
+                         int relu, float *out, size_t stride) {
+    size_t bytes = width * (half ? sizeof(uint16_t) : sizeof(float));
+    for (size_t r = 0; r < m; r++) {
+        if (r + 2 < m) {
+            const char *next = (const char *)table + ids[r + 2] * bytes;
+            for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(next + line, 0, 3);
+        }
+        const uint16_t *halves = (const uint16_t *)table + (half ? ids[r] * width : 0);
+        const float *floats = (const float *)table + (half ? 0 : ids[r] * width);
+        float *to = out + r * stride;
+        size_t d = 0;
+        for (; d + W <= width; d += W) {
+            vf sum = vf_load(start + d) + (half ? vf_load_half(halves + d) : vf_load(floats + d));
+            vf_store(to + d, relu ? vf_max(sum, vf_set(0)) : sum);
+        }
+        for (; d < width; d++) {
+            float sum = start[d] + (half ? ck_half_to_float(halves[d]) : floats[d]);
+            to[d] = relu && !(sum > 0) ? 0 : sum;
+        }
+    }
+}
+
 static void pairs(const float *rows, size_t stride, size_t m, size_t fields, size_t width, float *out) {
     for (size_t r = 0; r < m; r++) {
         const float *row = rows + r * stride;
@@ -97,4 +120,4 @@ static void adam(float *weights, const float *gradients, float *m1, float *m2, s
     }
 }
 
-const ck_embeddings EMBEDDINGS_TABLE = {gather, pairs, pair_gradients, adam};
+const ck_embeddings EMBEDDINGS_TABLE = {gather, add_gathered, pairs, pair_gradients, adam};

@@ -3604,24 +3604,28 @@ const ProtobufCEnumDescriptor martlet__v1__fallback__descriptor =
   martlet__v1__fallback__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[6] =
+static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[8] =
 {
   { "DEGRADATION_NONE", "MARTLET__V1__DEGRADATION__DEGRADATION_NONE", 0 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_SOURCE_UNAVAILABLE", 1 },
   { "DEGRADATION_DEADLINE_TRUNCATED", "MARTLET__V1__DEGRADATION__DEGRADATION_DEADLINE_TRUNCATED", 2 },
   { "DEGRADATION_CURSOR_RESTARTED", "MARTLET__V1__DEGRADATION__DEGRADATION_CURSOR_RESTARTED", 3 },
   { "DEGRADATION_SHORT_SLATE", "MARTLET__V1__DEGRADATION__DEGRADATION_SHORT_SLATE", 4 },
-  { "DEGRADATION_CAPS_RELAXED", "MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED", 5 },
+  { "DEGRADATION_RANKER_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_UNAVAILABLE", 5 },
+  { "DEGRADATION_RANKER_SKIPPED", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_SKIPPED", 6 },
+  { "DEGRADATION_CAPS_RELAXED", "MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED", 7 },
 };
 static const ProtobufCIntRange martlet__v1__degradation__value_ranges[] = {
-{0, 0},{0, 6}
+{0, 0},{0, 8}
 };
-static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[6] =
+static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[8] =
 {
-  { "DEGRADATION_CAPS_RELAXED", 5 },
+  { "DEGRADATION_CAPS_RELAXED", 7 },
   { "DEGRADATION_CURSOR_RESTARTED", 3 },
   { "DEGRADATION_DEADLINE_TRUNCATED", 2 },
   { "DEGRADATION_NONE", 0 },
+  { "DEGRADATION_RANKER_SKIPPED", 6 },
+  { "DEGRADATION_RANKER_UNAVAILABLE", 5 },
   { "DEGRADATION_SHORT_SLATE", 4 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", 1 },
 };
@@ -3632,9 +3636,9 @@ const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
   "Degradation",
   "Martlet__V1__Degradation",
   "martlet.v1",
-  6,
+  8,
   martlet__v1__degradation__enum_values_by_number,
-  6,
+  8,
   martlet__v1__degradation__enum_values_by_name,
   1,
   martlet__v1__degradation__value_ranges,

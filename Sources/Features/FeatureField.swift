@@ -30,13 +30,13 @@ package enum FeatureSource: Hashable, Sendable {
     case context(String)
     /// Inner product of the user's factor with the item's, by the factor model's name.
     case factorProduct(String)
-    /// What the item-to-item neighbours of the user's history say of the item.
-    case itemToItem
+    /// The score that a source of retrieval gave the item, by the source's name.
+    case sourceScore(String)
     /// The fused score of retrieval.
     case retrievalScore
     /// The place in retrieval's order, the best is 1.
     case retrievalRank
-    /// Which share of the user's history has a value of this attribute in common with the item.
+    /// The largest share of the user's history that has one of the item's values of this attribute.
     case sharedAttribute(String)
     /// A column of a file of labelled examples; served from the request's context of that name.
     case column(String)
@@ -46,18 +46,18 @@ package enum FeatureSource: Hashable, Sendable {
         case .userID, .userHistory: .user
         case .itemID, .itemAttribute, .itemTags, .itemPopularity, .itemRecentPopularity: .item
         case .context, .column: .context
-        case .factorProduct, .itemToItem, .retrievalScore, .retrievalRank, .sharedAttribute: .cross
+        case .factorProduct, .sourceScore, .retrievalScore, .retrievalRank, .sharedAttribute: .cross
         }
     }
 
     private static let plain: [String: FeatureSource] = [
         "user.id": .userID, "user.history": .userHistory, "item.id": .itemID, "item.tags": .itemTags,
         "item.popularity": .itemPopularity, "item.recent_popularity": .itemRecentPopularity,
-        "cross.item_to_item": .itemToItem, "retrieval.score": .retrievalScore, "retrieval.rank": .retrievalRank,
+        "retrieval.score": .retrievalScore, "retrieval.rank": .retrievalRank,
     ]
     private static let named: [String: @Sendable (String) -> FeatureSource] = [
         "item.attribute": { .itemAttribute($0) }, "context": { .context($0) }, "cross.product": { .factorProduct($0) },
-        "cross.shared": { .sharedAttribute($0) }, "column": { .column($0) },
+        "cross.shared": { .sharedAttribute($0) }, "retrieval.score": { .sourceScore($0) }, "column": { .column($0) },
     ]
 
     /// All words, for messages.
@@ -80,6 +80,7 @@ package enum FeatureSource: Hashable, Sendable {
         case .context(let name): "context:\(name)"
         case .factorProduct(let name): "cross.product:\(name)"
         case .sharedAttribute(let name): "cross.shared:\(name)"
+        case .sourceScore(let name): "retrieval.score:\(name)"
         case .column(let name): "column:\(name)"
         default: Self.plain.first { $0.value == self }?.key ?? ""
         }

@@ -32,6 +32,10 @@ package final class FeatureRows {
         dense.deallocate()
     }
 
+    package var byteCount: Int {
+        capacity * (layout.categorical.count + layout.dense.count) * 4 + bagEnds.capacity * 8 + bagValues.capacity * 4
+    }
+
     package func removeAll() {
         count = 0
         bagEnds.removeAll(keepingCapacity: true)
@@ -52,14 +56,21 @@ package final class FeatureRows {
     }
 
     /// Adds a row of another set with this layout.
-    package func append(copying row: Int, of other: FeatureRows) {
+    ///
+    /// - Parameter bags: Lists in place of the row's own, by field, none of them empty.
+    package func append(copying row: Int, of other: FeatureRows, bags: [Int: [UInt32]] = [:]) {
         precondition(other.layout == layout && row < other.count, "row \(row) of \(other.count), or another layout")
         let new = append()
         let (fields, numbers) = (layout.categorical.count, layout.dense.count)
         (ids + new * fields).update(from: other.ids + row * fields, count: fields)
         (dense + new * numbers).update(from: other.dense + row * numbers, count: numbers)
         for place in bagFields.indices {
-            bagValues.append(contentsOf: other.bag(row, place))
+            if let list = bags[bagFields[place]] {
+                bagValues.append(contentsOf: list)
+                if let first = list.first { ids[new * fields + bagFields[place]] = first }
+            } else {
+                bagValues.append(contentsOf: other.bag(row, place))
+            }
             bagEnds[new * bagFields.count + place] = bagValues.count
         }
     }

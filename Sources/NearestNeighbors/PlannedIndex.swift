@@ -70,6 +70,7 @@ package final class PlannedIndex: NeighborIndex {
         by decision: SearchPlanner.Decision, _ scratch: SearchScratch
     ) throws(SearchError) {
         search.plan = decision.plan
+        search.expectedNanoseconds = decision.expectedNanoseconds
         search.walked.removeAll(keepingCapacity: true)
         if decision.plan.isWalk, let graph {
             let isComplete = try graph.walk(
@@ -87,6 +88,13 @@ package final class PlannedIndex: NeighborIndex {
             search.scan, query, k: k, where: predicate, plan: search.plan, confidence: decision.confidence)
     }
 
+    /// Lets others read parts of a search that has just begun; nil unless it is an exact scan that is expected to take
+    /// `nanosecondsMin` or longer.
+    package func share(_ search: RunningSearch, nanosecondsMin: Double) -> ScanInvitation? {
+        guard search.plan == .scan, search.expectedNanoseconds >= nanosecondsMin else { return nil }
+        return scan.share(search.scan)
+    }
+
     /// Does up to `turns` turns of at most some 10 microseconds; true when the answer can be drained.
     package func advance(_ search: RunningSearch, turns: Int, _ scratch: SearchScratch) -> Bool {
         scan.advance(search.scan, turns: turns, scratch)
@@ -97,6 +105,8 @@ package final class PlannedIndex: NeighborIndex {
 package final class RunningSearch {
     /// How the last search was done.
     package internal(set) var plan = SearchPlan.scan
+    /// What its decision said that it would cost.
+    var expectedNanoseconds = 0.0
     let index: PlannedIndex
     /// The scan, where the plan is one.
     package let scan: RunningScan

@@ -33,6 +33,11 @@ package struct RowPredicate: @unchecked Sendable {
         return words[Int(row >> 6)] >> UInt64(row & 63) & 1 != 0
     }
 
+    /// The same rows in a bitmap of its own.
+    package func copy() -> RowPredicate {
+        RowBitmap(rowCount: rowCount, copying: words, count: eligibleCount).predicate
+    }
+
     private static var nothing: UnsafePointer<UInt64> { UnsafePointer(bitPattern: 8).unsafelyUnwrapped }
 }
 
@@ -189,6 +194,18 @@ package final class RowBitmap: @unchecked Sendable {
         fill(storage)
         if rowCount % 64 != 0 { storage[storage.count - 1] &= (1 << UInt64(rowCount % 64)) - 1 }
         count = storage.reduce(0) { $0 &+ $1.nonzeroBitCount }
+    }
+
+    fileprivate init(rowCount: Int, copying words: UnsafePointer<UInt64>, count: Int) {
+        self.rowCount = rowCount
+        self.count = count
+        storage = .allocate(capacity: (rowCount + 63) / 64)
+        _ = storage.initialize(from: UnsafeBufferPointer(start: words, count: storage.count))
+    }
+
+    /// The rows that are set.
+    package var predicate: RowPredicate {
+        RowPredicate(rowCount: rowCount, words: words, eligibleCount: count, owner: self)
     }
 
     deinit { storage.deallocate() }

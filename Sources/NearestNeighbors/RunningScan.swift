@@ -1,3 +1,4 @@
+import Glibc
 import VectorMath
 
 /// One query on its way through a `ScanIndex`: what is known of it, how far it got, the best rows so far.
@@ -23,6 +24,14 @@ package final class RunningScan {
     var nextBlock = 0
     var nextTurn = 0
     var nextWord = 0
+    /// Whether the bounds are proved, so that the order of reading changes nothing.
+    var isExact = true
+    /// Its blocks while others may read them, too.
+    private(set) var shared: SharedScan?
+    /// Made at the first use.
+    private var ownShared: SharedScan?
+    /// Where the blocks end that the owner of a shared scan has for itself.
+    var privateEnd = 0
 
     package init(_ index: ScanIndex) {
         self.index = index
@@ -53,10 +62,31 @@ package final class RunningScan {
     func takeBack(_ lent: inout TopK) { swap(&lent, &top) }
 
     /// Ends it without an answer.
-    func finish() {
+    package func finish() {
+        shared?.close()
+        shared = nil
         isDone = true
-        predicate = nil
+        // Who is still at a part may be reading it.
+        if isFree { predicate = nil }
     }
+
+    /// Whether it can be used for another search: nobody is at a part of the last one any more.
+    package var isFree: Bool { ownShared?.isQuiet ?? true }
+
+    /// For callers that have no other scan to use: the wait is that of a helper whose core was taken away.
+    func awaitFree() { while !isFree { sched_yield() } }
+
+    /// Lets others read from block `first` on, which is the same for all searches.
+    func share(from first: Int) -> SharedScan {
+        let shared = ownShared ?? SharedScan(first: first, blockCount: index.order.blockCount)
+        ownShared = shared
+        shared.open(k: top.k)
+        self.shared = shared
+        return shared
+    }
+
+    /// When everything is gathered.
+    func unshare() { shared = nil }
 
     /// Takes a query's finite components.
     func set(_ source: UnsafePointer<Float>, confidence: Float) {

@@ -131,6 +131,8 @@ package final class ScanIndex: NeighborIndex {
         _ scan: RunningScan, _ query: UnsafeBufferPointer<Float>, k: Int, where predicate: RowPredicate? = nil,
         plan: SearchPlan = .scan, confidence: Float? = nil
     ) throws(SearchError) {
+        scan.finish()
+        scan.awaitFree()
         let base = try validate(query, k: k, efSearch: 0, predicate)
         let eligible = predicate?.eligibleCount ?? rowCount
         scan.top.reset(k: min(k, eligible))
@@ -139,7 +141,9 @@ package final class ScanIndex: NeighborIndex {
         scan.nextTurn = Self.blocksOfFirstTurn
         scan.isDone = scan.top.k == 0
         if scan.isDone { return }
-        scan.set(base, confidence: confidence ?? self.confidence)
+        let confidence = confidence ?? self.confidence
+        scan.isExact = confidence == 1
+        scan.set(base, confidence: confidence)
         scan.isSparse = plan == .lookUp && scan.predicate != nil
         scan.nextWord = 0
     }
@@ -151,6 +155,8 @@ package final class ScanIndex: NeighborIndex {
         var top = scan.lendTop()
         if scan.isSparse, let predicate = scan.predicate {
             lookUp(scan, predicate, turns, scratch, &top)
+        } else if let shared = scan.shared {
+            readShared(scan, shared, turns, scratch, &top)
         } else {
             read(scan, turns, scratch, &top)
         }
@@ -231,7 +237,7 @@ package final class ScanIndex: NeighborIndex {
         scan.isDone = word == wordCount
     }
 
-    private func keepEligible(
+    func keepEligible(
         _ hits: UnsafeMutablePointer<UInt32>, _ count: Int, _ predicate: RowPredicate
     ) -> Int {
         let words = predicate.words
@@ -246,7 +252,7 @@ package final class ScanIndex: NeighborIndex {
     }
 
     /// Rows that are scored between two looks at the threshold.
-    private static let rowsPerPart = 128
+    static let rowsPerPart = 128
 
     /// Offers those of the rows at `hits` that can still enter.
     private func score(

@@ -16,11 +16,14 @@ package final class SearchScratch {
     let positions: UnsafeMutablePointer<UInt32>
     let scores: UnsafeMutablePointer<Float>
 
+    /// Keys of finds of a shared scan.
+    let keys: UnsafeMutablePointer<UInt64>
     /// Positions that a turn of a `ScanIndex` leaves in.
     let hits: UnsafeMutablePointer<UInt32>
     private var readers: [ReaderHandle] = []
     private var running: RunningScan?
     private var planned: RunningSearch?
+    private var others: [SearchScratch] = []
 
     /// The query as the kernels take it (normalised for cosine).
     private(set) var query: UnsafeMutablePointer<Float>
@@ -43,6 +46,7 @@ package final class SearchScratch {
         rows = .allocate(capacity: room)
         positions = .allocate(capacity: room)
         scores = .allocate(capacity: room)
+        keys = .allocate(capacity: room)
         hits = .allocate(capacity: ScanIndex.blocksPerTurn * CodeBlocks.rowsPerBlock + 32)
         queryCapacity = 0
         query = .allocate(capacity: 1)
@@ -60,6 +64,7 @@ package final class SearchScratch {
         rows.deallocate()
         positions.deallocate()
         scores.deallocate()
+        keys.deallocate()
         hits.deallocate()
         query.deallocate()
         codes.deallocate()
@@ -70,7 +75,7 @@ package final class SearchScratch {
 
     /// Bytes held.
     package var byteCount: Int {
-        (Self.blockRows + 16) * 12 + queryCapacity * 4 + codeCapacity + visitedWords * 8 + touchedCapacity * 4
+        (Self.blockRows + 16) * 20 + queryCapacity * 4 + codeCapacity + visitedWords * 8 + touchedCapacity * 4
             + poolCapacity * 8
     }
 
@@ -80,6 +85,12 @@ package final class SearchScratch {
         let new = RunningScan(index)
         running = new
         return new
+    }
+
+    /// Scratches for `count` threads that help with a search of this one.
+    func helpers(_ count: Int) -> [SearchScratch] {
+        while others.count < count { others.append(SearchScratch()) }
+        return Array(others.prefix(count))
     }
 
     func search(for index: PlannedIndex) -> RunningSearch {

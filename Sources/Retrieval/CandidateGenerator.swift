@@ -26,6 +26,9 @@ package final class CandidateGenerator {
     /// Most items of a history that the item-to-item source starts from.
     package static let historyItemsMax = 1000
 
+    /// Who helps with long scans; nil: nobody.
+    package var helpers: (any SearchHelpers)?
+
     private var mix = RetrievalMix.unknownUser
     private var user: UInt32?
     private var history: [UInt32] = []
@@ -107,7 +110,16 @@ package final class CandidateGenerator {
         self.mix = mix
         nextSource = 0
         sampledSearch = nil
-        if case .sum = work { scratch.forgetSums() }
+        abandonWork()
+    }
+
+    /// A scan that others help with must not go on for nobody.
+    private func abandonWork() {
+        switch work {
+        case .none: break
+        case .search(_, let search, _): search.scan.finish()
+        case .sum: scratch.forgetSums()
+        }
         work = .none
     }
 
@@ -133,8 +145,7 @@ package final class CandidateGenerator {
 
     /// Leaves out the sources that have not begun; for a request that is out of time.
     package func truncate() {
-        if case .sum = work { scratch.forgetSums() }
-        work = .none
+        abandonWork()
         nextSource = mix.sources.count
     }
 
@@ -156,6 +167,7 @@ package final class CandidateGenerator {
             }
             work = .search(list, search, factors.index)
             if isParked { return }
+            helpers?.ask(toShare: search, of: factors.index)
             advance(list, search, factors.index)
             return
         case .itemToItem:
@@ -174,9 +186,9 @@ package final class CandidateGenerator {
         query.withUnsafeMutableBufferPointer { factors.userFactor(user, into: $0) }
     }
 
-    /// The reused search of `source`.
+    /// The reused search of `source`; a new one while somebody is still at a part of the last.
     private func search(over index: PlannedIndex, _ source: RetrievalSource) -> RunningSearch {
-        if let search = searches[source] { return search }
+        if let search = searches[source], search.scan.isFree { return search }
         let search = RunningSearch(index)
         searches[source] = search
         return search

@@ -174,6 +174,9 @@ package final class RetrievalModel: Sendable {
             similar: try similar ?? ScanIndex(rows, metric: .cosine, threads: options.threads))
     }
 
+    /// How the items' factors are held; nil where there are none.
+    package var itemRows: RowPrecision? { (als ?? spectral)?.rows.precision }
+
     /// Whether the bundle can serve `source`.
     package func has(_ source: RetrievalSource) -> Bool {
         switch source {

@@ -28,8 +28,12 @@ package enum Degradation: UInt8, Sendable, CaseIterable {
     case cursorRestarted = 3
     /// Fewer than `k` items were eligible.
     case shortSlate = 4
+    /// The scenario wants a ranker and the bundle has none: the order is retrieval's.
+    case rankerUnavailable = 5
+    /// The ranker was too slow for the deadline, or its scores were no numbers: the order is retrieval's.
+    case rankerSkipped = 6
     /// The caps of the scenario were raised to fill the slate.
-    case capsRelaxed = 5
+    case capsRelaxed = 7
 
     package var name: String {
         switch self {
@@ -38,6 +42,8 @@ package enum Degradation: UInt8, Sendable, CaseIterable {
         case .cursorRestarted: "cursor_restarted"
         case .shortSlate: "short_slate"
         case .capsRelaxed: "caps_relaxed"
+        case .rankerUnavailable: "ranker_unavailable"
+        case .rankerSkipped: "ranker_skipped"
         }
     }
 }

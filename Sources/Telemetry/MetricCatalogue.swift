@@ -39,6 +39,12 @@ package enum MetricCatalogue {
     static let reranked = Metric(
         "martlet_reranked_items_total", .counter, labels: ["effect"],
         help: "Items of computed slates that chance or a pin put at their place.")
+    static let split = Metric(
+        "martlet_retrieval_split_total", .counter,
+        help: "Scans that idle event loops were asked to help with.")
+    static let splitParts = Metric(
+        "martlet_retrieval_split_parts_total", .counter,
+        help: "Parts of scans that were read by event loops other than the scan's own.")
 
     static let recall = Metric(
         "martlet_retrieval_recall", .gauge, labels: ["plan"],
@@ -135,7 +141,7 @@ package enum MetricCatalogue {
     /// The whole catalogue, in the order of a scrape.
     package static let all: [Metric] = [
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
-        searches, together, reranked, recall, recallSamples,
+        searches, together, split, splitParts, reranked, recall, recallSamples,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

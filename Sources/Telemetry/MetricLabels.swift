@@ -49,7 +49,7 @@ package enum RequestOutcome: UInt8, CaseIterable, Sendable {
 
 /// The stages of a request, in their order.
 package enum RequestStage: UInt8, CaseIterable, Sendable {
-    case decode, admission, queue, cache, retrieve, fuse, filter, rerank, encode
+    case decode, admission, queue, cache, retrieve, rank, fuse, filter, rerank, encode
 
     package var label: String {
         switch self {
@@ -58,6 +58,7 @@ package enum RequestStage: UInt8, CaseIterable, Sendable {
         case .queue: "queue"
         case .cache: "cache"
         case .retrieve: "retrieve"
+        case .rank: "rank"
         case .fuse: "fuse"
         case .filter: "filter"
         case .rerank: "rerank"
@@ -103,7 +104,8 @@ package enum FallbackReason: UInt8, CaseIterable, Sendable {
 
 /// What was left out of an answer that was given all the same.
 package enum DegradedReason: UInt8, CaseIterable, Sendable {
-    case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate, capsRelaxed
+    case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate, rankerUnavailable, rankerSkipped,
+        capsRelaxed
 
     package var label: String {
         switch self {
@@ -111,6 +113,8 @@ package enum DegradedReason: UInt8, CaseIterable, Sendable {
         case .deadlineTruncated: "deadline_truncated"
         case .cursorRestarted: "cursor_restarted"
         case .shortSlate: "short_slate"
+        case .rankerUnavailable: "ranker_unavailable"
+        case .rankerSkipped: "ranker_skipped"
         case .capsRelaxed: "caps_relaxed"
         }
     }
@@ -198,7 +202,7 @@ package enum SwapResult: UInt8, CaseIterable, Sendable {
 
 /// What the node's memory is spent on, as far as the node counts it itself.
 package enum MemoryPart: UInt8, CaseIterable, Sendable {
-    case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, resultCache
+    case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, ranker, resultCache
 
     package var label: String {
         switch self {
@@ -208,6 +212,7 @@ package enum MemoryPart: UInt8, CaseIterable, Sendable {
         case .itemNeighbors: "item_neighbors"
         case .userDirectory: "user_directory"
         case .itemCatalogue: "item_catalogue"
+        case .ranker: "ranker"
         case .resultCache: "result_cache"
         }
     }

@@ -82,6 +82,10 @@ extension NodeMetrics {
         for effect in RerankingEffect.allCases {
             writer.sample([effect.label], small(Layout.reranked + Int(effect.rawValue)))
         }
+        writer.begin(MetricCatalogue.split)
+        writer.sample([], small(Layout.split))
+        writer.begin(MetricCatalogue.splitParts)
+        writer.sample([], small(Layout.splitParts))
         writer.begin(MetricCatalogue.recall)
         for plan in SearchPlan.allCases where plan.isApproximate {
             let recall = recall(of: plan)

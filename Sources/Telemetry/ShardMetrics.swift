@@ -109,10 +109,20 @@ package final class ShardMetrics: Sendable {
         cells.add(UInt64(truncatingIfNeeded: slates), to: smallAt &+ Layout.together)
     }
 
+    /// Counts a scan that others were asked to help with.
+    @inlinable
+    package func countSplit() { cells.add(1, to: smallAt &+ Layout.split) }
+
     /// Counts items that re-ranking put at their place.
     @inlinable
     package func countReranked(_ effect: RerankingEffect, _ items: Int) {
         cells.add(UInt64(truncatingIfNeeded: items), to: smallAt &+ Layout.reranked &+ Int(effect.rawValue))
+    }
+
+    /// Counts parts read of others' scans.
+    @inlinable
+    package func countSplitParts(_ parts: Int) {
+        cells.add(UInt64(truncatingIfNeeded: parts), to: smallAt &+ Layout.splitParts)
     }
 
     /// Slates whose scans took turns.
@@ -203,7 +213,10 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var opened: Int { 71 }
         @inlinable package static var closed: Int { 72 }
         @inlinable package static var together: Int { 73 }
+        @inlinable package static var split: Int { 74 }
+        @inlinable package static var splitParts: Int { 75 }
         @inlinable package static var searches: Int { 80 }
+        /// 16 cells: one for each stage.
         @inlinable package static var deadline: Int { 88 }
         @inlinable package static var smallCells: Int { 104 }
     }

@@ -18,6 +18,14 @@ package enum EmbeddingKernels {
         Self.table.pointee.gather(table, isHalf ? 1 : 0, width, ids, rows, fields, out, stride)
     }
 
+    /// `out[r * stride ...] = start + table[ids[r]]`, what is negative cut to 0 with `relu`.
+    package static func addGathered(
+        _ table: UnsafeRawPointer, isHalf: Bool, width: Int, ids: UnsafePointer<UInt32>, rows: Int,
+        start: UnsafePointer<Float>, relu: Bool, into out: UnsafeMutablePointer<Float>, stride: Int
+    ) {
+        Self.table.pointee.add_gathered(table, isHalf ? 1 : 0, width, ids, rows, start, relu ? 1 : 0, out, stride)
+    }
+
     /// Adds to `out[r]` the inner products of all pairs of the row's fields: the second order of a factorization machine
     /// (Rendle 2010), in O(fields * width).
     package static func addPairs(

@@ -46,4 +46,25 @@ package enum RowMatrix: Sendable {
         case .halves(let matrix): matrix.byteCount
         }
     }
+
+    /// Inner products of `query` with the rows `ids`.
+    ///
+    /// - Precondition: `query` has `columnCount` floats, every row is one of the matrix, `out` holds `ids.count`.
+    package func dotMany(_ query: [Float], ids: [UInt32], into out: inout [Float]) {
+        precondition(query.count == columnCount && out.count >= ids.count, "shapes do not fit")
+        precondition(ids.allSatisfy { Int($0) < rowCount }, "a row is not in 0..<\(rowCount)")
+        out.withUnsafeMutableBufferPointer { out in
+            guard let base = out.baseAddress else { return }
+            switch self {
+            case .floats(let matrix):
+                Kernels.dotMany(
+                    query, base: matrix.base, stride: matrix.stride, ids: ids, count: ids.count,
+                    dimension: columnCount, into: base)
+            case .halves(let matrix):
+                Kernels.dotMany(
+                    query, halfBase: matrix.base, stride: matrix.stride, ids: ids, count: ids.count,
+                    dimension: columnCount, into: base)
+            }
+        }
+    }
 }

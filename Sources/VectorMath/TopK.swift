@@ -19,6 +19,17 @@ package enum RankKey {
     @inlinable @inline(__always)
     package static func make(row: UInt32, score: Float) -> UInt64 { UInt64(ck_ordered(score)) << 32 | UInt64(~row) }
 
+    /// The keys of those of `count` rows whose keys are greater than `bar`.
+    ///
+    /// - Parameter keys: Room for `count`.
+    /// - Returns: How many.
+    package static func collect(
+        _ rows: UnsafePointer<UInt32>, _ scores: UnsafePointer<Float>, _ count: Int, above bar: UInt64,
+        into keys: UnsafeMutablePointer<UInt64>
+    ) -> Int {
+        ck_collect_keys(rows, scores, count, bar, keys)
+    }
+
     @inlinable @inline(__always)
     package static func row(_ key: UInt64) -> UInt32 { ~UInt32(truncatingIfNeeded: key) }
 
@@ -66,10 +77,37 @@ package struct TopK: Sendable {
     /// A row with a lower score than this cannot enter; minus infinity while all can.
     @inlinable package var threshold: Float { bar == .max ? .infinity : RankKey.score(bar) }
 
+    /// What only greater keys pass; 0 while all do.
+    package var barKey: UInt64 { bar }
+
+    /// Raises the bar to `key`: as many rows as are wanted reach it, wherever they are held.
+    package mutating func raiseBar(to key: UInt64) { bar = max(bar, key) }
+
+    /// Offers the rows that `other` holds.
+    package mutating func absorb(_ other: TopK) {
+        for index in 0..<other.filled {
+            push(key: other.keys[index])
+        }
+    }
+
+    /// Offers the rows that either holds, a row that both hold once.
+    package mutating func absorb(_ a: TopK, _ b: TopK) {
+        var last: UInt64?
+        for key in (a.keys[..<a.filled] + b.keys[..<b.filled]).sorted() where key != last {
+            push(key: key)
+            last = key
+        }
+    }
+
     /// Offers a row; each row once.
     @inlinable
     package mutating func push(row: UInt32, score: Float) {
-        let key = RankKey.make(row: row, score: score)
+        push(key: RankKey.make(row: row, score: score))
+    }
+
+    /// The same by its key.
+    @inlinable
+    package mutating func push(key: UInt64) {
         if key > bar {
             if filled == keys.count { grow(by: 1) }
             keys[filled] = key
@@ -135,10 +173,12 @@ package struct TopK: Sendable {
         guard wanted > 0, filled >= wanted else { return }
         let count = filled
         let wanted = wanted
-        bar = keys.withUnsafeMutableBufferPointer { keys in
-            guard let base = keys.baseAddress else { return 0 }
+        let least = keys.withUnsafeMutableBufferPointer { keys in
+            guard let base = keys.baseAddress else { return 0 as UInt64 }
             return ck_keep_greatest(base, count, wanted)
         }
+        // It may have been raised past rows that entered before.
+        bar = max(bar, least)
         filled = wanted
     }
 }

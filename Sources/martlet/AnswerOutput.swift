@@ -72,6 +72,19 @@ enum AnswerOutput {
         return words.joined(separator: ", ")
     }
 
+    /// A sentence about an answer that a filter made short; nil for any other.
+    static func hint(_ slate: SlateArguments, shown: Int) -> String? {
+        let filters = [
+            (slate.conditions, "--where"), (slate.tag, "--tag"), (slate.everyTag, "--every-tag"),
+            (slate.notTag, "--not-tag"),
+        ].filter { !$0.0.isEmpty }.map(\.1)
+        guard shown < slate.k, !filters.isEmpty else { return nil }
+        let names = filters.joined(separator: ", ")
+        return shown == 0
+            ? "No item that could be shown passes \(names): check the names and values, or ask for less."
+            : "Only \(shown.counted("item")) of the \(slate.k) wanted: no more that could be shown pass \(names)."
+    }
+
     /// A sentence about who was served how; empty when there is nothing to say.
     static func note(user: String, _ reply: RecommendReply) -> String {
         var sentences: [String] = []

@@ -44,7 +44,11 @@ struct DataArguments: ParsableArguments {
     }
 
     /// Titles, tags and attributes: from `items`, or beside the interactions.
-    func readAttributes(_ items: String?, beside path: String) throws -> ItemAttributes {
+    ///
+    /// - Parameter interactions: Told of: how many items of the file have none.
+    func readAttributes(
+        _ items: String?, beside path: String, for interactions: Interactions
+    ) throws -> ItemAttributes {
         let line = ProgressLine("items")
         let attributes =
             try items.map { try ItemAttributes.read($0, skipBadLines: skipBadLines) }
@@ -52,6 +56,12 @@ struct DataArguments: ParsableArguments {
         if let file = attributes.file {
             let bad = attributes.badLines > 0 ? "; \(attributes.badLines.counted("bad line")) skipped" : ""
             line.finish("\(attributes.entries.count.counted("title")) from \(file)\(Self.details(attributes))\(bad)")
+            let unused = attributes.count(outside: interactions)
+            if unused > 0 {
+                line.note(
+                    "  \(unused.counted("item")) of the file without interactions: left out, as a bundle holds only items that "
+                        + "somebody interacted with")
+            }
             for column in attributes.columns {
                 if let fault = column.fault { line.note("  column \(column.name) is left out: \(fault)") }
                 if let remark = column.remark { line.note("  column \(remark)") }

@@ -21,12 +21,12 @@ struct EvaluateCommand: ParsableCommand {
     var test: String?
     @Option(help: "File of interactions to split, train on and evaluate with.")
     var input: String?
-    @Option(help: "How --input is split: \(SplitMethod.names).")
-    var split = SplitMethod.leaveLastOut
+    @Option(help: "How --input is split: \(SplitMethod.names) (default: \(SplitMethod.leaveLastOut.rawValue)).")
+    var split: SplitMethod?
     @Option(
         parsing: .unconditional,
-        help: "Part of the interactions that random and temporal splits hold out, above 0 and below 1.")
-    var share = 0.2
+        help: "Part of the interactions that random and temporal splits hold out, above 0 and below 1 (default: 0.2).")
+    var share: Double?
     @Option(
         name: [.customShort("k"), .customLong("at")], parsing: .unconditional, help: "Length of the lists, 1 to 1000.")
     var k = 20
@@ -44,7 +44,15 @@ struct EvaluateCommand: ParsableCommand {
             try ArgumentCheck.path(path, flag)
         }
         try ArgumentCheck.range(k, "-k", 1...1000)
-        guard share > 0, share < 1 else { throw ValidationError("--share is \(share); allowed: above 0 and below 1") }
+        if let share, share <= 0 || share >= 1 {
+            throw ValidationError("--share is \(share); allowed: above 0 and below 1")
+        }
+        guard bundle != nil else { return }
+        let ofSplit = split != nil ? "--split" : share != nil ? "--share" : nil
+        if let flag = ofSplit ?? training.flagOfFit {
+            throw ValidationError(
+                "\(flag) has no effect with --bundle, which is evaluated as it is; give --input to fit anew")
+        }
     }
 
     func run() throws {
@@ -66,7 +74,8 @@ struct EvaluateCommand: ParsableCommand {
         let path = input ?? ""
         let plan = try training.plan()
         let interactions = try data.read(path, cancellation)
-        let parts = try interactions.split(split, share: share, seed: training.seed)
+        let split = split ?? .leaveLastOut
+        let parts = try interactions.split(split, share: share ?? 0.2, seed: training.seed)
         return try Rehearsal(plan: plan, k: k, cancellation: cancellation)
             .run(training: parts.training, test: parts.test, name: "\(split.rawValue) split of \(path)")
     }

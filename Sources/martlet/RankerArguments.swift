@@ -43,11 +43,64 @@ struct ExampleArguments: ParsableArguments {
     }
 }
 
+/// The ranker of a bundle.
+struct RankingArguments: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Also fit a ranker of the candidates: deepfm, mlp, fm or lr.",
+            discussion:
+                "It learns from the last choices of each user (a random part without times), among the candidates that the rest finds."
+        ))
+    var ranker: NetworkArguments.Kind?
+    @Option(parsing: .unconditional, help: "Candidates that are ranked, 1 to 2000.")
+    var rankCandidates: Int?
+    @Option(help: "Layers of the ranker, with commas between (default: 128,64).")
+    var rankerHidden: String?
+    @Flag(help: "Publish the ranker even if it ranks no better than retrieval.")
+    var forceRanker = false
+
+    func validate() throws {
+        if ranker == nil {
+            let flags = [
+                ("--rank-candidates", rankCandidates != nil), ("--ranker-hidden", rankerHidden != nil),
+                ("--force-ranker", forceRanker),
+            ]
+            if let flag = flags.first(where: \.1)?.0 {
+                throw ValidationError("\(flag) has no effect without --ranker")
+            }
+        }
+        if let rankerHidden { _ = try NetworkArguments.layers(rankerHidden) }
+        if let fault = plan(1)?.fault() { throw ValidationError("this ranker cannot be fitted: \(fault)") }
+    }
+
+    func plan(_ seed: UInt64) -> RankerPlan? {
+        guard let ranker else { return nil }
+        var network = NetworkConfiguration(
+            shape: ranker.shape(
+                embeddingWidth: 16, hidden: (try? NetworkArguments.layers(rankerHidden ?? "128,64")) ?? []))
+        network.learningRate = 1e-3
+        network.dropout = network.shape.isDeep ? 0.2 : 0
+        network.seed = seed
+        var plan = RankerPlan(network: network)
+        if let rankCandidates { plan.candidates = rankCandidates }
+        plan.force = forceRanker
+        return plan
+    }
+}
+
 /// Which network, and how it is fitted.
 struct NetworkArguments: ParsableArguments {
     /// The networks by the names that people know.
     enum Kind: String, CaseIterable, ExpressibleByArgument {
         case deepfm, mlp, fm, lr
+
+        func shape(embeddingWidth: Int, hidden: [Int]) -> NetworkShape {
+            let isDeep = self == .deepfm || self == .mlp
+            let hasPairs = self == .deepfm || self == .fm
+            return NetworkShape(
+                embeddingWidth: isDeep || hasPairs ? embeddingWidth : 0, hidden: isDeep ? hidden : [],
+                hasLinear: self != .mlp, hasPairs: hasPairs)
+        }
     }
 
     @Option(help: "deepfm, mlp (no pairs), fm (factorization machine) or lr (logistic regression).")
@@ -71,30 +124,26 @@ struct NetworkArguments: ParsableArguments {
     @Option(parsing: .unconditional, help: "Epochs without a better AUC after which fitting stops.")
     var patience = 2
 
-    func validate() throws { _ = try layers() }
+    func validate() throws { _ = try Self.layers(hidden) }
 
-    private func layers() throws -> [Int] {
+    static func layers(_ hidden: String) throws -> [Int] {
         try hidden.split(separator: ",").map { part in
             guard let width = Int(part), width > 0 else {
-                throw ValidationError("--hidden names '\(part)'; whole numbers with commas between are wanted")
+                throw ValidationError("the layers name '\(part)'; whole numbers with commas between are wanted")
             }
             return width
         }
     }
 
     func configuration(_ seed: UInt64) -> NetworkConfiguration {
-        let isDeep = ranker == .deepfm || ranker == .mlp
-        let hasPairs = ranker == .deepfm || ranker == .fm
-        var configuration = NetworkConfiguration(
-            shape: NetworkShape(
-                embeddingWidth: isDeep || hasPairs ? embeddingWidth : 0,
-                hidden: isDeep ? (try? layers()) ?? [] : [], hasLinear: ranker != .mlp, hasPairs: hasPairs))
+        let layers = (try? Self.layers(hidden)) ?? []
+        var configuration = NetworkConfiguration(shape: ranker.shape(embeddingWidth: embeddingWidth, hidden: layers))
         configuration.epochs = epochs
         configuration.batchRows = batchRows
         configuration.learningRate = learningRate
         configuration.weightDecay = weightDecay
         configuration.embeddingDecay = embeddingDecay
-        configuration.dropout = isDeep ? dropout : 0
+        configuration.dropout = configuration.shape.isDeep ? dropout : 0
         configuration.patience = patience
         configuration.seed = seed
         return configuration

@@ -90,6 +90,8 @@ struct RecommendCommand: AsyncParsableCommand {
         print(reply.items.isEmpty ? "Nothing to recommend.\n" : table.text, terminator: "")
         let note = AnswerOutput.note(user: AnswerTable.printable(user), reply)
         if !note.isEmpty { print(note) }
+        // A further page may be short because it is the last.
+        if cursor.isEmpty, let hint = AnswerOutput.hint(slate, shown: reply.items.count) { print(hint) }
         if !reply.timings.isEmpty {
             print("Stages: " + reply.timings.map { "\($0.stage) \($0.microseconds) us" }.joined(separator: ", ") + ".")
         }

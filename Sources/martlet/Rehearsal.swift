@@ -1,5 +1,6 @@
 import Artifacts
 import Foundation
+import RankingModels
 import Retrieval
 import Training
 import Vocabulary
@@ -11,6 +12,33 @@ struct Rehearsal {
     let cancellation: Cancellation
 
     func run(training: Interactions, test: Interactions, name: String) throws -> EvaluationReport {
+        try withBundle(of: training, ItemAttributes()) { path in
+            try Rehearsal.evaluate(
+                bundle: path, test: test, name: name, k: k, threads: plan.threads, cancellation: cancellation)
+        }
+    }
+
+    /// Fits a ranker to the last choices of each user, among the candidates that the rest would have found.
+    func fitRanker(
+        _ ranker: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
+    ) throws -> (ranker: NetworkRanker, report: RankerReport) {
+        let split = try interactions.split(
+            interactions.times == nil ? .random : .latest, share: ranker.heldOut, seed: plan.seed)
+        return try withBundle(of: split.training, attributes) { path in
+            let model = try RetrievalModel(
+                bundle: Bundle(opening: path, verify: .sizes), options: RetrievalModel.Options(index: .scan))
+            let progress = TrainingProgress()
+            defer { progress.clear() }
+            let start = ContinuousClock.now
+            let fit = RankerFit(ranker, k: k, threads: plan.threads, cancellation: cancellation) { progress.show($0) }
+            return try fit.fit(model, later: split.test, clock: { (ContinuousClock.now - start) / .seconds(1) })
+        }
+    }
+
+    /// Hands over a bundle that is gone afterwards.
+    private func withBundle<Result>(
+        of training: Interactions, _ attributes: ItemAttributes, _ body: (String) throws -> Result
+    ) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("martlet-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -18,9 +46,8 @@ struct Rehearsal {
         let progress = TrainingProgress()
         defer { progress.clear() }
         let trainer = Trainer(plan, cancellation: cancellation) { progress.show($0) }
-        try trainer.train(training, attributes: ItemAttributes(), into: BundleWriter(destination: path))
-        return try Rehearsal.evaluate(
-            bundle: path, test: test, name: name, k: k, threads: plan.threads, cancellation: cancellation)
+        try trainer.train(training, attributes: attributes, into: BundleWriter(destination: path))
+        return try body(path)
     }
 
     /// Evaluates the bundle at `path`.

@@ -10,12 +10,18 @@ struct SimilarCommand: AsyncParsableCommand {
     var item: String
     @Option(help: ArgumentHelp("item_to_item, als or spectral.", valueName: "source"))
     var source = ""
+    @Flag(help: .hidden) var explain = false
     @OptionGroup(title: "Items") var slate: SlateArguments
     @OptionGroup(title: "Node") var node: NodeArguments
 
     func validate() throws {
         try ArgumentCheck.id(item, "--item")
         try ArgumentCheck.name(source, "--source")
+        if explain {
+            throw ValidationError(
+                "--explain is for recommend, where sources are put together; similar items come from one source, which the "
+                    + "answer names, and --source chooses it")
+        }
     }
 
     func run() async throws {
@@ -43,6 +49,7 @@ struct SimilarCommand: AsyncParsableCommand {
                     + [AnswerOutput.score(reply.scores[index])])
         }
         print(reply.items.isEmpty ? "Nothing is like it.\n" : table.text, terminator: "")
+        if let hint = AnswerOutput.hint(slate, shown: reply.items.count) { print(hint) }
         print("\(reply.model), generation \(reply.generation), source \(reply.source).")
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Artifacts
 import Foundation
+import RankingModels
 import Training
 import Vocabulary
 
@@ -44,6 +45,7 @@ struct TrainCommand: ParsableCommand {
     var name = "model"
     @Option(help: "Version of the model in the manifest (default: the time).")
     var modelVersion: String?
+    @OptionGroup(title: "Ranking") var ranking: RankingArguments
     @Option(help: "Hold out by \(SplitMethod.names), report the quality, then train on everything.")
     var evaluate: SplitMethod?
     @Option(
@@ -74,9 +76,10 @@ struct TrainCommand: ParsableCommand {
             try DataArguments.check(interactions: [input, valid], items: items)
             let writer = try BundleWriter(destination: output, replace: replace)
             let (interactions, report) = try data.readWithReport(input, cancellation)
-            let attributes = try data.readAttributes(items, beside: report.files[0])
+            let attributes = try data.readAttributes(items, beside: report.files[0], for: interactions)
             var notes = Trainer.Notes()
             notes.input = report.files[0]
+            notes.take(attributes, interactions)
             if let evaluate {
                 let split = try interactions.split(evaluate, seed: training.seed)
                 plan = try tuned(plan, split.training, &notes, cancellation)
@@ -87,12 +90,44 @@ struct TrainCommand: ParsableCommand {
             } else {
                 plan = try tuned(plan, interactions, &notes, cancellation)
             }
+            let ranker = try ranker(plan, interactions, attributes, &notes, cancellation)
             let progress = TrainingProgress()
             defer { progress.clear() }
             let trainer = Trainer(plan, cancellation: cancellation) { progress.show($0) }
-            let manifest = try trainer.train(interactions, attributes: attributes, notes: notes, into: writer)
+            let manifest = try trainer.train(
+                interactions, attributes: attributes, ranker: ranker, notes: notes, into: writer)
             print(Self.summary(manifest, output))
         }
+    }
+
+    /// The ranker that --ranker asks for, if it ranks better than retrieval does.
+    private func ranker(
+        _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes, _ notes: inout Trainer.Notes,
+        _ cancellation: Cancellation
+    ) throws -> NetworkRanker? {
+        guard let wanted = ranking.plan(training.seed) else { return nil }
+        let (ranker, report) = try Rehearsal(plan: plan, k: k, cancellation: cancellation)
+            .fitRanker(wanted, interactions, attributes)
+        print(Self.summary(report))
+        guard report.isBetter || wanted.force else {
+            throw DatasetError(
+                .unreadable,
+                "the ranker ranks no better than retrieval, so no bundle is written; train without --ranker, or take it with --force-ranker"
+            )
+        }
+        notes.ranker = report.json
+        return ranker
+    }
+
+    private static func summary(_ report: RankerReport) -> String {
+        func quality(_ result: RankingResult) -> String {
+            "ndcg@\(report.k) \(result.ndcg.text(digits: 4)), recall@\(report.k) \(result.recall.text(digits: 4))"
+        }
+        let auc = report.classification.auc.map { $0.text(digits: 4) } ?? "unknown"
+        return "ranker: \(report.examples.counted("example")); on \(report.users.counted("user")) kept apart "
+            + "\(quality(report.ranked)), retrieval's order \(quality(report.retrieval)); AUC \(auc), "
+            + "log-loss \(report.classification.logLoss.text(digits: 4)), calibration "
+            + "\(report.classification.calibration?.text(digits: 3) ?? "unknown")"
     }
 
     /// The plan with the mix, and with `--tune` the settings, that serve held-out interactions best; as it is when the

@@ -15,21 +15,33 @@ struct TrainingArguments: ParsableArguments {
     var unobservedWeight: Float?
     @Option(parsing: .unconditional, help: "Dimensions of the spectral factors, 1 to 512.")
     var spectralRank: Int?
-    @Option(help: "Factor models to fit: als, spectral, or both with a comma between.")
-    var factors = "als"
-    @Option(help: "What makes an interaction weigh more in the fit: equal (nothing), value, or count.")
-    var confidence = TrainingPlan.Confidence.equal
+    @Option(help: "Factor models to fit: als, spectral, or both with a comma between (default: als).")
+    var factors: String?
+    @Option(help: "What makes an interaction weigh more in the fit: equal (nothing; the default), value, or count.")
+    var confidence: TrainingPlan.Confidence?
     @Option(
-        parsing: .unconditional,
+        name: .customLong("seed"), parsing: .unconditional,
         help: ArgumentHelp(
-            "Number that decides all chance, 0 or more.",
+            "Number that decides all chance, 0 or more (default: 1).",
             discussion: """
                 Equal input, settings and seed give an equal model whatever --threads, but for the graphs that search it \
                 (*.hnsw.safetensors): with more than one thread some of their links vary from run to run.
                 """))
-    var seed: UInt64 = 1
+    var givenSeed: UInt64?
     @Option(parsing: .unconditional, help: "Threads to use, 1 to 1024 (default: one for each core).")
     var threads: Int?
+
+    var seed: UInt64 { givenSeed ?? 1 }
+
+    /// The first flag given that is of use to a fit alone.
+    var flagOfFit: String? {
+        let flags: [(String, Bool)] = [
+            ("--rank", rank != nil), ("--iterations", iterations != nil), ("--regularization", regularization != nil),
+            ("--unobserved-weight", unobservedWeight != nil), ("--spectral-rank", spectralRank != nil),
+            ("--factors", factors != nil), ("--confidence", confidence != nil), ("--seed", givenSeed != nil),
+        ]
+        return flags.first(where: \.1)?.0
+    }
 
     func validate() throws {
         let kinds = try kinds()
@@ -48,6 +60,7 @@ struct TrainingArguments: ParsableArguments {
 
     /// The factor models of `--factors`.
     private func kinds() throws -> Set<FactorKind> {
+        let factors = factors ?? "als"
         var kinds: Set<FactorKind> = []
         for name in factors.split(separator: ",", omittingEmptySubsequences: false) {
             let name = name.filter { $0 != " " }
@@ -67,7 +80,7 @@ struct TrainingArguments: ParsableArguments {
         var plan = TrainingPlan()
         plan.seed = seed
         plan.threads = try threadCount()
-        plan.confidence = confidence
+        plan.confidence = confidence ?? .equal
         let kinds = try kinds()
         plan.als = kinds.contains(.als) ? try alsConfiguration() : nil
         plan.spectral = kinds.contains(.spectral) ? try spectralConfiguration() : nil

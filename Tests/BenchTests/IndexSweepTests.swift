@@ -28,6 +28,7 @@ import struct Artifacts.ManifestContent
         let sweep = try IndexSweep(
             small {
                 $0.together = 4
+                $0.split = 2
                 $0.eligible = [0.1, 1]
                 $0.blocked = 100_000
                 $0.confidences = [1, 0.3]
@@ -41,7 +42,7 @@ import struct Artifacts.ManifestContent
             let points = report.points.filter { $0.k == k }
             #expect(
                 points.map(\.index).filter { $0 != "hnsw" } == [
-                    "exact", "scan x4", "scan", "scan", "planned", "planned", "blocked", "seen",
+                    "exact", "scan x4", "scan /2", "scan", "scan", "planned", "planned", "blocked", "seen",
                 ])
             #expect(
                 points.compactMap { $0.index == "hnsw" ? $0.efSearch : nil } == (k == 5 ? [5, 20, 400] : [20, 400]))
@@ -52,7 +53,7 @@ import struct Artifacts.ManifestContent
             for point in points where point.blocked == nil {
                 #expect((0...1).contains(point.recall) && point.recallByNorm.count == 5)
                 #expect(point.qps > 0 && point.cpuQPS > 0 && point.p99 >= point.p50)
-                let isExact = point.index == "exact" || point.index == "scan x4" || point.confidence == 1
+                let isExact = ["exact", "scan x4", "scan /2"].contains(point.index) || point.confidence == 1
                 if isExact || point.efSearch == 400 {
                     #expect(point.recall == 1 && point.recallByNorm.allSatisfy { ($0 ?? 1) == 1 }, "\(point)")
                 }
@@ -97,7 +98,7 @@ import struct Artifacts.ManifestContent
         let keys = [
             "added", "blocked", "confidence", "cpuQPS", "efSearch", "eligible", "index", "k", "mask", "p50", "p99",
             "plan", "qps", "recall",
-            "recallByNorm", "together",
+            "recallByNorm", "split", "together",
         ]
         #expect(points.allSatisfy { $0.keys.sorted() == keys && ($0["recallByNorm"] as? [Any])?.count == 5 })
         let svg = report.svg
@@ -192,7 +193,15 @@ import struct Artifacts.ManifestContent
         (["--eligible", "0"], "--eligible: shares"), (["--eligible", "nan"], "--eligible: shares"),
         (["--blocked", "0"], "--blocked is 0"),
         (["--indexes", "hnsw", "--blocked", "8"], "--blocked has no effect"),
-        (["--indexes", "hnsw", "--together", "8"], "--together has no effect"), (["--threads", "0"], "--threads is 0"),
+        (["--indexes", "hnsw", "--together", "8"], "--together has no effect"),
+        (["--indexes", "hnsw", "--split", "2"], "--split has no effect"), (["--split", "0"], "--split is 0"),
+        (["--indexes", "scan", "--m", "8"], "--m has no effect without hnsw"),
+        (["--indexes", "exact,scan", "--ef", "100"], "--ef has no effect without hnsw"),
+        (["--indexes", "scan", "--seed", "1"], "--seed has no effect without hnsw"),
+        (["--indexes", "hnsw", "--confidence", "0.9"], "--confidence has no effect without scan"),
+        (["--recall-min", "0.9"], "--recall-min has no effect without --eligible or --blocked"),
+        (["--indexes", "exact", "--rows-in", "f16"], "--rows-in has no effect without scan or hnsw"),
+        (["--threads", "0"], "--threads is 0"),
         (["--repeats", "-1"], "--repeats is -1"), (["--m", "1"], "m is 1; it is 2 to 128"),
         (["--dimension", "9000"], "--dimension is 9000"), (["--row-count", "0"], "--row-count is 0"),
         (["--turns", "--json", "x"], "--turns writes no --json"),

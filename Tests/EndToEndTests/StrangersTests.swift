@@ -95,8 +95,18 @@ struct StrangersTests {
             for word in ["\"state\" : \"ready\"", "\"model\" : \"world@1\"", "user_factors", "resident_bytes"] {
                 #expect(status.contains(word), "\(word)")
             }
+            #expect(status.contains("\"item_rows\" : \"f32\""))
             await node.node.drain()
             #expect(try get("/readyz").hasPrefix("HTTP/1.1 503"))
+        }
+    }
+
+    @Test("status says whether item_rows took effect")
+    func itemRows() async throws {
+        try await withNode(change: { $0.itemRows = .f16 }) { node, _ in
+            let socket = try BlockingSocket(port: node.httpPort)
+            try socket.send(Array("GET /status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".utf8))
+            #expect(String(decoding: try socket.receiveAll(), as: UTF8.self).contains("\"item_rows\" : \"f16\""))
         }
     }
 

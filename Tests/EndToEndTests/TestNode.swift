@@ -3,6 +3,8 @@ import FactorModels
 import Foundation
 import Logging
 import MartletClient
+import RankingModels
+import Retrieval
 import Serving
 import TestSupport
 import Training
@@ -17,7 +19,12 @@ enum SmallWorld {
     static func user(_ number: Int) -> String { "user-\(number)" }
 
     /// Trains a bundle into `folder`, once for each seed.
-    static func makeBundle(in folder: TemporaryFolder, name: String, seed: UInt64 = 1) throws -> String {
+    ///
+    /// - Parameter ranker: Makes a ranker from a model of four fifths of the interactions, and the rest.
+    static func makeBundle(
+        in folder: TemporaryFolder, name: String, seed: UInt64 = 1,
+        ranker: ((RetrievalModel, Interactions) throws -> NetworkRanker?)? = nil
+    ) throws -> String {
         let data = folder.file("data-\(name)")
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
         _ = try SampleData(
@@ -35,8 +42,15 @@ enum SmallWorld {
         plan.spectral?.rank = 16
         plan.neighbors.lowPassRank = 16
         let path = folder.file(name)
+        var network: NetworkRanker?
+        if let ranker {
+            let split = try interactions.split(.random, share: 0.2, seed: 1)
+            let before = folder.file("before-\(name)")
+            try Trainer(plan).train(split.training, attributes: attributes, into: BundleWriter(destination: before))
+            network = try ranker(RetrievalModel(bundle: Bundle(opening: before)), split.test)
+        }
         let writer = try BundleWriter(destination: path)
-        try Trainer(plan).train(interactions, attributes: attributes, into: writer)
+        try Trainer(plan).train(interactions, attributes: attributes, ranker: network, into: writer)
         return path
     }
 }

@@ -7,6 +7,8 @@ import Foundation
 /// `@Test(.enabled(if: PythonEnvironment.safetensors.mayRun, PythonEnvironment.safetensors.comment))`
 package final class PythonEnvironment: Sendable {
     package static let safetensors = PythonEnvironment(["numpy", "safetensors"])
+    /// About 60 MB with what it needs.
+    package static let lightgbm = PythonEnvironment(["numpy", "lightgbm"])
 
     package let packages: [String]
     /// The interpreter; nil when it could not be made.

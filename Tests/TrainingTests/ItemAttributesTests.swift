@@ -95,6 +95,25 @@ import Testing
                 && found.columns[1].remark == nil)
     }
 
+    @Test func `A column of numbers that a NaN makes one of texts says so, however few numbers there are`() throws {
+        let found = try read("item,title,price,year\na,A,5,1999\nb,B,NaN,\nc,C,NaN,2001\nd,D,null,\n")
+        #expect(found.attributes.map(\.column.isNumber) == [false, true])
+        #expect(
+            found.columns[0].remark
+                == "price is text, not number, because line 3 says 'NaN' (3 such lines); leave the field empty where "
+                + "there is no number")
+        #expect(found.columns[1].remark == nil)
+        // Words among numbers are words; a column of nothing but NaN was no number.
+        #expect(try read("item,title,x\na,A,1\nb,B,red\nc,C,blue\n").columns[0].remark == nil)
+        #expect(try read("item,title,x\na,A,NaN\n").columns[0].remark == nil)
+    }
+
+    @Test func `Items of the file without interactions are counted`() throws {
+        let found = try read("item,title\na,A\nb,B\nc,C\n")
+        #expect(found.count(outside: ["b", "x"]) == 2)
+        #expect(found.count(outside: ["a", "b", "c"]) == 0)
+    }
+
     @Test func `A header needs no title, and the tags are found by the name that fits best`() throws {
         let found = try read("item_id,category,tags,price:float\na,shoes,x,1\n")
         #expect(found["a"]?.title == "" && found["a"]?.tags == ["x"] && found.tagsName == "tags")

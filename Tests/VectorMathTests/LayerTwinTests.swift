@@ -139,6 +139,20 @@ import Testing
             twin.gather(table, 0, width, ids, m, fields, &again, stride)
             #expect(out == again)
             #expect(out[stride + width] == table[Int(ids[fields + 1]) * width])
+            let start = random(width, 8)
+            for relu: Int32 in [0, 1] {
+                var (moved, twinMoved) = (
+                    [Float](repeating: 0, count: m * stride), [Float](repeating: 0, count: m * stride)
+                )
+                simd.add_gathered(halves, 1, width, ids, m, start, relu, &moved, stride)
+                twin.add_gathered(halves, 1, width, ids, m, start, relu, &twinMoved, stride)
+                #expect(moved == twinMoved)
+                simd.add_gathered(table, 0, width, ids, m, start, relu, &moved, stride)
+                twin.add_gathered(table, 0, width, ids, m, start, relu, &twinMoved, stride)
+                #expect(moved == twinMoved)
+                let exact = start[width - 1] + table[Int(ids[1]) * width + width - 1]
+                #expect(moved[stride + width - 1] == (relu == 1 ? max(exact, 0) : exact))
+            }
             var (sums, twinSums) = ([Float](repeating: 1, count: m), [Float](repeating: 1, count: m))
             simd.pairs(out, stride, m, fields, width, &sums)
             twin.pairs(out, stride, m, fields, width, &twinSums)

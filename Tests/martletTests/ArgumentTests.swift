@@ -131,6 +131,44 @@ struct ArgumentTests {
         }
     }
 
+    @Test(
+        "evaluate --bundle refuses what belongs to a fit or a split by name",
+        arguments: [
+            ["--rank", "8"], ["--iterations", "3"], ["--regularization", "0.1"], ["--unobserved-weight", "0.1"],
+            ["--spectral-rank", "9", "--factors", "als,spectral"], ["--factors", "als"], ["--confidence", "equal"],
+            ["--seed", "1"], ["--split", "random"], ["--share", "0.3"],
+        ])
+    func evaluateBundle(arguments: [String]) {
+        let all = ["evaluate", "--bundle", "b", "--test", "t"]
+        #expect(throws: Never.self) { try Martlet.parseAsRoot(all + ["--threads", "2"]) }
+        #expect(throws: Never.self) { try Martlet.parseAsRoot(["evaluate", "--input", "i"] + arguments) }
+        do {
+            _ = try Martlet.parseAsRoot(all + arguments)
+            Issue.record("\(arguments) was taken")
+        } catch {
+            #expect(Martlet.message(for: error).contains("\(arguments[0]) has no effect with --bundle"))
+        }
+    }
+
+    @Test("similar says why it has nothing to explain")
+    func explainSimilar() {
+        #expect(complaint("similar", "--item", "i", "--explain")?.contains("--explain is for recommend") == true)
+    }
+
+    @Test("a slate that a filter made short says which")
+    func shortSlates() throws {
+        func hint(_ shown: Int, _ arguments: String...) throws -> String? {
+            let all = ["recommend", "--user", "u", "-k", "5"] + arguments
+            return AnswerOutput.hint(
+                try #require(try Martlet.parseAsRoot(all) as? RecommendCommand).slate, shown: shown)
+        }
+        #expect(try hint(0) == nil && hint(5, "--tag", "a") == nil)
+        #expect(try hint(0, "--where", "price<1")?.hasPrefix("No item that could be shown passes --where:") == true)
+        #expect(
+            try hint(1, "--where", "price<1", "--not-tag", "x")
+                == "Only 1 item of the 5 wanted: no more that could be shown pass --where, --not-tag.")
+    }
+
     @Test("an ID that no node takes is refused with the rule")
     func identities() {
         let long = String(repeating: "ü", count: 128)

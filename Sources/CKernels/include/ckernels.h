@@ -192,15 +192,22 @@ static inline size_t ck_rank_in_descending(const uint64_t *keys, size_t count, u
     }
     return (size_t)(base - keys) + (count == 1 && *base > key);
 }
+/// Tells the core that its thread waits for another one.
+static inline void ck_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /// A one-byte spin lock; the byte starts as 0. For critical sections of a microsecond or less; a holder that lost its
 /// core is waited for by yielding.
 static inline void ck_spin_lock(uint8_t *lock) {
     int turns = 0;
     while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
         while (__atomic_load_n(lock, __ATOMIC_RELAXED)) {
-#if defined(__x86_64__)
-            __builtin_ia32_pause();
-#endif
+            ck_pause();
             if (++turns > 200) sched_yield();
         }
 }

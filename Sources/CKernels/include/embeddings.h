@@ -22,6 +22,9 @@ typedef struct ck_embeddings {
     /// out[r * stride + f * width ..<] = row ids[r * fields + f] of the table (IEEE halves with `half`).
     void (*gather)(const void *table, int half, size_t width, const uint32_t *ids, size_t m, size_t fields, float *out,
                    size_t stride);
+    /// out[r * stride ..<] = start + row ids[r] of the table; what is negative becomes 0 with `relu`.
+    void (*add_gathered)(const void *table, int half, size_t width, const uint32_t *ids, size_t m, const float *start,
+                         int relu, float *out, size_t stride);
     /// out[r] += sum over pairs of fields of their inner product.
     void (*pairs)(const float *rows, size_t stride, size_t m, size_t fields, size_t width, float *out);
     /// gradients[r, f] += g[r] * (sum of the row's fields - field f): the derivative of `pairs` times g.

@@ -89,9 +89,17 @@ typedef enum _Martlet__V1__Degradation {
    */
   MARTLET__V1__DEGRADATION__DEGRADATION_SHORT_SLATE = 4,
   /*
+   * the scenario wants a ranker and the bundle has none: retrieval's order
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_UNAVAILABLE = 5,
+  /*
+   * the ranker was too slow or broken: retrieval's order
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_SKIPPED = 6,
+  /*
    * the scenario's caps were raised to fill the slate
    */
-  MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 5
+  MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 7
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__DEGRADATION)
 } Martlet__V1__Degradation;
 

@@ -4,6 +4,8 @@ import Vocabulary
 import Wire
 import Yams
 
+import enum Serving.RankerUse
+
 /// Reads the YAML file: single values by the table of settings, scenarios by the rules below.
 struct ConfigurationFile {
     let name: String
@@ -17,6 +19,8 @@ struct ConfigurationFile {
         var cacheTTL: Duration?
         var retrieval: RetrievalMix?
         var reranking: RerankingConfiguration?
+        var ranker: RankerUse?
+        var rankCandidates: Int?
     }
 
     static let bytesMax = 1 << 20
@@ -98,7 +102,7 @@ struct ConfigurationFile {
 
     private mutating func readScenario(_ node: Node, key: String) -> ScenarioChange? {
         guard case .mapping(let mapping) = node else {
-            fail(node, "'\(key)' must hold settings: k, cache_ttl, retrieval or reranking")
+            fail(node, "'\(key)' must hold settings: k, cache_ttl, retrieval, ranker, rank_candidates or reranking")
             return nil
         }
         var change = ScenarioChange()
@@ -115,10 +119,17 @@ struct ConfigurationFile {
                 }
             case "retrieval": change.retrieval = readRetrieval(value, key: "\(key).retrieval")
             case "reranking": change.reranking = readReranking(value, key: "\(key).reranking")
+            case "ranker":
+                change.ranker = scalar(value, "\(key).ranker") { (text) throws(SettingFault) in
+                    try SettingValue.choice(text, of: RankerUse.self)
+                }
+            case "rank_candidates":
+                change.rankCandidates = scalar(value, "\(key).rank_candidates") { (text) throws(SettingFault) in
+                    try SettingValue.integer(text, in: 1...RetrievalMix.limitMax)
+                }
             default:
-                failUnknown(
-                    keyNode, "\(key).\(part)",
-                    known: ["k", "cache_ttl", "retrieval", "reranking"].map { "\(key).\($0)" })
+                let known = ["k", "cache_ttl", "retrieval", "ranker", "rank_candidates", "reranking"]
+                failUnknown(keyNode, "\(key).\(part)", known: known.map { "\(key).\($0)" })
             }
         }
         return change

@@ -28,6 +28,8 @@ extension LoadedConfiguration {
             lines.append(("  \(Self.scalar(name)):", "\(origins["scenarios.\(name)"] ?? .defaults)"))
             lines.append(("    k: \(scenario.k)", ""))
             if let ttl = scenario.cacheTTL { lines.append(("    cache_ttl: \(SettingValue.text(duration: ttl))", "")) }
+            lines.append(("    ranker: \(scenario.ranker.rawValue)", ""))
+            lines.append(("    rank_candidates: \(scenario.rankCandidates)", ""))
             if let retrieval = scenario.retrieval {
                 lines.append(("    retrieval:", ""))
                 lines.append(("      normalisation: \(retrieval.normalisation.rawValue)", ""))

@@ -149,6 +149,8 @@ extension LoadedConfiguration {
             if let ttl = change.cacheTTL { result.cacheTTL = ttl }
             if let retrieval = change.retrieval { result.retrieval = retrieval }
             if let reranking = change.reranking { result.reranking = reranking }
+            if let ranker = change.ranker { result.ranker = ranker }
+            if let count = change.rankCandidates { result.rankCandidates = count }
             return result
         }
         var base = ScenarioConfiguration()

@@ -1,3 +1,4 @@
+import CandidateRanking
 import Logging
 import Retrieval
 import Serving
@@ -23,6 +24,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var index = RetrievalModel.Options().index
     /// How the items' factors are held.
     package var itemRows = RetrievalModel.Options().itemRows
+    package var rankerPrecision = RankerPrecision.auto
     /// What walks over a graph read of them.
     package var graphRows = RetrievalModel.Options().graphRows
     /// Recall that an approximate search must reach at load to be chosen, 0 to 1.
@@ -31,6 +33,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var recallSampleShare = 0.01
     /// Slates of a shard that are made at the same time, where their scans gain by it; 1: none.
     package var callsTogether = 8
+    /// Idle loops that may help with one long exact scan; 0: none.
+    package var searchHelpers = 1
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
@@ -94,6 +98,10 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var retrieval: RetrievalMix?
     /// nil: slates are the best candidates in their order.
     package var reranking: RerankingConfiguration?
+    /// Whether candidates are put in the order of the bundle's ranker.
+    package var ranker = RankerUse.auto
+    /// Candidates that are ranked at most.
+    package var rankCandidates = 200
 
     package init() {}
 }

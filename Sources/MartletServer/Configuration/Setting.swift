@@ -1,3 +1,4 @@
+import CandidateRanking
 import Logging
 import NearestNeighbors
 import VectorMath
@@ -109,6 +110,14 @@ package struct Setting: Sendable {
             configuration.itemRows = try SettingValue.choice(text, of: RowPrecision.self)
         },
         Setting(
+            "ranker_precision",
+            "How a ranker's layers are computed: f32, bf16, int8, or auto (the narrowest that keeps users' orders, measured at load)."
+        ) {
+            $0.rankerPrecision.rawValue
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.rankerPrecision = try SettingValue.choice(text, of: RankerPrecision.self)
+        },
+        Setting(
             "graph_rows",
             "What walks over a graph read of each item: rows, f16, int8 (8-bit codes) or auto (what is quickest for the rank)."
         ) {
@@ -138,6 +147,9 @@ package struct Setting: Sendable {
             "calls_together", \.callsTogether, in: 1...64,
             "Waiting calls of a shard that are served at the same time, where their scans gain by taking turns; 1: none."
         ),
+        integer(
+            "search_helpers", \.searchHelpers, in: 0...16,
+            "Idle event loops that may help with one long exact scan; 0: none."),
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         size(
             "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),

@@ -188,6 +188,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func scan(_ bytes: UnsafeRawBufferPointer) -> Int {
         let now = LoopWorker.now
         lastRead = now
+        worker.helping.countWork(now)
         // All of these live on this loop, as the shard does: nothing is shared by entering it.
         nonisolated(unsafe) let connection = self
         nonisolated(unsafe) var scanner = FrameScanner(bytes, frameBytesMax: node.limits.frameBytesMax)

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import NearestNeighbors
 import Serving
 import Telemetry
 import Vocabulary
@@ -29,6 +30,7 @@ final class LoopWorker {
     private var outboxes: [Outbox]
     private var mailIsScheduled = false
     private var partialBytes = 0
+    let helping = LoopHelping()
     private(set) var connections: [ObjectIdentifier: ConnectionHandler] = [:]
 
     init(index: Int, eventLoop: any EventLoop, shard: Shard, node: NodeContext) {
@@ -53,10 +55,20 @@ final class LoopWorker {
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [unowned self] _ in
             self.sweep()
         }
-        return wake.start { [unowned self] in self.runStep() }
+        if node.limits.searchHelpers > 0 {
+            let asking = LoopAsking(worker: self)
+            shard.assumeIsolated { $0.setHelpers(asking) }
+        }
+        return wake.start { [unowned self] in
+            self.runStep()
+            self.helpStep()
+        }
     }
 
-    func stop() { wake?.stop() }
+    func stop() {
+        wake?.stop()
+        helping.stop()
+    }
 
     static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
 
@@ -125,6 +137,7 @@ final class LoopWorker {
     private func scheduleStep() {
         guard !stepIsScheduled else { return }
         stepIsScheduled = true
+        helping.setBusy(true, Self.now)
         eventLoop.execute { [unowned self] in self.runStep() }
     }
 
@@ -144,13 +157,27 @@ final class LoopWorker {
             wake?.signal()
         } else {
             stepIsScheduled = false
+            helping.setBusy(false, Self.now)
         }
+    }
+
+    // MARK: Help with scans of other loops
+
+    /// Takes an invitation of another loop.
+    func help(_ invitation: ScanInvitation) {
+        if helping.accept(invitation) { helpStep() }
+    }
+
+    /// Reads parts for a short while, then looks at the sockets; calls of its own come first.
+    private func helpStep() {
+        if helping.step(metrics) { wake?.signal() }
     }
 
     private func count(_ answer: ShardAnswer, _ times: StageTimes, _ ticket: CallTicket) {
         metrics.record(.queue, nanoseconds: times.queue)
         if times.filter > 0 { metrics.record(.filter, nanoseconds: times.filter) }
         if times.retrieve > 0 { metrics.record(.retrieve, nanoseconds: times.retrieve) }
+        if times.rank > 0 { metrics.record(.rank, nanoseconds: times.rank) }
         if times.fuse > 0 { metrics.record(.fuse, nanoseconds: times.fuse) }
         if times.rerank > 0 { metrics.record(.rerank, nanoseconds: times.rerank) }
         if case .slate(let slate) = answer { metrics.count(slate) }
@@ -303,6 +330,7 @@ final class LoopWorker {
     }
 
     private func receive(_ mail: Mail) {
+        helping.countWork(Self.now)
         for call in mail.outbox.calls {
             call.body.withUnsafeBytes { RecommendCalls.serveForwarded(call.ticket, body: $0, on: self) }
         }

@@ -1,12 +1,15 @@
 import Artifacts
+import CandidateRanking
 import Glibc
 import Logging
 import NIOPosix
 import NearestNeighbors
+import RankingModels
 import Retrieval
 import Serving
 import Synchronization
 import Telemetry
+import VectorMath
 import Vocabulary
 import Wire
 
@@ -19,8 +22,11 @@ import Wire
 actor ModelControl {
     private let root: String?
     private let options: RetrievalModel.Options
+    private let calibration: RankerCalibration
     /// Of the generation that serves, by kind of factors; any thread.
     nonisolated let planners = Mutex<[String: SearchPlanner]>([:])
+    /// How its items' factors are held; nil where it has none. Any thread.
+    nonisolated let itemRows = Mutex<RowPrecision?>(nil)
     private let logger: Logger
     private let metrics: NodeMetrics
     private let pool: NIOThreadPool
@@ -33,7 +39,8 @@ actor ModelControl {
 
     /// - Parameter root: The folder that LoadModel may load from; nil refuses every LoadModel.
     init(
-        root: String?, options: RetrievalModel.Options, scenarios: [String: Serving.ScenarioConfiguration],
+        root: String?, options: RetrievalModel.Options, calibration: RankerCalibration,
+        scenarios: [String: Serving.ScenarioConfiguration],
         metrics: NodeMetrics, logger: Logger, pool: NIOThreadPool,
         wallClock: @escaping @Sendable () -> Int64 = WallClock.system
     ) {
@@ -41,6 +48,7 @@ actor ModelControl {
         self.scenarios = scenarios
         self.wallClock = wallClock
         self.options = options
+        self.calibration = calibration
         self.metrics = metrics
         self.logger = logger
         self.pool = pool
@@ -70,13 +78,14 @@ actor ModelControl {
         // While a generation serves, the cores are for its requests.
         options.threads = current == nil ? nil : 1
         let loadOptions = options
-        let wallClock = wallClock
+        let (wallClock, calibration) = (wallClock, calibration)
         let generation: Generation
         do {
             generation = try await pool.runIfActive {
                 // Below the loops: loading must not cost requests their time.
                 setpriority(__priority_which_t(0), 0, 10)
-                let generation = try GenerationLoader.load(path, number: number, options: loadOptions)
+                let generation = try GenerationLoader.load(
+                    path, number: number, options: loadOptions, calibration: calibration)
                 // The first look at all windows, here rather than in a request.
                 _ = generation.model.availability?.moment(at: wallClock())
                 return generation
@@ -97,11 +106,14 @@ actor ModelControl {
                 $0[$1.0] = $1.1?.index.planner
             }
         }
+        itemRows.withLock { $0 = generation.model.itemRows }
         metrics.countSwap(.swapped)
         logger.info(
             "model serves",
             metadata: [
                 "model.name": "\(generation.label)", "model.generation": "\(number)", "model.path": "\(path)",
+                "model.ranker": "\(generation.ranker.map { $0.network.precision.rawValue } ?? "none")",
+                "model.item_rows": "\(generation.model.itemRows?.rawValue ?? "none")",
                 "load.milliseconds": "\(nanoseconds / 1_000_000)",
             ])
         warnOfMissingSources(generation)
@@ -162,15 +174,26 @@ actor ModelControl {
 
 /// Makes a generation of a bundle: opens, verifies, assembles, warms and probes it.
 enum GenerationLoader {
-    static func load(_ path: String, number: UInt64, options: RetrievalModel.Options) throws -> Generation {
+    static func load(
+        _ path: String, number: UInt64, options: RetrievalModel.Options, calibration: RankerCalibration
+    ) throws -> Generation {
         let bundle = try Bundle(opening: path, verify: .full)
         let model = try RetrievalModel(bundle: bundle, options: options)
+        let ranker = try ranker(of: bundle, model, calibration)
         let generation = Generation(
             number: number, label: "\(bundle.manifest.name)@\(bundle.manifest.version)", path: path, model: model,
-            memory: memory(of: bundle, model))
+            ranker: ranker, memory: memory(of: bundle, model, ranker))
         warm(model)
         try probe(generation)
         return generation
+    }
+
+    private static func ranker(
+        of bundle: Bundle, _ model: RetrievalModel, _ calibration: RankerCalibration
+    ) throws -> CandidateRanker? {
+        guard bundle.has(NetworkRanker.fileName) else { return nil }
+        let file = try bundle.file(NetworkRanker.fileName)
+        return try calibration.ranker(NetworkRanker(file), model, path: file.path).ranker
     }
 
     /// Touches what requests will touch, so that no loop waits for a page of a mapped file.
@@ -193,7 +216,7 @@ enum GenerationLoader {
         }
     }
 
-    private static func memory(of bundle: Bundle, _ model: RetrievalModel) -> [(
+    private static func memory(of bundle: Bundle, _ model: RetrievalModel, _ ranker: CandidateRanker?) -> [(
         part: Generation.MemoryPart, bytes: Int
     )] {
         var parts: [(part: Generation.MemoryPart, bytes: Int)] = []
@@ -213,6 +236,7 @@ enum GenerationLoader {
         parts.append((.userDirectory, model.users.ids.byteCount + model.users.historyByteCount))
         parts.append(
             (.itemCatalogue, model.items.byteCount + model.attributes.byteCount + (model.availability?.byteCount ?? 0)))
+        if let ranker { parts.append((.ranker, ranker.plan.byteCount + ranker.network.byteCount)) }
         return parts
     }
 }

@@ -27,8 +27,8 @@ extension ServingConfiguration {
 extension Serving.ScenarioConfiguration {
     init(_ scenario: ScenarioConfiguration) {
         self.init(
-            k: scenario.k, mix: scenario.retrieval, timeToLive: scenario.cacheTTL,
-            reranking: scenario.reranking.flatMap { $0.isEmpty ? nil : $0 })
+            k: scenario.k, mix: scenario.retrieval, ranker: scenario.ranker, rankCandidates: scenario.rankCandidates,
+            timeToLive: scenario.cacheTTL, reranking: scenario.reranking.flatMap { $0.isEmpty ? nil : $0 })
     }
 }
 
@@ -41,6 +41,7 @@ extension NodeContext.Limits {
         unwrittenBytesMax = limits.writeBufferBytesMax
         handshakeTimeout = limits.handshakeTimeout
         partialFrameNanosecondsMax = limits.handshakeTimeout.nanoseconds
+        searchHelpers = configuration.searchHelpers
         idleNanosecondsMax = limits.idleTimeout.nanoseconds
     }
 }
@@ -73,6 +74,7 @@ extension Generation.MemoryPart {
         case .itemNeighbors: .itemNeighbors
         case .userDirectory: .userDirectory
         case .itemCatalogue: .itemCatalogue
+        case .ranker: .ranker
         }
     }
 }
@@ -106,6 +108,8 @@ extension ShardMetrics {
             case .cursorRestarted: countDegraded(.cursorRestarted)
             case .shortSlate: countDegraded(.shortSlate)
             case .capsRelaxed: countDegraded(.capsRelaxed)
+            case .rankerUnavailable: countDegraded(.rankerUnavailable)
+            case .rankerSkipped: countDegraded(.rankerSkipped)
             }
         }
         if let draws = slate.draws { countReranked(.explored, draws.exploredItems) }

@@ -19,6 +19,8 @@ final class NodeContext {
         var handshakeTimeout: Duration = .seconds(10)
         var partialFrameNanosecondsMax: UInt64 = 10_000_000_000
         var unwritableNanosecondsMax: UInt64 = 30_000_000_000
+        /// Idle loops that are asked to help with one scan.
+        var searchHelpers = 0
         /// 0: a connection may stay silent for ever.
         var idleNanosecondsMax: UInt64 = 0
     }

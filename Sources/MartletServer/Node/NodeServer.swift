@@ -1,4 +1,5 @@
 import Artifacts
+import CandidateRanking
 import Glibc
 import Logging
 import NIOCore
@@ -85,7 +86,7 @@ package final class ServingNode: Service {
             options: RetrievalModel.Options(
                 index: configuration.index, recallMin: configuration.recallMin, itemRows: configuration.itemRows,
                 graphRows: configuration.graphRows),
-            scenarios: serving.scenarios,
+            calibration: RankerCalibration(precision: configuration.rankerPrecision), scenarios: serving.scenarios,
             metrics: metrics, logger: logger, pool: pool, wallClock: wallClock)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions

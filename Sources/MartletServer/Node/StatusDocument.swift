@@ -38,6 +38,8 @@ final class StatusDocument: Sendable {
         var uptimeSeconds: Double
         var generation: UInt64
         var model: String?
+        /// How the items' factors are held: f32 or f16; absent where there are none.
+        var itemRows: String?
         var connections: Int
         var callsInFlight: Int
         var shards: [Shard]
@@ -57,7 +59,8 @@ final class StatusDocument: Sendable {
             node: node.nodeName, version: BuildInfo.version,
             state: node.state.isDraining ? "draining" : node.state.isReady ? "ready" : "loading",
             uptimeSeconds: Double(LoopWorker.now &- node.state.startedNanoseconds) / 1e9,
-            generation: summary.generation, model: summary.model, connections: node.state.connectionCount,
+            generation: summary.generation, model: summary.model,
+            itemRows: models.itemRows.withLock { $0?.rawValue }, connections: node.state.connectionCount,
             callsInFlight: node.state.callsInFlight,
             shards: node.metrics.shards.map {
                 let slots = node.partitions.slots(of: $0.shard)

@@ -15,6 +15,8 @@ package final class Network: @unchecked Sendable {
     let inputCount: Int
     /// Floats of an input row.
     let inputStride: Int
+    /// Bytes of embeddings and packed layers.
+    package let byteCount: Int
     private let isHalf: Bool
     private let table: UnsafeMutableRawPointer
     private let linear: UnsafeMutablePointer<Float>
@@ -39,6 +41,9 @@ package final class Network: @unchecked Sendable {
             DenseLayer(weights: $0.weights, bias: $0.bias, inputs: $0.inputs, precision: precision)
         }
         isHalf = halfTables
+        byteCount =
+            weights.table.count * (halfTables ? 2 : 4) + weights.linear.count * 4
+            + layers.reduce(0) { $0 + $1.byteCount }
         let values = weights.table.count
         table = AlignedMemory.allocate(byteCount: max(values, 1) * (halfTables ? 2 : 4))
         if halfTables {

@@ -1,5 +1,16 @@
+import CandidateRanking
 import Retrieval
 import Vocabulary
+
+/// Whether a scenario's candidates are ranked.
+package enum RankerUse: String, Sendable, CaseIterable {
+    /// Where the bundle has a ranker.
+    case auto
+    /// Retrieval's order.
+    case none
+    /// As `auto`, and an answer of a bundle without one is marked as degraded.
+    case required
+}
 
 /// A place where recommendations are shown: how many, from which sources, and how long an answer keeps.
 package struct ScenarioConfiguration: Sendable, Equatable {
@@ -7,14 +18,21 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var k: Int
     /// Where candidates come from; nil takes the bundle's own mix.
     package var mix: RetrievalMix?
+    /// Whether candidates are put in the order of the bundle's ranker.
+    package var ranker: RankerUse
+    /// Candidates that are ranked at most.
+    package var rankCandidates: Int
     /// How long an answer may be kept; nil takes the cache's.
     package var timeToLive: Duration?
     /// What happens between the scores and the answer; nil: nothing, unless a request pins items.
     package var reranking: RerankingConfiguration?
 
     package init(
-        k: Int = 20, mix: RetrievalMix? = nil, timeToLive: Duration? = nil, reranking: RerankingConfiguration? = nil
+        k: Int = 20, mix: RetrievalMix? = nil, ranker: RankerUse = .auto, rankCandidates: Int = 200,
+        timeToLive: Duration? = nil, reranking: RerankingConfiguration? = nil
     ) {
+        self.ranker = ranker
+        self.rankCandidates = rankCandidates
         self.k = k
         self.mix = mix
         self.timeToLive = timeToLive
@@ -33,21 +51,25 @@ package final class Generation: Sendable {
     /// Where the bundle was opened.
     package let path: String
     package let model: RetrievalModel
+    /// Nil: candidates stay in retrieval's order.
+    package let ranker: CandidateRanker?
     /// Bytes by part, as the bundle's files and tables say.
     package let memory: [(part: MemoryPart, bytes: Int)]
 
     /// A part of a generation's memory.
     package enum MemoryPart: String, Sendable {
-        case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue
+        case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, ranker
     }
 
     package init(
-        number: UInt64, label: String, path: String, model: RetrievalModel, memory: [(part: MemoryPart, bytes: Int)]
+        number: UInt64, label: String, path: String, model: RetrievalModel, ranker: CandidateRanker? = nil,
+        memory: [(part: MemoryPart, bytes: Int)]
     ) {
         self.number = number
         self.label = label
         self.path = path
         self.model = model
+        self.ranker = ranker
         self.memory = memory
     }
 }

@@ -1,3 +1,4 @@
+import CandidateRanking
 import Glibc
 import NearestNeighbors
 import Retrieval
@@ -22,6 +23,7 @@ package final class Engine {
     private lazy var scratch = CandidateGenerator.Scratch(model: generation.model)
     package lazy var generator = CandidateGenerator(model: generation.model, scratch: scratch)
     private var further: [CandidateGenerator] = []
+    private var scorers: [CandidateScorer] = []
     let recallSampler: RecallSampler?
     private let filters: FilterCache
     private let wallClock: @Sendable () -> Int64
@@ -58,6 +60,13 @@ package final class Engine {
         if place == 0 { return generator }
         while further.count < place { further.append(CandidateGenerator(model: generation.model, scratch: scratch)) }
         return further[place - 1]
+    }
+
+    /// The scorer of the call at `place`; nil where the bundle has no ranker.
+    func scorer(at place: Int) -> CandidateScorer? {
+        guard let ranker = generation.ranker else { return nil }
+        while scorers.count <= place { scorers.append(CandidateScorer(ranker)) }
+        return scorers[place]
     }
 
     /// The items that satisfy a filter; nil: all.

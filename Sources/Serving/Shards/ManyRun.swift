@@ -56,7 +56,8 @@ final class ManyRun: ShardRun {
             var single = request.template
             single.user = user
             run = SlateRun(
-                engine: engine, generator: engine.generator, configuration: configuration, arrived: now)
+                engine: engine, generator: engine.generator, scorer: engine.scorer(at: 0), configuration: configuration,
+                arrived: now)
             do {
                 try run.begin(single, filter: filter, restarted: false, now: now, clock: clock)
             } catch {
@@ -68,6 +69,7 @@ final class ManyRun: ShardRun {
         if run.step(now: now, deadline: deadline, clock: clock) {
             times.filter += run.times.filter
             times.retrieve += run.times.retrieve
+            times.rank += run.times.rank
             times.fuse += run.times.fuse
             times.rerank += run.times.rerank
             switch run.answer {

@@ -28,6 +28,8 @@ package actor Shard {
     private let cache: ResultCache
     private var pending: Deque<ShardCall> = []
     private var underWay = CallsUnderWay()
+    /// Who helps with the long scans of slates; nil: nobody.
+    private var helpers: (any SearchHelpers)?
     /// The current engine first; then the one before, for cursors and rollback.
     private var engines: [Engine] = []
 
@@ -58,6 +60,8 @@ package actor Shard {
         self.seeds = seeds
         cache = ResultCache(bytesMax: cacheBytesMax)
     }
+
+    package func setHelpers(_ helpers: (any SearchHelpers)?) { self.helpers = helpers }
 
     // MARK: Generations
 
@@ -213,8 +217,9 @@ package actor Shard {
             case .recommend(let request):
                 let (engine, restarted) = self.engine(for: request, engine)
                 let run = SlateRun(
-                    engine: engine, generator: engine.generator(at: underWay.count), configuration: configuration,
-                    arrived: call.arrived)
+                    engine: engine, generator: engine.generator(at: underWay.count),
+                    scorer: engine.scorer(at: underWay.count), configuration: configuration,
+                    arrived: call.arrived, helpers: helpers)
                 try run.begin(
                     request, filter: engine.rows(of: request.filter), restarted: restarted, now: now, clock: clock)
                 return .success(run)

@@ -30,6 +30,7 @@ package struct StageTimes: Sendable {
     package var queue: UInt64 = 0
     package var retrieve: UInt64 = 0
     package var filter: UInt64 = 0
+    package var rank: UInt64 = 0
     package var fuse: UInt64 = 0
     package var rerank: UInt64 = 0
 }

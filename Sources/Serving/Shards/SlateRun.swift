@@ -1,3 +1,4 @@
+import CandidateRanking
 import NearestNeighbors
 import Retrieval
 import VectorMath
@@ -22,6 +23,11 @@ final class SlateRun: ShardRun {
     private var reranker: Reranker?
     private var history: [UInt32] = []
     private var retrievalStarted: UInt64 = 0
+    private let scorer: CandidateScorer?
+    /// What the ranker is at work on: all candidates, and how many of them it ranks; nil before and after.
+    private var ranking: (candidates: [ScoredRow], count: Int, started: UInt64)?
+    /// The ranker's order; nil: retrieval's.
+    private var ranked: RankedCandidates?
     private var sourceStarted: UInt64 = 0
     /// Time of each list, in the lists' order.
     private var sourceNanoseconds: [UInt64] = []
@@ -31,12 +37,20 @@ final class SlateRun: ShardRun {
     private var model: RetrievalModel { engine.generation.model }
     private let generator: CandidateGenerator
 
-    /// - Parameter generator: One of the engine's, of which no other run makes use.
-    init(engine: Engine, generator: CandidateGenerator, configuration: ServingConfiguration, arrived: UInt64) {
+    /// - Parameters:
+    ///   - generator: One of the engine's, of which no other run makes use.
+    ///   - scorer: The same; nil without a ranker.
+    ///   - helpers: For long scans.
+    init(
+        engine: Engine, generator: CandidateGenerator, scorer: CandidateScorer?, configuration: ServingConfiguration,
+        arrived: UInt64, helpers: (any SearchHelpers)? = nil
+    ) {
         self.engine = engine
         self.generator = generator
+        self.scorer = scorer
         // The run before may have been one of several.
         generator.parksSearches = false
+        generator.helpers = helpers
         self.configuration = configuration
         self.arrived = arrived
     }
@@ -126,6 +140,7 @@ final class SlateRun: ShardRun {
 
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
         do {
+            if ranking != nil { return try rank(now, deadline, clock) }
             if now >= deadline {
                 // What the sources have brought so far is better than nothing, and costs no further time.
                 if generator.candidateCount == 0 {
@@ -142,11 +157,58 @@ final class SlateRun: ShardRun {
             if let search = generator.sampledSearch { engine.recallSampler?.take(search) }
             let retrieved = clock()
             times.retrieve = retrieved &- retrievalStarted
-            answer = .slate(slate(clock))
-            times.fuse = clock() &- retrieved &- times.rerank
+            if beginRanking(retrieved) { return try rank(retrieved, deadline, clock) }
+            finish(retrieved, clock)
         } catch {
             answer = .rejected(Rejection(.internalFault, "retrieval: \(error)"))
         }
+        return true
+    }
+
+    private func finish(_ now: UInt64, _ clock: () -> UInt64) {
+        answer = .slate(slate(clock))
+        times.fuse = clock() &- now &- times.rerank
+    }
+
+    // MARK: Ranking
+
+    /// Computes the candidates' features where a ranker is wanted and there; false where the order stays retrieval's.
+    private func beginRanking(_ now: UInt64) -> Bool {
+        guard let scenario = configuration.scenarios[request.scenario], scenario.ranker != .none, fallback == .none,
+            generator.candidateCount > 0
+        else { return false }
+        guard let scorer else {
+            if scenario.ranker == .required { degraded.insert(DegradationSet(.rankerUnavailable)) }
+            return false
+        }
+        var candidates: [ScoredRow] = []
+        generator.select(generator.candidateCount, into: &candidates)
+        let count = min(candidates.count, scenario.rankCandidates)
+        let user = model.users.row(of: request.user)
+        scorer.begin(
+            RankingRequest(
+                user: user,
+                history: user.map { model.users.history(of: $0) } ?? UnsafeBufferPointer(start: nil, count: 0),
+                candidates: Array(candidates.prefix(count)), lists: generator.lists))
+        ranking = (candidates, count, now)
+        return true
+    }
+
+    /// Scores some rows; true when the slate is made.
+    private func rank(_ now: UInt64, _ deadline: UInt64, _ clock: () -> UInt64) throws -> Bool {
+        guard let ranking, let scorer else { return true }
+        let isLate = now >= deadline
+        if !isLate, !scorer.step() { return false }
+        var order = RankedCandidates()
+        if !isLate, order.take(ranking.candidates, ranked: ranking.count, logit: scorer.logit) {
+            ranked = order
+        } else {
+            degraded.insert(DegradationSet(.rankerSkipped))
+        }
+        self.ranking = nil
+        let done = clock()
+        times.rank = done &- ranking.started
+        finish(done, clock)
         return true
     }
 
@@ -201,7 +263,9 @@ final class SlateRun: ShardRun {
             includeDetails: request.includeDetails || request.explain,
             // What is left to chance is drawn anew for each call.
             isCacheable: !request.explain && request.cursor.isEmpty && page.draws == nil
-                && !degraded.contains(DegradationSet(.deadlineTruncated)),
+                && degraded.isDisjoint(with: [
+                    DegradationSet(.deadlineTruncated), DegradationSet(.rankerSkipped),
+                ]),
             seconds: seconds(of: items),
             candidates: generator.lists.map { ($0.entry.source, $0.rows.count, $0.plan) })
         slate.draws = page.draws
@@ -216,9 +280,13 @@ final class SlateRun: ShardRun {
         items.reserveCapacity(k)
         var pool = PageCursor.Pool.candidates
         if cursor?.pool != .popular {
+            let last = cursor.map { ScoredRow(row: $0.row, score: $0.score) }
             var selected: [ScoredRow] = []
-            generator.select(
-                k, after: cursor.map { ScoredRow(row: $0.row, score: $0.score) }, among: visible, into: &selected)
+            if let ranked {
+                selected = ranked.page(k, after: last, among: visible)
+            } else {
+                generator.select(k, after: last, among: visible, into: &selected)
+            }
             for row in selected { items.append(SlateItem(row: row.row, score: row.score)) }
         }
         if items.count < k {
@@ -233,7 +301,7 @@ final class SlateRun: ShardRun {
     private func rerankedPage(_ reranker: Reranker) -> Page {
         var wanted = Reranker.Request(candidates: [], k: k)
         if cursor?.pool != .popular {
-            wanted.candidates = generator.candidates
+            wanted.candidates = ranked?.rows ?? generator.candidates
             if let visible { wanted.candidates.removeAll { !visible.contains($0.row) } }
         }
         if cursor == nil { wanted.pins = pins(reranker) }
@@ -327,6 +395,7 @@ final class SlateRun: ShardRun {
             (stage: "filter", microseconds: Int(times.filter / 1000)),
             (stage: "retrieve", microseconds: Int(times.retrieve / 1000)),
         ]
+        if ranked != nil { timings.append((stage: "rank", microseconds: Int(times.rank / 1000))) }
         for (list, nanoseconds) in zip(generator.lists, sourceNanoseconds) {
             // The plan of a search stands behind its source: "retrieve.als.scan".
             let stage = ["retrieve", list.entry.source.rawValue, list.plan?.rawValue].compactMap { $0 }

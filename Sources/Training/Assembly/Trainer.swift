@@ -1,6 +1,7 @@
 import Artifacts
 import Catalog
 import FactorModels
+import RankingModels
 import Retrieval
 import Vocabulary
 
@@ -28,8 +29,24 @@ package struct Trainer {
         /// Where the interactions came from.
         package var input: String = ""
         package var tuning: JSONValue = .null
+        /// How the ranker did against retrieval's order.
+        package var ranker: JSONValue = .null
+        /// What of the file of items did not come into the bundle as it stands there; `.null` when all did.
+        package private(set) var items: JSONValue = .null
 
         package init() {}
+
+        /// Takes down which items and columns of `attributes` a bundle of `interactions` does not hold as numbers or at all.
+        package mutating func take(_ attributes: ItemAttributes, _ interactions: Interactions) {
+            var values: [String: JSONValue] = [:]
+            let unused = attributes.count(outside: interactions)
+            if unused > 0 { values["without_interactions"] = .int(Int64(unused)) }
+            let remarks = attributes.columns.compactMap {
+                column in column.fault.map { "\(column.name) is left out: \($0)" } ?? column.remark
+            }
+            if !remarks.isEmpty { values["columns"] = .array(remarks.map { .string($0) }) }
+            if !values.isEmpty { items = .object(values) }
+        }
     }
 
     /// Trains on `interactions` and publishes the bundle in `writer`.
@@ -37,7 +54,8 @@ package struct Trainer {
     /// - Throws: `CancellationError`, `ArtifactError`, and what the fits throw.
     @discardableResult
     package func train(
-        _ interactions: Interactions, attributes: ItemAttributes, notes: Notes = Notes(), into writer: BundleWriter
+        _ interactions: Interactions, attributes: ItemAttributes, ranker: NetworkRanker? = nil, notes: Notes = Notes(),
+        into writer: BundleWriter
     ) throws -> Manifest {
         do {
             let data = interactions.inBundleOrder()
@@ -48,6 +66,7 @@ package struct Trainer {
             try fitNeighbors(matrix, writer)
             if let configuration = plan.als { try fitALS(matrix, configuration, writer) }
             if let configuration = plan.spectral { try fitSpectral(matrix, configuration, writer) }
+            if let ranker { try ranker.write(to: writer.file(NetworkRanker.fileName, metadata: ranker.metadata)) }
             try cancellation.check()
             return try writer.publish(try content(data, recent, notes))
         } catch {
@@ -134,7 +153,9 @@ package struct Trainer {
         if let window = recent.window { values["recent_window_seconds"] = .int(window / 1000) }
         if let als = plan.als { values["als"] = try JSONValue(encoding: als) }
         if let spectral = plan.spectral { values["spectral"] = try JSONValue(encoding: spectral) }
+        if notes.items != .null { values["items"] = notes.items }
         if notes.tuning != .null { values["tuning"] = notes.tuning }
+        if notes.ranker != .null { values["ranker"] = notes.ranker }
         return .object(values)
     }
 }

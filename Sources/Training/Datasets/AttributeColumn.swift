@@ -17,6 +17,11 @@ package struct AttributeColumn: Sendable {
     private var texts: [[String]] = []
     private var numbers: [Double] = []
     private var numberCount = 0
+    /// Fields that are no numbers, and whether all of them are what files write where there is no number.
+    private var textFields = 0
+    private var areTextsMissingNumbers = true
+    /// What stands in files where a number is missing.
+    private static let missingNumbers: Set = ["nan", "null", "none", "na", "n/a", "nil", "-", "?", "inf", "-inf"]
 
     init(name: String) { self.name = name }
 
@@ -27,8 +32,11 @@ package struct AttributeColumn: Sendable {
 
     /// Why a column that looks like numbers is one of texts; nil otherwise.
     package var remark: String? {
-        guard let firstText, fault == nil, numberCount * 2 > texts.count else { return nil }
+        guard let firstText, fault == nil, numberCount > 0 else { return nil }
+        guard areTextsMissingNumbers || numberCount * 2 > texts.count else { return nil }
         return "\(name) is text, not number, because line \(firstText.line) says '\(firstText.field)'"
+            + (textFields == 1 ? "" : " (\(textFields) such lines)")
+            + (areTextsMissingNumbers ? "; leave the field empty where there is no number" : "")
     }
 
     /// The place of a field, from 1; 0 is an empty one.
@@ -36,7 +44,10 @@ package struct AttributeColumn: Sendable {
     /// - Throws: `LineFault` for more values than an item may have.
     mutating func place(of field: String, number: Double?, line: Int) throws(LineFault) -> UInt32 {
         if fault != nil || field.isEmpty { return 0 }
-        if let known = places[field] { return known }
+        if let known = places[field] {
+            if numbers[Int(known) - 1].isNaN { textFields += 1 }
+            return known
+        }
         let values = field.split(separator: "|").map { $0.trimmingSpaces() }.filter { !$0.isEmpty }
         if values.isEmpty { return 0 }
         if number == nil {
@@ -51,6 +62,8 @@ package struct AttributeColumn: Sendable {
                 return 0
             }
             if firstText == nil { firstText = (String(field.prefix(40)), line) }
+            textFields += 1
+            if !Self.missingNumbers.contains(field.lowercased()) { areTextsMissingNumbers = false }
         } else {
             numberCount += 1
         }

@@ -35,6 +35,18 @@ package struct ItemAttributes: Sendable {
         columns.enumerated().filter { $0.element.fault == nil }.map { ($0.offset, $0.element) }
     }
 
+    /// Items that are not among `ids`: they are left out of a bundle, which holds items with interactions only.
+    ///
+    /// - Parameter ids: Each once.
+    package func count(outside ids: some Sequence<String>) -> Int {
+        entries.count - ids.count { entries[$0] != nil }
+    }
+
+    /// The same for the items of `interactions`.
+    package func count(outside interactions: Interactions) -> Int {
+        count(outside: (0..<UInt32(interactions.itemCount)).lazy.map { interactions.items.string($0) })
+    }
+
     /// Items that are not always available.
     package var windowCount: Int { entries.values.count { $0.window != nil } }
 }

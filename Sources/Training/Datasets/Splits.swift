@@ -6,6 +6,8 @@ package enum SplitMethod: String, CaseIterable, Sendable {
     case leaveLastOut = "leave-last-out"
     /// A share of each user's items, at random; every user keeps at least one.
     case random
+    /// A share of each user's items, the last ones; every user keeps at least one.
+    case latest
     /// What happened after a point in time, the same for all users.
     case temporal
 
@@ -34,6 +36,12 @@ extension Interactions {
             for user in 0..<userCount where range(of: user).count >= 2 { isTest[offsets[user + 1] - 1] = true }
         case .random:
             for user in 0..<userCount { markRandom(user, share, seed, &isTest) }
+        case .latest:
+            for user in 0..<userCount {
+                let range = range(of: user)
+                let kept = max(1, range.count - Int((Double(range.count) * share).rounded()))
+                for place in range.dropFirst(kept) { isTest[place] = true }
+            }
         case .temporal:
             guard let times else {
                 throw DatasetError(

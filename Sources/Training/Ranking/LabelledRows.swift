@@ -17,14 +17,23 @@ package final class LabelledRows {
         labels.append(label ? 1 : 0)
     }
 
+    /// Adds an example with the features of a row of another set.
+    package func append(label: Bool, copying row: Int, of other: FeatureRows) {
+        rows.append(copying: row, of: other)
+        labels.append(label ? 1 : 0)
+    }
+
+    package func append(contentsOf other: LabelledRows) {
+        for row in 0..<other.count { append(label: other.labels[row] > 0.5, copying: row, of: other.rows) }
+    }
+
     /// Two parts, dealt by chance: the second has about `share` of the examples.
     package func split(share: Double, seed: UInt64) -> (LabelledRows, LabelledRows) {
         var random = SplitMix64(seed: seed)
         let parts = (LabelledRows(rows.layout), LabelledRows(rows.layout))
         for row in 0..<count {
             let part = random.unit() < share ? parts.1 : parts.0
-            part.rows.append(copying: row, of: rows)
-            part.labels.append(labels[row])
+            part.append(label: labels[row] > 0.5, copying: row, of: rows)
         }
         return parts
     }

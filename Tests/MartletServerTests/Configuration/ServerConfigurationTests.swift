@@ -46,9 +46,10 @@ import Vocabulary
     {
         let values: [String: String] = [
             "node_name": "n1", "listen": "[::1]:7001", "http": "off", "shards": "7", "bundle": "/b",
-            "models_root": "/m", "index": "scan", "item_rows": "f16", "graph_rows": "int8", "recall_min": "0.9",
+            "models_root": "/m", "index": "scan", "item_rows": "f16", "graph_rows": "int8", "ranker_precision": "bf16",
+            "recall_min": "0.9",
             "recall_sample_share": "0.5",
-            "calls_together": "4",
+            "calls_together": "4", "search_helpers": "2",
             "cache.bytes": "3MiB", "cache.filter_bytes": "2MiB", "cache.ttl": "90s", "cache.entry_bytes_max": "5KiB",
             "limits.frame_bytes_max": "2MiB",
             "limits.connections_max": "11", "limits.calls_in_flight_max": "12", "limits.queued_requests_max": "13",

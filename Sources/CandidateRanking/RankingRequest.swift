@@ -1,0 +1,27 @@
+import Retrieval
+import VectorMath
+
+/// Candidates of one user, to be scored.
+package struct RankingRequest {
+    /// Nil for a user the model does not know.
+    package var user: UInt32?
+    /// What the user had, oldest first.
+    package var history: UnsafeBufferPointer<UInt32>
+    /// Values that the request names.
+    package var context: [String: String]
+    /// Candidates with retrieval's scores, best first.
+    package var candidates: [ScoredRow]
+    /// What each source brought.
+    package var lists: [SourceList]
+
+    package init(
+        user: UInt32?, history: UnsafeBufferPointer<UInt32>, context: [String: String] = [:], candidates: [ScoredRow],
+        lists: [SourceList] = []
+    ) {
+        self.user = user
+        self.history = history
+        self.context = context
+        self.candidates = candidates
+        self.lists = lists
+    }
+}

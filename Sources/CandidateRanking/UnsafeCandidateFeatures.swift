@@ -1,0 +1,158 @@
+import Features
+import Retrieval
+import VectorMath
+import Vocabulary
+
+/// Computes the features of one request's candidates by a plan. One for each shard or thread, used again without allocation.
+package final class CandidateFeatures {
+    package let plan: FeaturePlan
+    /// A row for each candidate, in their order.
+    package let rows: FeatureRows
+    /// Values that were missing and became the declared ones, by field of the schema; counts up.
+    package private(set) var missing: [Int]
+    /// Numbers of cross fields before normalisation, `[candidates, cross fields]`; for fitting it.
+    package private(set) var crossNumbers: [Double?] = []
+    package var keepsCrossNumbers = false
+
+    private var userIDs: [UInt32] = []
+    private var query: [Float] = []
+    private var products: [Float] = []
+    private var ids: [UInt32] = []
+    private var places: [UInt32: Int] = [:]
+    private var values: [Double?] = []
+    private var shares: [UInt32: Int] = [:]
+
+    package init(_ plan: FeaturePlan) {
+        self.plan = plan
+        rows = FeatureRows(plan.layout, capacity: 256)
+        missing = [Int](repeating: 0, count: plan.schema.fields.count)
+    }
+
+    /// Encodes the candidates of a request.
+    ///
+    /// - Complexity: O(candidates * fields + history); factors are read where there are products of them.
+    package func fill(_ request: RankingRequest) {
+        rows.removeAll()
+        let bags = contextBags(request)
+        for candidate in request.candidates { rows.append(copying: Int(candidate.row), of: plan.items, bags: bags) }
+        setUser(request)
+        setContext(request)
+        setCross(request)
+    }
+
+    private func setAll(_ place: FeaturePlan.Place, _ id: UInt32, _ number: Float) {
+        switch place {
+        case .categorical(let field, _):
+            let fields = plan.layout.categorical.count
+            for row in 0..<rows.count { rows.ids[row * fields + field] = id }
+        case .dense(let field):
+            let numbers = plan.layout.dense.count
+            for row in 0..<rows.count { rows.dense[row * numbers + field] = number }
+        }
+    }
+
+    private func setUser(_ request: RankingRequest) {
+        for field in plan.userFields {
+            switch field.value {
+            case .history:
+                setAll(
+                    field.place, field.encoder.row(of: "\(request.history.count)"),
+                    field.encoder.number(Double(request.history.count)))
+            case .id:
+                var id = field.encoder.unknown
+                if let user = request.user { id = field.encoder.row(of: plan.model.users.name(user)) }
+                if id == field.encoder.unknown { missing[field.field] += 1 }
+                setAll(field.place, id, 0)
+            }
+        }
+    }
+
+    private func setContext(_ request: RankingRequest) {
+        for field in plan.contextFields {
+            let text = request.context[field.value] ?? ""
+            let number = Double(text)
+            if case .dense = field.place, number == nil { missing[field.field] += 1 }
+            if case .categorical = field.place, text.isEmpty { missing[field.field] += 1 }
+            if case .categorical(_, isMultivalued: true) = field.place { continue }
+            setAll(field.place, field.encoder.row(of: text), field.encoder.number(number))
+        }
+    }
+
+    /// Values of the request that are several, with `|` between.
+    private func contextBags(_ request: RankingRequest) -> [Int: [UInt32]] {
+        var bags: [Int: [UInt32]] = [:]
+        for field in plan.contextFields {
+            guard case .categorical(let number, isMultivalued: true) = field.place else { continue }
+            let values = (request.context[field.value] ?? "").split(separator: "|")
+            bags[number] = values.isEmpty ? [field.encoder.unknown] : values.map { field.encoder.row(of: String($0)) }
+        }
+        return bags
+    }
+
+    // MARK: Of user and item
+
+    private func setCross(_ request: RankingRequest) {
+        let numbers = plan.layout.dense.count
+        if keepsCrossNumbers {
+            crossNumbers = [Double?](repeating: nil, count: rows.count * plan.crossFields.count)
+        }
+        for (column, field) in plan.crossFields.enumerated() {
+            values.removeAll(keepingCapacity: true)
+            switch field.value {
+            case .score: for candidate in request.candidates { values.append(Double(candidate.score)) }
+            case .rank: for place in request.candidates.indices { values.append(Double(place + 1)) }
+            case .product(let factors): takeProducts(factors, request)
+            case .source(let source): takeScores(source, request)
+            case .shared(let attribute): takeShares(attribute.numbers, request)
+            }
+            for (row, value) in values.enumerated() {
+                if value == nil { missing[field.field] += 1 }
+                rows.dense[row * numbers + field.number] = field.encoder.number(value)
+                if keepsCrossNumbers { crossNumbers[row * plan.crossFields.count + column] = value }
+            }
+        }
+    }
+
+    private func takeProducts(_ factors: RetrievalModel.Factors, _ request: RankingRequest) {
+        guard let user = request.user else {
+            for _ in request.candidates { values.append(nil) }
+            return
+        }
+        let rank = factors.model.rank
+        if query.count != rank { query = [Float](repeating: 0, count: rank) }
+        query.withUnsafeMutableBufferPointer { factors.model.userFactor(user, into: $0) }
+        ids.removeAll(keepingCapacity: true)
+        for candidate in request.candidates { ids.append(candidate.row) }
+        products = [Float](repeating: 0, count: ids.count)
+        factors.rows.dotMany(query, ids: ids, into: &products)
+        for product in products { values.append(Double(product)) }
+    }
+
+    private func takeScores(_ source: RetrievalSource, _ request: RankingRequest) {
+        for _ in request.candidates { values.append(nil) }
+        guard let list = request.lists.first(where: { $0.entry.source == source }) else { return }
+        places.removeAll(keepingCapacity: true)
+        for (place, candidate) in request.candidates.enumerated() { places[candidate.row] = place }
+        for row in list.rows {
+            if let place = places[row.row] { values[place] = Double(row.score) }
+        }
+    }
+
+    /// Items of the history that count for shared attributes, the newest.
+    private static let historyMax = 500
+
+    private func takeShares(_ texts: (UInt32) -> UnsafeBufferPointer<UInt32>, _ request: RankingRequest) {
+        let history = request.history.suffix(Self.historyMax)
+        guard !history.isEmpty else {
+            for _ in request.candidates { values.append(nil) }
+            return
+        }
+        shares.removeAll(keepingCapacity: true)
+        for item in history { for value in texts(item) { shares[value, default: 0] += 1 } }
+        let whole = Double(history.count)
+        for candidate in request.candidates {
+            let most = texts(candidate.row).reduce(0) { max($0, shares[$1] ?? 0) }
+            values.append(Double(most) / whole)
+        }
+    }
+}

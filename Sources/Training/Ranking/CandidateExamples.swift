@@ -1,0 +1,85 @@
+import CandidateRanking
+import Dispatch
+import Features
+import Retrieval
+import Synchronization
+import VectorMath
+import Vocabulary
+
+/// Users with what they went on to choose, and the candidates that retrieval found for them before: what a ranker learns from
+/// and is judged by.
+struct CandidateExamples {
+    /// A user and the items they chose later, ascending, as rows of `model`.
+    struct Case: Sendable {
+        let user: UInt32
+        let relevant: [UInt32]
+    }
+
+    let model: RetrievalModel
+    /// Candidates of a user that are ranked.
+    let candidatesMax: Int
+    let threads: Int
+
+    /// Users of `later` that the model knows with something by which it can be judged.
+    func cases(_ later: Interactions) -> [Case] {
+        let items = (0..<UInt32(later.itemCount)).map { row in
+            later.items.withBytes(of: row) { model.items.row(of: UnsafeRawBufferPointer($0)) }
+        }
+        var cases: [Case] = []
+        for laterUser in 0..<later.userCount where !later.range(of: laterUser).isEmpty {
+            let found = later.users.withBytes(of: UInt32(laterUser)) {
+                model.users.row(of: UnsafeRawBufferPointer($0))
+            }
+            guard let user = found else { continue }
+            let history = Set(model.users.history(of: user))
+            let relevant = later.range(of: laterUser).compactMap { items[Int(later.itemRows[$0])] }
+                .filter { !history.contains($0) }
+            if !relevant.isEmpty { cases.append(Case(user: user, relevant: relevant.sorted())) }
+        }
+        return cases.sorted { $0.user < $1.user }
+    }
+
+    /// Calls `body` for each case with its candidates and features, on several threads; a worker has a fixed run of the cases.
+    ///
+    /// - Returns: What the workers made, in the order of their cases.
+    func forEach<Part>(
+        _ cases: [Case], _ plan: FeaturePlan, keepsCrossNumbers: Bool = false, make: @Sendable () -> Part,
+        _ body: @Sendable (inout Part, Case, RankingRequest, CandidateFeatures) throws -> Void
+    ) throws -> [Part] {
+        let workers = max(1, min(threads, cases.count))
+        let results = Mutex<[Int: Result<UncheckedPart<Part>, any Error>]>([:])
+        DispatchQueue.concurrentPerform(iterations: workers) { worker in
+            let run = cases.count * worker / workers..<cases.count * (worker + 1) / workers
+            let result = Result {
+                var part = make()
+                let generator = CandidateGenerator(model: model)
+                let features = CandidateFeatures(plan)
+                features.keepsCrossNumbers = keepsCrossNumbers
+                for place in run {
+                    let request = try candidates(of: cases[place], generator)
+                    features.fill(request)
+                    try body(&part, cases[place], request, features)
+                }
+                return UncheckedPart(part: part)
+            }
+            results.withLock { $0[worker] = result }
+        }
+        return try (0..<workers).compactMap { worker in try results.withLock { $0[worker] }?.get().part }
+    }
+
+    /// What a worker made. `@unchecked Sendable`: handed over once, after the worker is done with it.
+    private struct UncheckedPart<Part>: @unchecked Sendable {
+        let part: Part
+    }
+
+    private func candidates(of one: Case, _ generator: CandidateGenerator) throws -> RankingRequest {
+        let history = model.users.history(of: one.user)
+        generator.mask.begin()
+        for item in history { generator.mask.block(item) }
+        generator.begin(user: one.user, history: history, mix: model.mix)
+        while try !generator.step() {}
+        var selected: [ScoredRow] = []
+        generator.select(candidatesMax, into: &selected)
+        return RankingRequest(user: one.user, history: history, candidates: selected, lists: generator.lists)
+    }
+}

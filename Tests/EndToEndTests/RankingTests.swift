@@ -1,0 +1,176 @@
+import Artifacts
+import CandidateRanking
+import Features
+import MartletClient
+import RankingModels
+import Retrieval
+import TestSupport
+import Testing
+import Training
+import VectorMath
+
+@testable import MartletServer
+
+@Suite("A node with a ranker")
+struct RankingTests {
+    private func ranker(_ model: RetrievalModel, _ later: Interactions) throws -> NetworkRanker {
+        var network = NetworkConfiguration(
+            shape: .init(embeddingWidth: 8, hidden: [24, 16], hasLinear: true, hasPairs: true))
+        network.epochs = 3
+        network.batchRows = 128
+        var plan = RankerPlan(network: network)
+        plan.candidates = 60
+        let (ranker, report) = try RankerFit(plan, k: 10, threads: 2).fit(model, later: later, clock: { 0 })
+        #expect(report.users > 10 && report.examples > 500)
+        #expect(report.classification.auc.map { $0 > 0.5 } == true)
+        // It knows the genres and what the sources say.
+        #expect(
+            Set(ranker.schema.fields.map(\.name)).isSuperset(of: [
+                "item", "genres", "shared_genres", "product_als", "rank",
+            ])
+        )
+        return ranker
+    }
+
+    private func withRankedNode(
+        bundle: (TemporaryFolder) throws -> String, change: (inout ServerConfiguration) -> Void = { _ in },
+        _ body: (TestNode, TemporaryFolder) async throws -> Void
+    ) async throws {
+        let folder = try TemporaryFolder()
+        let node = try await TestNode(bundle: bundle(folder), change: change)
+        do {
+            try await body(node, folder)
+        } catch {
+            await node.stop()
+            throw error
+        }
+        await node.stop()
+    }
+
+    /// The order that the bundle's ranker gives, put together by hand from its parts.
+    private func ranked(_ path: String, user: UInt32, candidatesMax: Int = 200) throws -> [(row: UInt32, score: Float)]
+    {
+        let bundle = try Bundle(opening: path)
+        let model = try RetrievalModel(bundle: bundle)
+        let file = try NetworkRanker(bundle.file(NetworkRanker.fileName))
+        let generator = CandidateGenerator(model: model)
+        let history = model.users.history(of: user)
+        generator.mask.begin()
+        generator.mask.block(history)
+        generator.begin(user: user, history: history, mix: model.mix)
+        while try !generator.step() {}
+        var candidates: [ScoredRow] = []
+        generator.select(candidatesMax, into: &candidates)
+        let features = CandidateFeatures(try FeaturePlan(file.schema, model, path: path))
+        features.fill(
+            RankingRequest(user: user, history: history, candidates: candidates, lists: generator.lists))
+        let logits = NetworkFit.scores(
+            Network(file.weights, layout: features.plan.layout), features.rows, threads: 1)
+        return zip(candidates, logits).map { (row: $0.row, score: $1) }.sorted {
+            ($1.score, $0.row) < ($0.score, $1.row)
+        }
+    }
+
+    @Test("serves the order of the ranker's scores, over all pages, and retrieval's where a scenario says so")
+    func order() async throws {
+        try await withRankedNode(
+            bundle: { try SmallWorld.makeBundle(in: $0, name: "world", ranker: ranker) },
+            change: {
+                $0.rankerPrecision = .f32
+                var plain = $0.scenarios["default"] ?? MartletServer.ScenarioConfiguration()
+                plain.ranker = .none
+                $0.scenarios["plain"] = plain
+                plain.ranker = .required
+                $0.scenarios["strict"] = plain
+            }
+        ) { node, folder in
+            let model = try RetrievalModel(bundle: Bundle(opening: folder.file("world")))
+            var changed = 0
+            for user in stride(from: UInt32(0), to: UInt32(model.users.count), by: 17) {
+                let name = model.users.name(user)
+                let expected = try ranked(folder.file("world"), user: user)
+                let reply = try await node.client.recommend(user: name, k: 10)
+                #expect(reply.degraded.isEmpty && reply.items.count == 10)
+                for (place, item) in reply.items.enumerated() {
+                    #expect(abs(reply.scores[place] - expected[place].score) < 1e-4)
+                    // Equal but for scores that are as good as equal.
+                    if item != model.items.name(expected[place].row) {
+                        #expect(
+                            expected.contains {
+                                model.items.name($0.row) == item && abs($0.score - reply.scores[place]) < 1e-4
+                            })
+                    }
+                }
+                let plain = try await node.client.recommend(user: name, k: 10, scenario: "plain")
+                if plain.items != reply.items { changed += 1 }
+                let strict = try await node.client.recommend(user: name, k: 10, scenario: "strict")
+                #expect(strict.items == reply.items && strict.degraded.isEmpty)
+                var seen: [String] = []
+                var request = RecommendRequest(user: name, k: 7)
+                for _ in 0..<40 {
+                    let page = try await node.client.recommend(request)
+                    seen += page.items
+                    request.cursor = page.nextCursor
+                    if page.nextCursor.isEmpty { break }
+                }
+                #expect(Set(seen).count == seen.count)
+                #expect(seen.count == model.items.count - model.users.history(of: user).count)
+                #expect(Array(seen.prefix(10)) == reply.items)
+            }
+            #expect(changed > 3)
+            var explained = RecommendRequest(user: model.users.name(3), k: 5)
+            explained.explain = true
+            #expect(try await node.client.recommend(explained).timings.contains { $0.stage == "rank" })
+            // Whom nobody knows gets what is popular, in its order.
+            #expect(try await node.client.recommend(user: "a stranger", k: 5).fallback == .unknownUser)
+        }
+    }
+
+    @Test("says so when a scenario wants a ranker and the bundle has none")
+    func missing() async throws {
+        try await withNode(change: { $0.scenarios["default"]?.ranker = .required }) { node, folder in
+            let model = try RetrievalModel(bundle: Bundle(opening: folder.file("world")))
+            let reply = try await node.client.recommend(user: model.users.name(3), k: 5)
+            #expect(reply.items.count == 5 && reply.degraded.contains(.rankerUnavailable))
+        }
+    }
+
+    @Test("refuses a ranker that does not fit, and goes on serving")
+    func refused() async throws {
+        try await withNode(change: { _ in }) { node, folder in
+            let model = try RetrievalModel(bundle: Bundle(opening: folder.file("world")))
+            let good = try ranker(model, heldOut(folder))
+            for (name, change, reason) in [
+                (
+                    "nan", { (ranker: inout NetworkRanker) in ranker.weights.output[0] = .nan },
+                    "output.weight holds nan"
+                ),
+                (
+                    "attribute",
+                    { ranker in
+                        let place = ranker.schema.fields.firstIndex { $0.name == "shared_genres" } ?? 0
+                        ranker.schema.fields[place].source = .sharedAttribute("colour")
+                    }, "comes from cross.shared:colour"
+                ),
+            ] as [(String, (inout NetworkRanker) -> Void, String)] {
+                var bad = good
+                change(&bad)
+                _ = try SmallWorld.makeBundle(in: folder, name: name, ranker: { _, _ in bad })
+                let error = await #expect(throws: (any Error).self) {
+                    _ = try await node.client.loadModel(
+                        LoadModelRequest(path: name), options: CallOptions(timeout: .seconds(30)))
+                }
+                #expect("\(error.map { "\($0)" } ?? "")".contains(reason), "\(error.map { "\($0)" } ?? "")")
+                #expect(try await node.client.recommend(user: model.users.name(1), k: 3).items.count == 3)
+            }
+        }
+    }
+
+    private func heldOut(_ folder: TemporaryFolder) throws -> Interactions {
+        let (interactions, _) = try InteractionImporter().read(folder.file("data-world"))
+        // What users had already is no choice among candidates: give them others'.
+        var shifted = interactions
+        shifted.itemRows = interactions.itemRows.map { ($0 + 7) % UInt32(interactions.itemCount) }
+        return shifted
+    }
+}
