@@ -18,12 +18,17 @@ struct GraphEvaluator {
     private var values: [String: GraphValue]
     /// The constant that a name stands for.
     private var origins: [String: String] = [:]
-    private var termsLeft = ImportLimits.termsMax
+    private let termsMax: Int
+    private var termsLeft: Int
 
     static let versions = 11...21
 
-    /// - Parameter inputs: What the graph's inputs are.
-    init(_ model: ONNXModel, inputs: [String: GraphValue], atoms: Atoms) throws(ImportFault) {
+    /// - Parameters:
+    ///   - inputs: What the graph's inputs are.
+    ///   - termsMax: Terms of all sums together.
+    init(
+        _ model: ONNXModel, inputs: [String: GraphValue], atoms: Atoms, termsMax: Int
+    ) throws(ImportFault) {
         guard let version = model.versions[""] ?? (model.versions["ai.onnx.ml"] == nil ? nil : Self.versions.upperBound)
         else { throw ImportFault("it does not say which version of ONNX's operators it uses") }
         guard Self.versions.contains(version) else {
@@ -34,24 +39,26 @@ struct GraphEvaluator {
         self.model = model
         self.version = version
         self.atoms = atoms
+        self.termsMax = termsMax
+        termsLeft = termsMax
         values = model.constants.merging(inputs) { $1 }
         for name in model.constants.keys { origins[name] = name }
     }
 
-    /// The nodes that a value needs, in the file's order, and the inputs.
-    static func needed(_ name: String, in model: ONNXModel) -> (nodes: [ONNXModel.Node], names: Set<String>) {
+    /// The nodes that a value needs, in the file's order.
+    private func needed(_ name: String) -> [ONNXModel.Node] {
         var names: Set = [name]
         var nodes: [ONNXModel.Node] = []
         for node in model.nodes.reversed() where node.outputs.contains(where: { names.contains($0) && !$0.isEmpty }) {
             nodes.append(node)
             names.formUnion(node.inputs)
         }
-        return (nodes.reversed(), names)
+        return nodes.reversed()
     }
 
     /// The value of a name.
     mutating func value(of name: String) throws(ImportFault) -> GraphValue {
-        for node in Self.needed(name, in: model).nodes {
+        for node in needed(name) {
             do throws(ImportFault) {
                 let inputs = try node.inputs.map { (input) throws(ImportFault) -> GraphValue? in
                     if input.isEmpty { return nil }
@@ -83,7 +90,7 @@ struct GraphEvaluator {
     mutating func spend(_ terms: Int) throws(ImportFault) {
         termsLeft -= min(terms, termsLeft + 1)
         if termsLeft < 0 {
-            throw ImportFault("its sums have more than \(ImportLimits.termsMax) terms with those before")
+            throw ImportFault("its sums have more than \(termsMax) terms with those before")
         }
     }
 

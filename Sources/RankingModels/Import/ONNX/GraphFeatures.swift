@@ -22,7 +22,7 @@ struct GraphFeatures {
         var name: String
     }
 
-    /// - Parameter ports: The inputs that the score needs.
+    /// - Parameter ports: The graph's inputs.
     /// - Throws: `ImportFault` when they are not as above.
     init(_ ports: [ONNXModel.Port], _ layout: FeatureLayout) throws(ImportFault) {
         self.layout = layout
@@ -44,7 +44,7 @@ struct GraphFeatures {
                 Column(isNumber: false, number: $0, field: $1.field, name: $1.name)
             }
             + layout.dense.enumerated().map { Column(isNumber: true, number: $0, field: $1.field, name: $1.name) }
-        let named = Set(columns.map(\.name)).intersection(ports.map(\.name))
+        let named = Set(columns.map(\.name)).intersection(ports.filter(\.isColumn).map(\.name))
         let others = ports.filter { !named.contains($0.name) }
         for port in ports where named.contains(port.name) {
             try bind(port, columns.filter { $0.name == port.name }, others: "")
@@ -107,6 +107,9 @@ struct GraphFeatures {
 }
 
 extension ONNXModel.Port {
+    /// Whether it may be one value a row.
+    var isColumn: Bool { shape.count == 1 || shape.count == 2 && (shape[1] ?? 1) == 1 }
+
     var isWhole: Bool { elementType.flatMap(ONNXTensor.ElementType.init(rawValue:)).map { !$0.isFloat } ?? false }
     var isFloat: Bool { elementType.flatMap(ONNXTensor.ElementType.init(rawValue:)).map(\.isFloat) ?? false }
 }

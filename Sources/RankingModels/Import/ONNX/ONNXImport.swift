@@ -16,11 +16,12 @@ package enum ONNXImport {
     }
 
     static func ranker(
-        _ bytes: [UInt8], path: String, schema: FeatureSchema, output: String? = nil
+        _ bytes: [UInt8], path: String, schema: FeatureSchema, output: String? = nil,
+        termsMax: Int = ImportLimits.termsMax
     ) throws(ArtifactError) -> NetworkRanker {
         let weights: NetworkWeights
         do throws(ImportFault) {
-            weights = try self.weights(try ONNXModel(bytes), FeatureLayout(schema), output: output)
+            weights = try self.weights(try ONNXModel(bytes), FeatureLayout(schema), output: output, termsMax: termsMax)
         } catch {
             throw ArtifactError(.invalidContent, path: path, error.text)
         }
@@ -28,12 +29,11 @@ package enum ONNXImport {
     }
 
     private static func weights(
-        _ model: ONNXModel, _ layout: FeatureLayout, output: String?
+        _ model: ONNXModel, _ layout: FeatureLayout, output: String?, termsMax: Int
     ) throws(ImportFault) -> NetworkWeights {
         let name = try self.output(model, output)
-        let needed = GraphEvaluator.needed(name, in: model).names
-        let features = try GraphFeatures(model.inputs.filter { needed.contains($0.name) }, layout)
-        var evaluator = try GraphEvaluator(model, inputs: features.values, atoms: features.atoms)
+        let features = try GraphFeatures(model.inputs, layout)
+        var evaluator = try GraphEvaluator(model, inputs: features.values, atoms: features.atoms, termsMax: termsMax)
         let scores = try evaluator.value(of: name)
         let logit = try logit(scores, rows: features.rows, evaluator)
         var form = NetworkForm(evaluator.atoms, layout, evaluator.tables)
