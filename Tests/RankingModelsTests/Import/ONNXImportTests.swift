@@ -102,6 +102,11 @@ import Testing
         #expect(sigmoid.contains("the node Mish"), "\(sigmoid)")
     }
 
+    @Test func `the operators are those of the documentation`() throws {
+        let words = try Repository.text(of: "docs/ranker-import.md").split { $0.isWhitespace }.joined(separator: " ")
+        #expect(words.contains("Operators: \(GraphEvaluator.operators.joined(separator: ", "))."))
+    }
+
     @Test func `broken files never crash`() throws {
         let seed = UInt64.random(in: 0..<1 << 32)
         print("seed \(seed)")

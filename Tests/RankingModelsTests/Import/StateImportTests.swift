@@ -326,7 +326,12 @@ import Testing
         let schema = Array(JSONText.print(sample.schema.json(), indented: false).utf8)
         try folder.write(schema, to: "schema.json")
         #expect(try ImportFiles.schema(folder.file("schema.json")) == sample.schema)
+        let ranker = try StateImport.ranker(path, schema: sample.schema, options())
+        try ranker.write(to: TensorFileWriter(path: folder.file("ranker.safetensors"), metadata: ranker.metadata))
+        let whole = try folder.read("ranker.safetensors")
         for _ in 0..<1500 {
+            try folder.write(random.mutated(whole), to: "mutated.ranker")
+            _ = try? NetworkRanker(TensorFile(path: folder.file("mutated.ranker")))
             try folder.write(random.mutated(bytes), to: "mutated.safetensors")
             try folder.write(random.mutated(schema), to: "mutated.json")
             let mutated = (try? ImportFiles.schema(folder.file("mutated.json"))) ?? sample.schema
