@@ -365,4 +365,70 @@ import Testing
         }
         #expect(deep.contains("its sums have more than 50000 terms"), "\(deep)")
     }
+
+    @Test func `graphs put together by chance never crash`() {
+        let seed = UInt64.random(in: 0..<1 << 32)
+        print("seed \(seed)")
+        var random = SeededGenerator(seed: seed)
+        let numbers = [-3, -2, -1, 0, 1, 2, 3, 4, 7, 1 << 31, 1 << 40, .max, .min]
+        func number() -> Int {
+            numbers[Int.random(in: 0..<(Bool.random(using: &random) ? 8 : numbers.count), using: &random)]
+        }
+        let attributes = [
+            "axis", "axes", "perm", "keepdims", "to", "transA", "transB", "start", "end", "allowzero", "batch_dims",
+            "split",
+            "noop_with_empty_axes", "coefficients", "intercepts", "scale", "offset", "epsilon", "alpha", "beta",
+            "value_ints",
+            "value_floats", "value_int", "min", "max",
+        ]
+        let lists: Set = ["axes", "perm", "split", "value_ints"]
+        let floats: Set = ["coefficients", "intercepts", "scale", "offset", "value_floats"]
+        let single: Set = ["epsilon", "alpha", "beta", "min", "max"]
+        let classical: Set = [
+            "ArrayFeatureExtractor", "LinearClassifier", "LinearRegressor", "Normalizer", "Scaler", "ZipMap",
+        ]
+        var done = 0
+        for _ in 0..<3000 {
+            let said = fault(version: Int.random(in: 11...21, using: &random), termsMax: 20_000) { graph in
+                var names = [
+                    "plain", "e", "ids", "rows", "x", "sum", "linear", "table", "offsets", "column", "axes", "ones",
+                ]
+                for place in 0..<3 {
+                    let values = (0..<Int.random(in: 0...4, using: &random)).map { _ in number() }
+                    graph.constant("i\(place)", ints: values)
+                    names.append("i\(place)")
+                }
+                graph.constant("f", [2, 0, 3], [])
+                graph.constant("g", [1, 2, 1, 2], [1, 0, -1, .infinity])
+                names += ["f", "g"]
+                for place in 0..<Int.random(in: 1...6, using: &random) {
+                    let type = GraphEvaluator.operators.randomElement(using: &random) ?? "Add"
+                    let inputs = (0..<Int.random(in: 1...5, using: &random)).map { _ in
+                        // The newest the most often, so that operators stand on one another.
+                        Int.random(in: 0..<3, using: &random) == 0
+                            ? names[names.count - 1] : names.randomElement(using: &random) ?? ""
+                    }
+                    var chosen: [String: ONNXBuilder.Attribute] = [:]
+                    for _ in 0..<Int.random(in: 0...3, using: &random) {
+                        let name = attributes.randomElement(using: &random) ?? "axis"
+                        let count = Int.random(in: 0...4, using: &random)
+                        chosen[name] =
+                            lists.contains(name)
+                            ? .ints((0..<count).map { _ in number() })
+                            : floats.contains(name)
+                                ? .floats((0..<count).map { _ in Float(number()) })
+                                : single.contains(name) ? .float(Float(number())) : .int(number())
+                    }
+                    graph.node(
+                        type, inputs, ["n\(place)", "m\(place)"], chosen,
+                        domain: classical.contains(type) ? "ai.onnx.ml" : "")
+                    names += ["n\(place)"]
+                }
+                graph.node("ReduceSum", [names[names.count - 1]], ["score"], ["keepdims": .int(0)])
+            }
+            if said == "accepted" || !said.hasPrefix("the node") { done += 1 }
+        }
+        // Some get past all their nodes.
+        #expect(done > 0)
+    }
 }
