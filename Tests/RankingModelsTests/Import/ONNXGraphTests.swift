@@ -154,14 +154,22 @@ import Testing
         }
     }
 
-    @Test func `pairs may be weighed, and share their embeddings with the layers`() throws {
+    @Test(arguments: [false, true])
+    func `pairs may be weighed, and share their embeddings with the layers`(byLetters: Bool) throws {
         let ranker = try ranker {
             $0.constant("0", ints: [0], shape: [])
             $0.constant("1", ints: [1], shape: [])
             $0.node("Gather", ["e", "0"], ["ea"], ["axis": .int(1)])
             $0.node("Gather", ["e", "1"], ["eb"], ["axis": .int(1)])
-            $0.node("Mul", ["ea", "eb"], ["products"])
-            $0.node("ReduceSum", ["products", "column"], ["pairs"])
+            if byLetters {
+                // All products of both fields' rows, of which the table's own order takes one: f < g.
+                $0.node("Einsum", ["e", "e"], ["all"], ["equation": .text("bfk, bgk -> bfg")])
+                $0.node("Gather", ["all", "0"], ["of_a"], ["axis": .int(1)])
+                $0.node("Gather", ["of_a", "column"], ["pairs"], ["axis": .int(1)])
+            } else {
+                $0.node("Mul", ["ea", "eb"], ["products"])
+                $0.node("ReduceSum", ["products", "column"], ["pairs"])
+            }
             $0.constant("quarter", [1], [0.25])
             $0.node("Mul", ["pairs", "quarter"], ["weighed"])
             $0.node("Relu", ["plain"], ["h"])
@@ -194,7 +202,7 @@ import Testing
         #expect(fault(batch: 32, same).contains("\"ids\" has 32 rows; export the model with one row"))
         for (words, build) in [
             (
-                "the node Softplus: this operator cannot be read; there are Add",
+                "the node Softplus: this operator cannot be read; where it cannot be avoided, save the weights",
                 { $0.node("Softplus", ["plain"], ["score"]) }
             ),
             (
@@ -379,7 +387,7 @@ import Testing
             "split",
             "noop_with_empty_axes", "coefficients", "intercepts", "scale", "offset", "epsilon", "alpha", "beta",
             "value_ints",
-            "value_floats", "value_int", "min", "max",
+            "value_floats", "value_int", "min", "max", "equation",
         ]
         let lists: Set = ["axes", "perm", "split", "value_ints"]
         let floats: Set = ["coefficients", "intercepts", "scale", "offset", "value_floats"]
@@ -417,7 +425,13 @@ import Testing
                             ? .ints((0..<count).map { _ in number() })
                             : floats.contains(name)
                                 ? .floats((0..<count).map { _ in Float(number()) })
-                                : single.contains(name) ? .float(Float(number())) : .int(number())
+                                : single.contains(name)
+                                    ? .float(Float(number()))
+                                    : name == "equation"
+                                        ? .text(
+                                            ["ab,ab->a", "ab,cb->ac", "abc->cb", "aab->b", "ab,cb->acd", "ij,jk->ik"]
+                                                .randomElement(using: &random) ?? "")
+                                        : .int(number())
                     }
                     graph.node(
                         type, inputs, ["n\(place)", "m\(place)"], chosen,

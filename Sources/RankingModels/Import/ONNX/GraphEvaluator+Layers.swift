@@ -18,6 +18,7 @@ extension GraphEvaluator {
             }
             let places = try GraphShape.places(of: c.shape, stretchedTo: product.shape)
             return try affine(product, scale: { _ in 1 }, shift: { Double(bias[places[$0]]) * Double(beta) })
+        case "Einsum": return try einsum(node, inputs)
         case "BatchNormalization": return try batchNormalised(node, inputs)
         case "Sigmoid": return try sigmoids(try Self.features(try inputs(0)), shape: try inputs(0).shape)
         case "Softmax":

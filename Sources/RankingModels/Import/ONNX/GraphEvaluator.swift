@@ -113,18 +113,18 @@ struct GraphEvaluator {
             if let value = try arithmetic(node, inputs) { return [value] }
             if let value = try layer(node, inputs) { return [value] }
         }
-        let operators = Self.operators.joined(separator: ", ")
+        let own = model.functions.contains(node.type) ? " (the model defines it itself)" : ""
         throw ImportFault(
-            "this operator cannot be read\(model.functions.contains(node.type) ? ", nor any that the model defines itself" : ""); "
-                + "there are \(operators); where it cannot be avoided, import the weights: "
-                + "safetensors.torch.save_file(model.state_dict(), path) and --weights")
+            "this operator cannot be read\(own); where it cannot be avoided, save the weights instead, "
+                + "safetensors.torch.save_file(model.state_dict(), path), and import them with --weights. "
+                + "Operators that can be read: \(Self.operators.joined(separator: ", "))")
     }
 
     /// All that can be read.
     static let operators = [
         "Add", "ArrayFeatureExtractor", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "ConstantOfShape",
         "Div",
-        "Dropout", "Equal", "Expand", "Flatten", "Gather", "GatherND", "Gemm", "Identity", "LinearClassifier",
+        "Dropout", "Einsum", "Equal", "Expand", "Flatten", "Gather", "GatherND", "Gemm", "Identity", "LinearClassifier",
         "LinearRegressor", "MatMul", "Max", "Mul", "Neg", "Normalizer", "Pow", "Range", "ReduceMean", "ReduceSum",
         "ReduceSumSquare", "Relu", "Reshape", "Scaler", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt",
         "Squeeze",
