@@ -10,8 +10,10 @@ import Vocabulary
 struct RankerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ranker",
-        abstract: "Fit and measure rankers on files of labelled examples.",
-        subcommands: [RankerTrainCommand.self, RankerEvaluateCommand.self])
+        abstract: "Fit, import, show and measure rankers.",
+        subcommands: [
+            RankerTrainCommand.self, RankerImportCommand.self, RankerInspectCommand.self, RankerEvaluateCommand.self,
+        ])
 }
 
 /// `martlet ranker train`
@@ -101,18 +103,35 @@ struct RankerEvaluateCommand: ParsableCommand {
     var ranker: String
     @Option(help: "File of labelled examples with the columns that it was fitted to.")
     var test: String
+    @Option(help: "A file to write the scores to before any sigmoid, one a line in the order of the examples.")
+    var scores: String?
     @OptionGroup(title: "Reading") var reading: ExampleArguments
 
+    func validate() throws {
+        for (path, flag) in [(ranker, "--ranker"), (test, "--test"), (scores, "--scores")] {
+            try ArgumentCheck.path(path, flag)
+        }
+    }
+
     func run() throws {
-        let ranker = try NetworkRanker(TensorFile(path: ranker))
-        let rows = try ExampleReader(ranker.schema, reading.options).read(test)
-        let threads = ProcessInfo.processInfo.activeProcessorCount
-        print("\(test): \(NetworkFit.evaluate(ranker.weights, rows, threads: threads).line)")
+        try LongCommand.run(unfinished: "nothing was written") { _ in
+            let ranker = try NetworkRanker(TensorFile(path: ranker))
+            let rows = try ExampleReader(ranker.schema, reading.options).read(test)
+            let threads = ProcessInfo.processInfo.activeProcessorCount
+            let logits = NetworkFit.scores(
+                Network(ranker.weights, layout: rows.rows.layout), rows.rows, threads: threads)
+            if let scores {
+                let text = logits.map { "\($0)\n" }.joined()
+                try text.write(toFile: scores, atomically: true, encoding: .utf8)
+            }
+            print("\(test): \(BinaryMetrics(logits: logits, labels: rows.labels).line)")
+        }
     }
 }
 
 extension BinaryMetrics {
-    fileprivate var line: String {
+    /// For people.
+    var line: String {
         "AUC \(auc.map { $0.text(digits: 5) } ?? "unknown (one label only)"), log-loss \(logLoss.text(digits: 5)), "
             + "calibration \(calibration.map { $0.text(digits: 3) } ?? "unknown")"
     }
