@@ -52,6 +52,8 @@ struct RankingArguments: ParsableArguments {
                 "It learns from the last choices of each user (a random part without times), among the candidates that the rest finds."
         ))
     var ranker: NetworkArguments.Kind?
+    @Option(help: "Take the ranker of this file, as martlet ranker train or import writes it, in place of fitting one.")
+    var rankerFile: String?
     @Option(parsing: .unconditional, help: "Candidates that are ranked, 1 to 2000.")
     var rankCandidates: Int?
     @Option(help: "Layers of the ranker, with commas between (default: 128,64).")
@@ -60,7 +62,14 @@ struct RankingArguments: ParsableArguments {
     var forceRanker = false
 
     func validate() throws {
-        if ranker == nil {
+        if rankerFile != nil, ranker != nil {
+            throw ValidationError("give one of --ranker, which fits a ranker, and --ranker-file, which takes one")
+        }
+        try ArgumentCheck.path(rankerFile, "--ranker-file")
+        if rankerFile != nil, rankerHidden != nil {
+            throw ValidationError("--ranker-hidden has no effect with --ranker-file")
+        }
+        if ranker == nil, rankerFile == nil {
             let flags = [
                 ("--rank-candidates", rankCandidates != nil), ("--ranker-hidden", rankerHidden != nil),
                 ("--force-ranker", forceRanker),
@@ -74,7 +83,8 @@ struct RankingArguments: ParsableArguments {
     }
 
     func plan(_ seed: UInt64) -> RankerPlan? {
-        guard let ranker else { return nil }
+        // What fits a network is not looked at where one is taken from a file.
+        guard let ranker = ranker ?? (rankerFile == nil ? nil : .deepfm) else { return nil }
         var network = NetworkConfiguration(
             shape: ranker.shape(
                 embeddingWidth: 16, hidden: (try? NetworkArguments.layers(rankerHidden ?? "128,64")) ?? []))

@@ -22,6 +22,26 @@ struct Rehearsal {
     func fitRanker(
         _ ranker: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
     ) throws -> (ranker: NetworkRanker, report: RankerReport) {
+        let start = ContinuousClock.now
+        return try withEarlierModel(ranker, interactions, attributes) { model, later, fit in
+            try fit.fit(model, later: later, clock: { (ContinuousClock.now - start) / .seconds(1) })
+        }
+    }
+
+    /// Judges a ranker that is there by the last choices of each user.
+    func assess(
+        _ ranker: NetworkRanker, _ plan: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
+    ) throws -> RankerReport {
+        try withEarlierModel(plan, interactions, attributes) { model, later, fit in
+            try fit.assess(ranker, model, later: later)
+        }
+    }
+
+    /// Fits retrieval to all but the last choices of each user.
+    private func withEarlierModel<Result>(
+        _ ranker: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes,
+        _ body: (RetrievalModel, Interactions, RankerFit) throws -> Result
+    ) throws -> Result {
         let split = try interactions.split(
             interactions.times == nil ? .random : .latest, share: ranker.heldOut, seed: plan.seed)
         return try withBundle(of: split.training, attributes) { path in
@@ -29,9 +49,8 @@ struct Rehearsal {
                 bundle: Bundle(opening: path, verify: .sizes), options: RetrievalModel.Options(index: .scan))
             let progress = TrainingProgress()
             defer { progress.clear() }
-            let start = ContinuousClock.now
             let fit = RankerFit(ranker, k: k, threads: plan.threads, cancellation: cancellation) { progress.show($0) }
-            return try fit.fit(model, later: split.test, clock: { (ContinuousClock.now - start) / .seconds(1) })
+            return try body(model, split.test, fit)
         }
     }
 

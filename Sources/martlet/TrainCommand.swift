@@ -74,6 +74,7 @@ struct TrainCommand: ParsableCommand {
             plan.version = modelVersion
             // Before the work: files that cannot be read and a place that cannot be written to are found out now.
             try DataArguments.check(interactions: [input, valid], items: items)
+            if let file = ranking.rankerFile { _ = try NetworkRanker(TensorFile(path: file)) }
             let writer = try BundleWriter(destination: output, replace: replace)
             let (interactions, report) = try data.readWithReport(input, cancellation)
             let attributes = try data.readAttributes(items, beside: report.files[0], for: interactions)
@@ -100,19 +101,25 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
-    /// The ranker that --ranker asks for, if it ranks better than retrieval does.
+    /// The ranker that --ranker or --ranker-file asks for, if it ranks better than retrieval does.
     private func ranker(
         _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes, _ notes: inout Trainer.Notes,
         _ cancellation: Cancellation
     ) throws -> NetworkRanker? {
         guard let wanted = ranking.plan(training.seed) else { return nil }
-        let (ranker, report) = try Rehearsal(plan: plan, k: k, cancellation: cancellation)
-            .fitRanker(wanted, interactions, attributes)
+        let rehearsal = Rehearsal(plan: plan, k: k, cancellation: cancellation)
+        let (ranker, report): (NetworkRanker, RankerReport)
+        if let file = ranking.rankerFile {
+            ranker = try NetworkRanker(TensorFile(path: file))
+            report = try rehearsal.assess(ranker, wanted, interactions, attributes)
+        } else {
+            (ranker, report) = try rehearsal.fitRanker(wanted, interactions, attributes)
+        }
         print(Self.summary(report))
         guard report.isBetter || wanted.force else {
             throw DatasetError(
                 .unreadable,
-                "the ranker ranks no better than retrieval, so no bundle is written; train without --ranker, or take it with --force-ranker"
+                "the ranker ranks no better than retrieval, so no bundle is written; train without it, or take it with --force-ranker"
             )
         }
         notes.ranker = report.json
@@ -124,7 +131,8 @@ struct TrainCommand: ParsableCommand {
             "ndcg@\(report.k) \(result.ndcg.text(digits: 4)), recall@\(report.k) \(result.recall.text(digits: 4))"
         }
         let auc = report.classification.auc.map { $0.text(digits: 4) } ?? "unknown"
-        return "ranker: \(report.examples.counted("example")); on \(report.users.counted("user")) kept apart "
+        return
+            "ranker: \(report.examples == 0 ? "" : report.examples.counted("example") + "; ")on \(report.users.counted("user")) kept apart "
             + "\(quality(report.ranked)), retrieval's order \(quality(report.retrieval)); AUC \(auc), "
             + "log-loss \(report.classification.logLoss.text(digits: 4)), calibration "
             + "\(report.classification.calibration?.text(digits: 3) ?? "unknown")"

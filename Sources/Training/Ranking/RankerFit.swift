@@ -72,6 +72,23 @@ package struct RankerFit {
         return (ranker, report)
     }
 
+    /// How a ranker that is there already orders the candidates, against retrieval's order.
+    ///
+    /// - Throws: `ArtifactError` naming a feature that the model cannot give; `DatasetError` without users to judge by.
+    package func assess(
+        _ ranker: NetworkRanker, _ model: RetrievalModel, later: Interactions
+    ) throws -> RankerReport {
+        let featurePlan = try FeaturePlan(ranker.schema, model, path: "ranker")
+        let examples = CandidateExamples(model: model, candidatesMax: plan.candidates, threads: threads)
+        var cases = examples.cases(later)
+        var random = SplitMix64(seed: plan.network.seed)
+        cases.shuffle(using: &random)
+        guard !cases.isEmpty else {
+            throw DatasetError(.empty, "no user has later choices that a ranker could be judged by")
+        }
+        return try judge(examples, Array(cases.prefix(plan.usersMax)), featurePlan, ranker)
+    }
+
     // MARK: Schema
 
     /// The features that a model's data give, with normalisations fitted to some users' candidates.
