@@ -44,8 +44,8 @@ if [ -z "$data" ]; then
     data=$data/ratings.csv
 fi
 
-heading "Train, and evaluate on what each user did last"
-"$martlet" train --input "$data" --output "$folder/bundle" --replace --name demo --evaluate leave-last-out
+heading "Train, evaluate on what each user did last, and fit a ranker of the candidates"
+"$martlet" train --input "$data" --output "$folder/bundle" --replace --name demo --evaluate leave-last-out --ranker deepfm --force-ranker
 
 heading "Serve"
 rpc_port=$(free_port 7400)

@@ -17,7 +17,7 @@ expect() { grep -qF -- "$2" "$3" || { cat "$3" >&2; fail "$1: expected '$2'"; };
 
 heading "smoke: train and evaluate"
 "$martlet" sample --output "$folder/sample" --users 300 --items 120 --interactions 6000
-"$martlet" train --input "$folder/sample/ratings.csv" --output "$folder/bundle" --factors als,spectral --rank 16 --spectral-rank 16 --iterations 4
+"$martlet" train --input "$folder/sample/ratings.csv" --output "$folder/bundle" --factors als,spectral --rank 16 --spectral-rank 16 --iterations 4 --ranker deepfm --ranker-hidden 32,16 --force-ranker
 "$martlet" model inspect "$folder/bundle"
 "$martlet" evaluate --input "$folder/sample/ratings.csv" --factors als,spectral --rank 16 --spectral-rank 16 --iterations 4 --json >"$folder/report.json"
 expect "evaluate --json" '"recall@20"' "$folder/report.json"
