@@ -3,6 +3,7 @@ import Logging
 import Retrieval
 
 import enum Serving.RankerUse
+import struct Serving.RankingConfiguration
 
 /// Everything a node can be told, with its defaults.
 ///
@@ -36,6 +37,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var callsTogether = 8
     /// Idle loops that may help with one long exact scan; 0: none.
     package var searchHelpers = 1
+    package var ranking = BatchConfiguration()
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
@@ -55,6 +57,14 @@ package struct ServerConfiguration: Sendable, Equatable {
             return a.key < b.key
         }.map { ($0.key, $0.value) }
     }
+}
+
+/// How the candidates of several requests go through a ranker together.
+package struct BatchConfiguration: Sendable, Equatable {
+    /// Candidates at once.
+    package var batchRows = RankingConfiguration().batchRowsMax
+    /// Requests at once; 1: each request is ranked alone.
+    package var batchRequests = RankingConfiguration().batchRequestsMax
 }
 
 /// The result cache of all shards together.
