@@ -96,10 +96,12 @@ package struct BatchQueue: Sendable {
     ///   - rowsMax: Of a batch.
     ///   - curve: What batches cost.
     ///   - slack: How long it may take until this is asked again, in nanoseconds.
+    ///   - companyPrice: What it costs that a request waits for others; no more than that is to be gained where the fixed
+    ///     part of a batch is smaller.
     /// - Complexity: O(entries).
-    package func reasonToClose(rowsMax: Int, curve: ServiceTimeCurve, slack: UInt64, at now: UInt64)
-        -> BatchCloseReason?
-    {
+    package func reasonToClose(
+        rowsMax: Int, curve: ServiceTimeCurve, slack: UInt64, companyPrice: UInt64 = 0, at now: UInt64
+    ) -> BatchCloseReason? {
         guard let first = entries.first else { return nil }
         if first.takenOfTurn > 0 { return first.left < rowsMax && rows < rowsMax ? .rest : .full }
         // Rows of entries that had their turn do not count: they would hold up whoever has had none.
@@ -114,6 +116,7 @@ package struct BatchQueue: Sendable {
             }
         }
         if fresh >= rowsMax || freshEntries >= togetherMax { return .full }
+        if fresh > 0, curve.isSettled, curve.fixed < Double(companyPrice) { return .cheap }
         if earliest != .max, earliest <= now &+ slack &+ curve.cost(rows: min(rows, rowsMax)) { return .deadline }
         return nil
     }

@@ -10,11 +10,15 @@ package struct ServiceTimeCurve: Sendable {
     package private(set) var fixed: Double = 0
     /// Nanoseconds of each row.
     package private(set) var perRow: Double = 0
+    /// Whether batches of two sizes were measured often enough lately to tell the fixed part from the rows'.
+    package private(set) var isSettled = false
     /// Batches that were measured.
     package private(set) var batches = 0
 
     static let keptOfEach = 15
     static let forgottenAfter = 4096
+    /// Batches of a size that make it known.
+    static let settledAfter = 5
     /// After the first ones, the line is laid anew with every eighth batch.
     private static let refitEvery = 8
 
@@ -61,6 +65,7 @@ package struct ServiceTimeCurve: Sendable {
         // Relative errors: each point counts by the inverse square of its cost.
         var (w, wr, wrr, wc, wrc) = (0.0, 0.0, 0.0, 0.0, 0.0)
         var points = 0
+        var known = 0
         for size in sizes where !size.rows.isEmpty && batches - size.seen < Self.forgottenAfter {
             let (rows, cost) = size.point
             let weight = 1 / (cost * cost)
@@ -70,7 +75,9 @@ package struct ServiceTimeCurve: Sendable {
             wc += weight * cost
             wrc += weight * rows * cost
             points += 1
+            if size.rows.count >= Self.settledAfter { known += 1 }
         }
+        isSettled = known > 1
         let spread = w * wrr - wr * wr
         if points > 1, spread > 0 {
             perRow = (w * wrc - wr * wc) / spread

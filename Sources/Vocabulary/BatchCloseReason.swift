@@ -6,6 +6,8 @@ package enum BatchCloseReason: UInt8, CaseIterable, Sendable {
     case idle
     /// Waiting longer would have missed a deadline.
     case deadline
+    /// More rows would not have made it cheaper, as far as batches were measured.
+    case cheap
     /// The rest of a request that had been begun.
     case rest
     /// The model serves no new requests.

@@ -73,6 +73,24 @@ import Vocabulary
         #expect(reason(3_310) == .deadline)
     }
 
+    @Test("does not wait for company that would save nothing, once that is known")
+    func cheap() {
+        var curve = ServiceTimeCurve()
+        let queue = queue([(1, 10)])
+        func reason() -> BatchCloseReason? {
+            queue.reasonToClose(rowsMax: 64, curve: curve, slack: 100, companyPrice: 4_000, at: 0)
+        }
+        for _ in 0..<50 { curve.record(rows: 10, nanoseconds: 10_000) }
+        #expect(reason() == nil && !curve.isSettled)
+        for _ in 0..<5 { curve.record(rows: 60, nanoseconds: 58_000) }
+        #expect(reason() == .cheap)
+        // Nothing but the same for long: a look at what others cost is due.
+        for _ in 0..<5_000 { curve.record(rows: 10, nanoseconds: 10_000) }
+        #expect(reason() == nil)
+        for _ in 0..<16 { curve.record(rows: 60, nanoseconds: 35_000) }
+        #expect(reason() == nil && curve.isSettled)
+    }
+
     @Test("an entry whose deadline passed leaves alone")
     func expiry() {
         var queue = BatchQueue(entriesMax: 8, togetherMax: 8)

@@ -27,6 +27,8 @@ final class RankingBatcher {
     private static let rowsAtFirst = 64
     /// Fewer rows would cost more than their length is worth.
     private static let rowsMin = 16
+    /// What it costs to take a request up again after others, about: its data have left the nearest caches.
+    private static let companyPriceNanoseconds: UInt64 = 4_000
     /// Rows that networks compute side by side.
     private static let rowsTile = 8
 
@@ -78,7 +80,9 @@ final class RankingBatcher {
     func reasonToScore(_ now: UInt64) -> BatchCloseReason? {
         guard !queue.isEmpty else { return nil }
         if isRetired { return .drain }
-        return queue.reasonToClose(rowsMax: rowsMax, curve: curve, slack: Self.stepNanoseconds, at: now)
+        return queue.reasonToClose(
+            rowsMax: rowsMax, curve: curve, slack: Self.stepNanoseconds, companyPrice: Self.companyPriceNanoseconds,
+            at: now)
     }
 
     /// Scores the next batch.

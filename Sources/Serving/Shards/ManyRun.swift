@@ -16,7 +16,6 @@ final class ManyRun: ShardRun {
     private(set) var times = StageTimes()
 
     var answer: ShardAnswer { .slates(result) }
-    var isRanking: Bool { run?.isRanking ?? false }
     var waitsForScores: RankingBatcher? { run?.waitsForScores }
 
     init(engine: Engine, configuration: ServingConfiguration, request: ManyRequest, arrived: UInt64, _ now: UInt64)

@@ -25,6 +25,8 @@ package actor Shard {
     private nonisolated let recallSampler: RecallSampler?
     private nonisolated let filterBytesMax: Int
     private nonisolated let wallClock: @Sendable () -> Int64
+    /// Calls under way at most: those whose scans take turns, or those whose candidates are ranked together.
+    private nonisolated let callsMax: Int
     private let cache: ResultCache
     private var pending: Deque<ShardCall> = []
     private var underWay = CallsUnderWay()
@@ -49,6 +51,8 @@ package actor Shard {
     ) {
         self.index = index
         self.slots = slots
+        callsMax = min(
+            max(configuration.callsTogetherMax, configuration.ranking.batchRequestsMax), CallsUnderWay.countMax)
         self.executor = executor
         self.configuration = configuration
         self.metrics = metrics
@@ -160,7 +164,7 @@ package actor Shard {
             // What has been begun comes first; then calls that wait; candidates are ranked when no more can join them.
             var progress = underWay.finish(now: now, clock: clock)
             if progress == nil {
-                if underWay.retrieving == 0 { beginNext(now, clock, answered) }
+                if !underWay.isRetrieving { beginNext(now, clock, answered) }
                 if underWay.isEmpty { return false }
                 progress = underWay.step(now: now, clock: clock)
             }
@@ -189,12 +193,10 @@ package actor Shard {
                 answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
             }
         }
-        underWay.settle()
-        if underWay.retrieving > 1 { metrics.countTogether(underWay.retrieving) }
+        let together = underWay.settle()
+        if together > 1 { metrics.countTogether(together) }
     }
 
-    /// Calls under way at most: those whose scans take turns, or those whose candidates are ranked together.
-    private var callsMax: Int { max(configuration.callsTogetherMax, configuration.ranking.batchRequestsMax) }
 
     /// Work that nobody waits for any more is not begun.
     private func refusal(of call: ShardCall, _ now: UInt64) -> Rejection? {
@@ -258,8 +260,6 @@ extension Shard {
 protocol ShardRun: AnyObject {
     /// Does the next piece of work; true when the answer is ready.
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool
-    /// Whether candidates are being ranked: retrieval is done.
-    var isRanking: Bool { get }
     /// Who will score the candidates; nil unless they wait for it. Until then, a step is in vain before the deadline.
     var waitsForScores: RankingBatcher? { get }
     var answer: ShardAnswer { get }
@@ -267,6 +267,5 @@ protocol ShardRun: AnyObject {
 }
 
 extension ShardRun {
-    var isRanking: Bool { false }
     var waitsForScores: RankingBatcher? { nil }
 }

@@ -24,6 +24,7 @@ final class SlateRun: ShardRun {
     private let seat: RankingSeat?
     /// What the ranker is at work on: all candidates, and how many of them it ranks; nil before and after.
     private var ranking: (candidates: [ScoredRow], count: Int, started: UInt64)?
+    private var isCancelled = false
     /// The ranker's order; nil: retrieval's.
     private var ranked: RankedCandidates?
     private var sourceStarted: UInt64 = 0
@@ -193,23 +194,24 @@ final class SlateRun: ShardRun {
         return true
     }
 
-    var isRanking: Bool { ranking != nil }
-
     var waitsForScores: RankingBatcher? {
-        guard ranking != nil, let seat, !seat.isScored else { return nil }
+        guard ranking != nil, !isCancelled, let seat, !seat.isScored else { return nil }
         return seat.batcher
     }
 
     /// Leaves the line for the ranker, as nobody waits for the answer any more.
     func cancelRanking() {
         seat?.leave(isLate: false)
-        ranking = nil
-        answer = .rejected(Rejection(.cancelled, "the call was cancelled before its candidates were ranked"))
+        isCancelled = true
     }
 
     /// Takes the ranker's order; true when the slate is made. When time is up, the order stays retrieval's.
     private func rank(_ now: UInt64, _ deadline: UInt64, _ clock: () -> UInt64) -> Bool {
         guard let ranking, let seat else { return true }
+        if isCancelled {
+            answer = .rejected(Rejection(.cancelled, "the call was cancelled before its candidates were ranked"))
+            return true
+        }
         var order = RankedCandidates()
         if now >= deadline {
             seat.leave(isLate: true)
