@@ -135,7 +135,7 @@ let package = Package(
             "IndexBench", path: "Bench/IndexBench",
             ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
-        room("RankerBench", path: "Bench/RankerBench", ["RankingModels", "Artifacts", "VectorMath"]),
+        room("RankerBench", path: "Bench/RankerBench", ["RankingModels", "Features", "Artifacts", "VectorMath"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
             ["LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "FactorModels", "VectorMath", arguments]),

@@ -592,6 +592,96 @@ void   martlet__v1__recommend_many_reply__free_unpacked
   assert(message->base.descriptor == &martlet__v1__recommend_many_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   martlet__v1__rank_request__init
+                     (Martlet__V1__RankRequest         *message)
+{
+  static const Martlet__V1__RankRequest init_value = MARTLET__V1__RANK_REQUEST__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__rank_request__get_packed_size
+                     (const Martlet__V1__RankRequest *message)
+{
+  assert(message->base.descriptor == &martlet__v1__rank_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__rank_request__pack
+                     (const Martlet__V1__RankRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__rank_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__rank_request__pack_to_buffer
+                     (const Martlet__V1__RankRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__rank_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__RankRequest *
+       martlet__v1__rank_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__RankRequest *)
+     protobuf_c_message_unpack (&martlet__v1__rank_request__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__rank_request__free_unpacked
+                     (Martlet__V1__RankRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__rank_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__rank_reply__init
+                     (Martlet__V1__RankReply         *message)
+{
+  static const Martlet__V1__RankReply init_value = MARTLET__V1__RANK_REPLY__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__rank_reply__get_packed_size
+                     (const Martlet__V1__RankReply *message)
+{
+  assert(message->base.descriptor == &martlet__v1__rank_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__rank_reply__pack
+                     (const Martlet__V1__RankReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__rank_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__rank_reply__pack_to_buffer
+                     (const Martlet__V1__RankReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__rank_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__RankReply *
+       martlet__v1__rank_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__RankReply *)
+     protobuf_c_message_unpack (&martlet__v1__rank_reply__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__rank_reply__free_unpacked
+                     (Martlet__V1__RankReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__rank_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   martlet__v1__similar_items_request__init
                      (Martlet__V1__SimilarItemsRequest         *message)
 {
@@ -2346,6 +2436,225 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
   martlet__v1__recommend_many_reply__field_indices_by_name,
   1,  martlet__v1__recommend_many_reply__number_ranges,
   (ProtobufCMessageInit) martlet__v1__recommend_many_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__rank_request__field_descriptors[5] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RankRequest, tenant),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "user",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RankRequest, user),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "items",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Martlet__V1__RankRequest, n_items),
+    offsetof(Martlet__V1__RankRequest, items),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "context",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Martlet__V1__RankRequest, n_context),
+    offsetof(Martlet__V1__RankRequest, context),
+    &martlet__v1__context_entry__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "explain",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RankRequest, explain),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__rank_request__field_indices_by_name[] = {
+  3,   /* field[3] = context */
+  4,   /* field[4] = explain */
+  2,   /* field[2] = items */
+  0,   /* field[0] = tenant */
+  1,   /* field[1] = user */
+};
+static const ProtobufCIntRange martlet__v1__rank_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor martlet__v1__rank_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.RankRequest",
+  "RankRequest",
+  "Martlet__V1__RankRequest",
+  "martlet.v1",
+  sizeof(Martlet__V1__RankRequest),
+  5,
+  martlet__v1__rank_request__field_descriptors,
+  martlet__v1__rank_request__field_indices_by_name,
+  1,  martlet__v1__rank_request__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__rank_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__rank_reply__field_descriptors[8] =
+{
+  {
+    "places",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Martlet__V1__RankReply, n_places),
+    offsetof(Martlet__V1__RankReply, places),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "scores",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__RankReply, n_scores),
+    offsetof(Martlet__V1__RankReply, scores),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "unknown",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Martlet__V1__RankReply, n_unknown),
+    offsetof(Martlet__V1__RankReply, unknown),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "generation",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RankReply, generation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "model",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RankReply, model),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "features",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Martlet__V1__RankReply, n_features),
+    offsetof(Martlet__V1__RankReply, features),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "values",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__RankReply, n_values),
+    offsetof(Martlet__V1__RankReply, values),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "contributions",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__RankReply, n_contributions),
+    offsetof(Martlet__V1__RankReply, contributions),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__rank_reply__field_indices_by_name[] = {
+  7,   /* field[7] = contributions */
+  5,   /* field[5] = features */
+  3,   /* field[3] = generation */
+  4,   /* field[4] = model */
+  0,   /* field[0] = places */
+  1,   /* field[1] = scores */
+  2,   /* field[2] = unknown */
+  6,   /* field[6] = values */
+};
+static const ProtobufCIntRange martlet__v1__rank_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor martlet__v1__rank_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.RankReply",
+  "RankReply",
+  "Martlet__V1__RankReply",
+  "martlet.v1",
+  sizeof(Martlet__V1__RankReply),
+  8,
+  martlet__v1__rank_reply__field_descriptors,
+  martlet__v1__rank_reply__field_indices_by_name,
+  1,  martlet__v1__rank_reply__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__rank_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor martlet__v1__similar_items_request__field_descriptors[7] =

@@ -13,11 +13,14 @@ package struct RankingRequest {
     package var candidates: [ScoredRow]
     /// What each source brought.
     package var lists: [SourceList]
+    /// Whether the candidates come from retrieval; else its scores and places are missing.
+    package var isRetrieved: Bool
 
     package init(
         user: UInt32?, history: UnsafeBufferPointer<UInt32>, context: [String: String] = [:], candidates: [ScoredRow],
-        lists: [SourceList] = []
+        lists: [SourceList] = [], isRetrieved: Bool = true
     ) {
+        self.isRetrieved = isRetrieved
         self.user = user
         self.history = history
         self.context = context

@@ -99,8 +99,12 @@ package final class CandidateFeatures {
         for (column, field) in plan.crossFields.enumerated() {
             values.removeAll(keepingCapacity: true)
             switch field.value {
-            case .score: for candidate in request.candidates { values.append(Double(candidate.score)) }
-            case .rank: for place in request.candidates.indices { values.append(Double(place + 1)) }
+            case .score:
+                for candidate in request.candidates {
+                    values.append(request.isRetrieved ? Double(candidate.score) : nil)
+                }
+            case .rank:
+                for place in request.candidates.indices { values.append(request.isRetrieved ? Double(place + 1) : nil) }
             case .product(let factors): takeProducts(factors, request)
             case .source(let source): takeScores(source, request)
             case .shared(let attribute): takeShares(attribute.numbers, request)

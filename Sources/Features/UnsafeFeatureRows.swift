@@ -58,7 +58,8 @@ package final class FeatureRows {
     /// Adds a row of another set with this layout.
     ///
     /// - Parameter bags: Lists in place of the row's own, by field, none of them empty.
-    package func append(copying row: Int, of other: FeatureRows, bags: [Int: [UInt32]] = [:]) {
+    @discardableResult
+    package func append(copying row: Int, of other: FeatureRows, bags: [Int: [UInt32]] = [:]) -> Int {
         precondition(other.layout == layout && row < other.count, "row \(row) of \(other.count), or another layout")
         let new = append()
         let (fields, numbers) = (layout.categorical.count, layout.dense.count)
@@ -73,6 +74,7 @@ package final class FeatureRows {
             }
             bagEnds[new * bagFields.count + place] = bagValues.count
         }
+        return new
     }
 
     private func grow() {

@@ -30,6 +30,13 @@ extension MartletClient {
         try await perform(.recommendMany, request, options: options).reply
     }
 
+    /// Puts items that the caller found in the order of the node's ranker.
+    public func rank(
+        _ request: RankRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> RankReply {
+        try await perform(.rank, request, options: options).reply
+    }
+
     /// The items most like an item.
     public func similarItems(
         _ request: SimilarItemsRequest, options: CallOptions = CallOptions()

@@ -96,6 +96,10 @@ package struct PageCursor: Equatable, Sendable {
             }
             for bound in [condition.min, condition.max] { text += bound.map { "=\($0.bitPattern)" } ?? "-" }
         }
+        for (key, value) in request.context.sorted(by: { $0.key < $1.key }) {
+            add(key)
+            add(value)
+        }
         return XXH64.hash(text, seed: 1)
     }
 }

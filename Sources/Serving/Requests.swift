@@ -12,12 +12,15 @@ package struct RecommendationRequest: Sendable {
     package var explain: Bool
     package var cursor: [UInt8]
     package var includeDetails: Bool
+    /// What a ranker may take of the moment of the request, by name.
+    package var context: [String: String]
 
     package init(
         user: String, k: Int = 0, scenario: String = "", excludedItems: [String] = [],
         filter: ItemFilter = ItemFilter(), explain: Bool = false, cursor: [UInt8] = [],
-        includeDetails: Bool = false
+        includeDetails: Bool = false, context: [String: String] = [:]
     ) {
+        self.context = context
         self.user = user
         self.k = k
         self.scenario = scenario
@@ -69,10 +72,27 @@ package struct SimilarItemsRequest: Sendable {
     }
 }
 
+/// A request for the order of items that the caller found.
+package struct RankRequest: Sendable {
+    /// Perhaps one that the model does not know.
+    package var user: String
+    package var items: [String]
+    package var context: [String: String]
+    package var explain: Bool
+
+    package init(user: String, items: [String], context: [String: String] = [:], explain: Bool = false) {
+        self.user = user
+        self.items = items
+        self.context = context
+        self.explain = explain
+    }
+}
+
 /// What a shard can be asked.
 package enum ShardRequest: Sendable {
     case recommend(RecommendationRequest)
     case recommendMany(ManyRequest)
     case similarItems(SimilarItemsRequest)
     case item(String)
+    case rank(RankRequest)
 }

@@ -130,11 +130,33 @@ package struct ItemDetails: Sendable {
     package var generation: Generation
 }
 
+/// Items of the caller's, best first.
+package struct RankedItems: Sendable {
+    /// Their places in the request.
+    package var places: [UInt32]
+    package var scores: [Float]
+    /// Places of items that the model does not know.
+    package var unknown: [UInt32]
+    package var generation: Generation
+    /// Of an explanation: the features, and for each of `places` their values and contributions.
+    package var features: [String] = []
+    package var values: [Float] = []
+    package var contributions: [Float] = []
+
+    package init(places: [UInt32], scores: [Float], unknown: [UInt32], generation: Generation) {
+        self.places = places
+        self.scores = scores
+        self.unknown = unknown
+        self.generation = generation
+    }
+}
+
 /// What a shard answers.
 package enum ShardAnswer: Sendable {
     case slate(Slate)
     case slates(ManySlates)
     case similarItems(SimilarItems)
     case item(ItemDetails)
+    case ranked(RankedItems)
     case rejected(Rejection)
 }

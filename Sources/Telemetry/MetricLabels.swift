@@ -11,6 +11,7 @@ package enum CallMethod: UInt8, CaseIterable, Sendable {
     case health = 5
     case listModels = 6
     case loadModel = 7
+    case rank = 8
 
     package var label: String {
         switch self {
@@ -22,6 +23,7 @@ package enum CallMethod: UInt8, CaseIterable, Sendable {
         case .health: "Health"
         case .listModels: "ListModels"
         case .loadModel: "LoadModel"
+        case .rank: "Rank"
         }
     }
 }

@@ -182,7 +182,7 @@ package final class ShardMetrics: Sendable {
     /// Where each thing stands. Constants as computed properties: they fold, a stored static would be initialised lazily.
     @usableFromInline
     package enum Layout {
-        @inlinable package static var methods: Int { 8 }
+        @inlinable package static var methods: Int { 9 }
         @inlinable package static var codes: Int { 17 }
         @inlinable package static var outcomes: Int { 4 }
         @inlinable package static var requestCells: Int { methods * codes }
@@ -190,7 +190,6 @@ package final class ShardMetrics: Sendable {
 
         // The small counters and gauges, 8 cells for each set of labels, from `smallAt`.
         @inlinable package static var rejected: Int { 0 }
-        @inlinable package static var deadline: Int { 8 }
         @inlinable package static var fallback: Int { 16 }
         @inlinable package static var degraded: Int { 24 }
         @inlinable package static var candidates: Int { 32 }
@@ -211,8 +210,10 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var splitParts: Int { 75 }
         @inlinable package static var batchExpired: Int { 76 }
         @inlinable package static var searches: Int { 80 }
-        @inlinable package static var batchClosed: Int { 88 }
-        @inlinable package static var smallCells: Int { 96 }
+        /// 16 cells: one for each stage.
+        @inlinable package static var deadline: Int { 88 }
+        @inlinable package static var batchClosed: Int { 104 }
+        @inlinable package static var smallCells: Int { 112 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

@@ -20,7 +20,7 @@ struct ExampleArguments: ParsableArguments {
     @Option(help: "How numbers are normalised: none, standard, log or quantile.")
     var normalise = Normalisation.Form.quantile
     @Option(parsing: .unconditional, help: "Values with fewer examples count as unknown, 1 or more.")
-    var minCount = 1
+    var minCount = 2
 
     func validate() throws {
         try ArgumentCheck.range(minCount, "--min-count", 1...1_000_000)
@@ -108,13 +108,13 @@ struct NetworkArguments: ParsableArguments {
     @Option(parsing: .unconditional, help: "Floats of an embedding, 1 to 256.")
     var embeddingWidth = 16
     @Option(help: "Outputs of the layers, with commas between.")
-    var hidden = "400,400,400"
+    var hidden = "128,64"
     @Option(parsing: .unconditional, help: "Passes over the examples at most.")
-    var epochs = 30
+    var epochs = 100
     @Option(parsing: .unconditional, help: "Examples of one step.")
     var batchRows = 1024
     @Option(parsing: .unconditional, help: "Length of a step (Adam).")
-    var learningRate = 1e-3
+    var learningRate = 3e-4
     @Option(parsing: .unconditional, help: "Decay of layers and linear weights.")
     var weightDecay = 0.0
     @Option(parsing: .unconditional, help: "Decay of embeddings.")

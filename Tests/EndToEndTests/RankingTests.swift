@@ -48,8 +48,9 @@ struct RankingTests {
     }
 
     /// The order that the bundle's ranker gives, put together by hand from its parts.
-    private func ranked(_ path: String, user: UInt32, candidatesMax: Int = 200) throws -> [(row: UInt32, score: Float)]
-    {
+    private func ranked(
+        _ path: String, user: UInt32, context: [String: String] = [:], candidatesMax: Int = 200
+    ) throws -> [(row: UInt32, score: Float)] {
         let bundle = try Bundle(opening: path)
         let model = try RetrievalModel(bundle: bundle)
         let file = try NetworkRanker(bundle.file(NetworkRanker.fileName))
@@ -63,7 +64,8 @@ struct RankingTests {
         generator.select(candidatesMax, into: &candidates)
         let features = CandidateFeatures(try FeaturePlan(file.schema, model, path: path))
         features.fill(
-            RankingRequest(user: user, history: history, candidates: candidates, lists: generator.lists))
+            RankingRequest(
+                user: user, history: history, context: context, candidates: candidates, lists: generator.lists))
         let logits = NetworkFit.scores(
             Network(file.weights, layout: features.plan.layout), features.rows, threads: 1)
         return zip(candidates, logits).map { (row: $0.row, score: $1) }.sorted {
@@ -123,6 +125,125 @@ struct RankingTests {
             #expect(try await node.client.recommend(explained).timings.contains { $0.stage == "rank" })
             // Whom nobody knows gets what is popular, in its order.
             #expect(try await node.client.recommend(user: "a stranger", k: 5).fallback == .unknownUser)
+        }
+    }
+
+    /// A network nobody trained: what an item is worth depends on the hour and on the user.
+    private func contextual(_ model: RetrievalModel) throws -> NetworkRanker {
+        func categorical(_ name: String, _ source: FeatureSource, bag: Bool = false) -> FeatureField {
+            FeatureField(name, from: source, .categorical(.hashed(buckets: 40), isMultivalued: bag))
+        }
+        let schema = FeatureSchema(fields: [
+            categorical("item", .itemID), categorical("hour", .context("hour")),
+            categorical("moods", .context("moods"), bag: true), categorical("user", .userID),
+            FeatureField("score", from: .retrievalScore, .dense(.none, missing: 0)),
+            FeatureField("heat", from: .context("heat"), .dense(.standard(mean: 10, deviation: 5), missing: 12)),
+        ])
+        var random = SeededGenerator(seed: 5)
+        func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float.random(in: -1...1, using: &random) } }
+        let rows = FeatureLayout(schema).tableRows
+        return try NetworkRanker(
+            schema: schema,
+            weights: NetworkWeights(
+                shape: .init(embeddingWidth: 4, hidden: [8], hasLinear: true, hasPairs: true), table: values(rows * 4),
+                linear: values(rows), denseLinear: values(2),
+                layers: [.init(weights: values(8 * 18), bias: values(8))], output: values(8), bias: 0),
+            path: "test")
+    }
+
+    @Test("what a request says of its moment reaches the ranker, and pages belong to it")
+    func moment() async throws {
+        try await withRankedNode(
+            bundle: { try SmallWorld.makeBundle(in: $0, name: "world", ranker: { model, _ in try contextual(model) }) },
+            change: { $0.rankerPrecision = .f32 }
+        ) { node, folder in
+            let model = try RetrievalModel(bundle: Bundle(opening: folder.file("world")))
+            var orders: Set<[String]> = []
+            for context in [
+                [:], ["hour": "9"], ["hour": "21", "unheard": "of"], ["hour": "21", "heat": "30"],
+                ["hour": "21", "moods": "glad|calm"], ["heat": "no number"],
+            ] {
+                let expected = try ranked(folder.file("world"), user: 11, context: context)
+                var request = RecommendRequest(user: model.users.name(11), k: 12)
+                request.context = context.map { ContextEntry(key: $0.key, value: $0.value) }
+                let reply = try await node.client.recommend(request)
+                #expect(reply.items == expected.prefix(12).map { model.items.name($0.row) })
+                orders.insert(reply.items)
+                request.cursor = reply.nextCursor
+                let next = try await node.client.recommend(request)
+                #expect(next.items == expected[12..<24].map { model.items.name($0.row) })
+                request.context.append(ContextEntry(key: "hour", value: "3"))
+                await expectFailure(.invalidArgument) { _ = try await node.client.recommend(request) }
+            }
+            #expect(orders.count >= 4)
+        }
+    }
+
+    @Test("ranks items that the caller found, and says what each feature did")
+    func rank() async throws {
+        try await withRankedNode(
+            bundle: { try SmallWorld.makeBundle(in: $0, name: "world", ranker: { model, _ in try contextual(model) }) },
+            change: { $0.rankerPrecision = .f32 }
+        ) { node, folder in
+            let path = folder.file("world")
+            let model = try RetrievalModel(bundle: Bundle(opening: path))
+            let file = try NetworkRanker(Bundle(opening: path).file(NetworkRanker.fileName))
+            let plan = try FeaturePlan(file.schema, model, path: path)
+            let network = Network(file.weights, layout: plan.layout)
+            /// Scores by hand; features of retrieval are missing.
+            func scores(_ user: UInt32?, _ rows: [UInt32], _ context: [String: String]) -> [Float] {
+                let features = CandidateFeatures(plan)
+                features.fill(
+                    RankingRequest(
+                        user: user, history: UnsafeBufferPointer(start: nil, count: 0), context: context,
+                        candidates: rows.map { ScoredRow(row: $0, score: 0) }, isRetrieved: false))
+                return NetworkFit.scores(network, features.rows, threads: 1)
+            }
+            let rows = (0..<UInt32(model.items.count)).map { ($0 * 37) % UInt32(model.items.count) }
+            var request = RankRequest(user: model.users.name(4), items: rows.map(model.items.name))
+            request.items.insert("nobody sells this", at: 10)
+            request.context = [ContextEntry(key: "hour", value: "9")]
+            let reply = try await node.client.rank(request)
+            #expect(reply.unknown == [10] && reply.places.count == rows.count)
+            #expect(reply.model == "world@1" && reply.generation == 1)
+            let expected = scores(4, rows, ["hour": "9"])
+            for (place, score) in zip(reply.places, reply.scores) {
+                #expect(abs(expected[Int(place) - (place > 10 ? 1 : 0)] - score) < 1e-4)
+            }
+            #expect(zip(reply.scores, reply.scores.dropFirst()).allSatisfy { $0 >= $1 })
+            // Many items, each more than once, pass in parts.
+            var many = RankRequest(
+                user: "a stranger", items: (0..<10_000).map { model.items.name(rows[$0 % rows.count]) })
+            let all = try await node.client.rank(many)
+            let plain = scores(nil, rows, [:])
+            #expect(all.places.count == 10_000 && Set(all.places).count == 10_000)
+            for (place, score) in zip(all.places, all.scores) {
+                #expect(abs(plain[Int(place) % rows.count] - score) < 1e-4)
+            }
+            many.explain = true
+            await expectFailure(.invalidArgument) { _ = try await node.client.rank(many) }
+            request.items = Array(request.items.prefix(20))
+            request.explain = true
+            let explained = try await node.client.rank(request)
+            #expect(explained.features == file.schema.fields.map(\.name))
+            let width = explained.features.count
+            let hour = try #require(explained.features.firstIndex(of: "hour"))
+            for (n, place) in explained.places.enumerated() {
+                let row = rows[Int(place) - (place > 10 ? 1 : 0)]
+                let without = scores(4, [row], [:])[0]
+                #expect(abs(explained.contributions[n * width + hour] - (explained.scores[n] - without)) < 1e-4)
+                #expect(explained.values[n * width + hour] > 0)
+                #expect(explained.values[n * width + 2] == 0)
+            }
+        }
+    }
+
+    @Test("a bundle without a ranker ranks nothing")
+    func rankWithout() async throws {
+        try await withNode { node, _ in
+            await expectFailure(.failedPrecondition) {
+                _ = try await node.client.rank(RankRequest(user: "u", items: ["i"]))
+            }
         }
     }
 

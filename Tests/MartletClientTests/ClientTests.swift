@@ -62,6 +62,8 @@ struct ClientTests {
             #expect(slates == FakeService.slates(many))
             #expect(slates.slates == [0..<2, 2..<4, 4..<6])
             #expect(try await client.similarItems(SimilarItemsRequest(item: "i5", k: 4)).items.count == 4)
+            let ranked = try await client.rank(RankRequest(user: "u1", items: ["i3", "x", "i9"]))
+            #expect(ranked.places == [0, 2] && ranked.unknown == [1])
             #expect(try await client.getItem(GetItemRequest(item: "i5")).title == "Title of i5")
             #expect(try await client.health().state == .ready)
             #expect(try await client.listModels().models.map(\.name) == ["fake"])

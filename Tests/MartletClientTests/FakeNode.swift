@@ -237,6 +237,7 @@ enum FakeService {
             case .recommend: return .answer(slate(try RecommendRequest(decoding: call.body, arena: arena)))
             case .recommendMany: return .answer(slates(try RecommendManyRequest(decoding: call.body, arena: arena)))
             case .similarItems: return similar(try SimilarItemsRequest(decoding: call.body, arena: arena))
+            case .rank: return rank(try RankRequest(decoding: call.body, arena: arena))
             case .getItem: return item(try GetItemRequest(decoding: call.body, arena: arena))
             case .health: return .answer(health)
             case .listModels: return .answer(models)
@@ -303,6 +304,18 @@ enum FakeService {
         reply.model = "fake@1"
         reply.source = request.source.isEmpty ? "item_to_item" : request.source
         if request.includeDetails { reply.titles = reply.items.map { "Title of \($0)" } }
+        return .answer(reply)
+    }
+
+    /// Known items in the order asked.
+    static func rank(_ request: RankRequest) -> FakeNode.Reaction {
+        var reply = RankReply()
+        for (place, item) in request.items.enumerated() {
+            if item.hasPrefix("i") { reply.places.append(UInt32(place)) } else { reply.unknown.append(UInt32(place)) }
+        }
+        reply.scores = reply.places.map { -Float($0) }
+        reply.generation = 1
+        reply.model = "fake@1"
         return .answer(reply)
     }
 

@@ -230,6 +230,22 @@ def similar_items(context):
 
 
 @check
+def rank(context):
+    """Whether or not the bundle holds a ranker, both answers follow the page."""
+    items = list(context.items[:5]) + ["no-such-item-7f3a"]
+    refused(m.INVALID_ARGUMENT, lambda: context.client.rank(context.users[0], []))
+    refused(m.INVALID_ARGUMENT, lambda: context.client.rank(context.users[0], ["i"] * 10_001))
+    try:
+        reply = context.client.rank(context.users[0], items, explain=True)
+    except m.CallError as error:
+        assert error.code == m.FAILED_PRECONDITION, error
+        return
+    assert sorted(reply.places) == [0, 1, 2, 3, 4] and list(reply.unknown) == [5]
+    assert list(reply.scores) == sorted(reply.scores, reverse=True)
+    assert len(reply.values) == len(reply.contributions) == 5 * len(reply.features)
+
+
+@check
 def get_item(context):
     reply = context.client.get_item(context.items[0])
     assert reply.item == context.items[0] and reply.popularity_rank >= 1

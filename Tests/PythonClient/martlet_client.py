@@ -35,6 +35,7 @@ METHODS = {
     "Health": (5, pb.HealthReply),
     "ListModels": (6, pb.ListModelsReply),
     "LoadModel": (7, pb.LoadModelReply),
+    "Rank": (8, pb.RankReply),
 }
 
 
@@ -263,6 +264,10 @@ class Client:
 
     def similar_items(self, item, k=0, **fields):
         return self.connections[0].call("SimilarItems", pb.SimilarItemsRequest(item=item, k=k, **fields))
+
+    def rank(self, user, items, **fields):
+        request = pb.RankRequest(user=user, items=items, **fields)
+        return self.connection_of(user).call("Rank", request, slot=slot_of(user))
 
     def get_item(self, item):
         return self.connections[0].call("GetItem", pb.GetItemRequest(item=item))

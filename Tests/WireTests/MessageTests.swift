@@ -42,6 +42,8 @@ struct MessageTests {
         try check(random.recommendManyReply(), martlet__v1__recommend_many_reply__unpack)
         try check(random.similarItemsRequest(), martlet__v1__similar_items_request__unpack)
         try check(random.similarItemsReply(), martlet__v1__similar_items_reply__unpack)
+        try check(random.rankRequest(), martlet__v1__rank_request__unpack)
+        try check(random.rankReply(), martlet__v1__rank_reply__unpack)
         try check(random.getItemRequest(), martlet__v1__get_item_request__unpack)
         try check(random.getItemReply(), martlet__v1__get_item_reply__unpack)
         try check(random.healthReply(), martlet__v1__health_reply__unpack)

@@ -68,6 +68,7 @@ struct MutationTests {
             try bombard(12_000, seed: seed) { $0.recommendRequest() },
             try bombard(12_000, seed: seed) { $0.recommendManyRequest() },
             try bombard(12_000, seed: seed) { $0.similarItemsRequest() },
+            try bombard(6_000, seed: seed) { $0.rankRequest() },
             try bombard(6_000, seed: seed) { $0.getItemRequest() },
             try bombard(6_000, seed: seed) { LoadModelRequest(path: $0.text(least: 1)) },
             try bombard(6_000, seed: seed) { $0.hello() },
@@ -81,6 +82,7 @@ struct MutationTests {
         _ = try bombard(12_000, seed: seed) { $0.recommendReply() }
         _ = try bombard(12_000, seed: seed) { $0.recommendManyReply() }
         _ = try bombard(6_000, seed: seed) { $0.similarItemsReply() }
+        _ = try bombard(6_000, seed: seed) { $0.rankReply() }
         _ = try bombard(6_000, seed: seed) { $0.getItemReply() }
         _ = try bombard(6_000, seed: seed) { $0.healthReply() }
         _ = try bombard(6_000, seed: seed) { $0.listModelsReply() }

@@ -112,6 +112,32 @@ extension SeededGenerator {
         return reply
     }
 
+    mutating func rankRequest() -> RankRequest {
+        var request = RankRequest(user: text(least: 1), items: texts(Int.random(in: 1...40, using: &self), least: 1))
+        request.tenant = text()
+        request.context = (0..<Int.random(in: 0...4, using: &self)).map { _ in
+            ContextEntry(key: text(least: 1), value: text())
+        }
+        request.explain = chance(2)
+        return request
+    }
+
+    mutating func rankReply() -> RankReply {
+        var reply = RankReply()
+        let count = Int.random(in: 0...40, using: &self)
+        reply.places = (0..<count).map { _ in integer(UInt32.self) }
+        reply.scores = floats(count)
+        reply.unknown = (0..<Int.random(in: 0...5, using: &self)).map { _ in integer(UInt32.self) }
+        reply.generation = integer(UInt64.self)
+        reply.model = text()
+        if chance(2) {
+            reply.features = texts(Int.random(in: 1...6, using: &self))
+            reply.values = floats(count * reply.features.count)
+            reply.contributions = floats(count * reply.features.count)
+        }
+        return reply
+    }
+
     mutating func getItemRequest() -> GetItemRequest {
         var request = GetItemRequest(item: text(least: 1))
         request.tenant = text()

@@ -61,6 +61,8 @@ final class FramePool: @unchecked Sendable {
 
 /// Which frame of the pool is which call.
 struct FramePlan: Sendable {
+    /// Items of a Rank.
+    static let rankItems = 200
     private static let manyFrames = 1024
     private let configuration: LoadConfiguration
     let ranges: [Method: Range<Int>]
@@ -75,7 +77,7 @@ struct FramePlan: Sendable {
         for (method, _) in configuration.mix.weights {
             let frames =
                 switch method {
-                case .recommend: configuration.users.count
+                case .recommend, .rank: configuration.users.count
                 case .recommendMany: FramePlan.manyFrames
                 case .similarItems, .getItem: configuration.items.count
                 case .health, .listModels, .loadModel: 1
@@ -107,7 +109,7 @@ struct FramePlan: Sendable {
     /// Calls about one user carry the user's slot.
     func slot(_ index: Int) -> Slot? {
         let (method, rank) = place(index)
-        return method == .recommend ? Slot(user: configuration.users.name(rank)) : nil
+        return method == .recommend || method == .rank ? Slot(user: configuration.users.name(rank)) : nil
     }
 
     func body(_ index: Int) -> any MessageBody {
@@ -130,6 +132,14 @@ struct FramePlan: Sendable {
             return request
         case .getItem:
             var request = GetItemRequest(item: configuration.items.name(rank))
+            request.tenant = configuration.tenant
+            return request
+        case .rank:
+            // Items spread over the catalogue, others for each user.
+            let count = configuration.items.count
+            let items = (0..<min(FramePlan.rankItems, count)).map { (rank &* 7919 &+ $0 &* 31) % count }
+            var request = RankRequest(
+                user: configuration.users.name(rank), items: Set(items).sorted().map(configuration.items.name))
             request.tenant = configuration.tenant
             return request
         case .health, .listModels, .loadModel: return EmptyRequest()

@@ -28,6 +28,8 @@ typedef struct Martlet__V1__SourceShare Martlet__V1__SourceShare;
 typedef struct Martlet__V1__StageTiming Martlet__V1__StageTiming;
 typedef struct Martlet__V1__RecommendManyRequest Martlet__V1__RecommendManyRequest;
 typedef struct Martlet__V1__RecommendManyReply Martlet__V1__RecommendManyReply;
+typedef struct Martlet__V1__RankRequest Martlet__V1__RankRequest;
+typedef struct Martlet__V1__RankReply Martlet__V1__RankReply;
 typedef struct Martlet__V1__SimilarItemsRequest Martlet__V1__SimilarItemsRequest;
 typedef struct Martlet__V1__SimilarItemsReply Martlet__V1__SimilarItemsReply;
 typedef struct Martlet__V1__GetItemRequest Martlet__V1__GetItemRequest;
@@ -476,6 +478,78 @@ struct  Martlet__V1__RecommendManyReply
     , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL} }
 
 
+struct  Martlet__V1__RankRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData tenant;
+  /*
+   * 1 to 255 bytes of UTF-8; may be one that the model does not know
+   */
+  ProtobufCBinaryData user;
+  /*
+   * 1 to 10000; with explain at most 200
+   */
+  size_t n_items;
+  ProtobufCBinaryData *items;
+  size_t n_context;
+  Martlet__V1__ContextEntry **context;
+  /*
+   * features, values and contributions
+   */
+  protobuf_c_boolean explain;
+};
+#define MARTLET__V1__RANK_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__rank_request__descriptor) \
+    , {0,NULL}, {0,NULL}, 0,NULL, 0,NULL, 0 }
+
+
+struct  Martlet__V1__RankReply
+{
+  ProtobufCMessage base;
+  /*
+   * Columns of the same length, best first; equal scores in the order asked.
+   */
+  /*
+   * indexes into the request's items
+   */
+  size_t n_places;
+  uint32_t *places;
+  /*
+   * logits: 0 is even odds
+   */
+  size_t n_scores;
+  float *scores;
+  /*
+   * indexes of items that the model does not know
+   */
+  size_t n_unknown;
+  uint32_t *unknown;
+  uint64_t generation;
+  ProtobufCBinaryData model;
+  /*
+   * with explain: the ranker's features
+   */
+  size_t n_features;
+  ProtobufCBinaryData *features;
+  /*
+   * With explain, for each of places one for each of features.
+   */
+  /*
+   * a number as the ranker takes it; of a category its row in the field's table, 0: unknown
+   */
+  size_t n_values;
+  float *values;
+  /*
+   * how much higher the score is than with this feature unknown
+   */
+  size_t n_contributions;
+  float *contributions;
+};
+#define MARTLET__V1__RANK_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__rank_reply__descriptor) \
+    , 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, 0,NULL, 0,NULL }
+
+
 struct  Martlet__V1__SimilarItemsRequest
 {
   ProtobufCMessage base;
@@ -900,6 +974,44 @@ Martlet__V1__RecommendManyReply *
 void   martlet__v1__recommend_many_reply__free_unpacked
                      (Martlet__V1__RecommendManyReply *message,
                       ProtobufCAllocator *allocator);
+/* Martlet__V1__RankRequest methods */
+void   martlet__v1__rank_request__init
+                     (Martlet__V1__RankRequest         *message);
+size_t martlet__v1__rank_request__get_packed_size
+                     (const Martlet__V1__RankRequest   *message);
+size_t martlet__v1__rank_request__pack
+                     (const Martlet__V1__RankRequest   *message,
+                      uint8_t             *out);
+size_t martlet__v1__rank_request__pack_to_buffer
+                     (const Martlet__V1__RankRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__RankRequest *
+       martlet__v1__rank_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__rank_request__free_unpacked
+                     (Martlet__V1__RankRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__RankReply methods */
+void   martlet__v1__rank_reply__init
+                     (Martlet__V1__RankReply         *message);
+size_t martlet__v1__rank_reply__get_packed_size
+                     (const Martlet__V1__RankReply   *message);
+size_t martlet__v1__rank_reply__pack
+                     (const Martlet__V1__RankReply   *message,
+                      uint8_t             *out);
+size_t martlet__v1__rank_reply__pack_to_buffer
+                     (const Martlet__V1__RankReply   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__RankReply *
+       martlet__v1__rank_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__rank_reply__free_unpacked
+                     (Martlet__V1__RankReply *message,
+                      ProtobufCAllocator *allocator);
 /* Martlet__V1__SimilarItemsRequest methods */
 void   martlet__v1__similar_items_request__init
                      (Martlet__V1__SimilarItemsRequest         *message);
@@ -1150,6 +1262,12 @@ typedef void (*Martlet__V1__RecommendManyRequest_Closure)
 typedef void (*Martlet__V1__RecommendManyReply_Closure)
                  (const Martlet__V1__RecommendManyReply *message,
                   void *closure_data);
+typedef void (*Martlet__V1__RankRequest_Closure)
+                 (const Martlet__V1__RankRequest *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__RankReply_Closure)
+                 (const Martlet__V1__RankReply *message,
+                  void *closure_data);
 typedef void (*Martlet__V1__SimilarItemsRequest_Closure)
                  (const Martlet__V1__SimilarItemsRequest *message,
                   void *closure_data);
@@ -1204,6 +1322,8 @@ extern const ProtobufCMessageDescriptor martlet__v1__source_share__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__stage_timing__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__recommend_many_request__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__rank_request__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__rank_reply__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__similar_items_request__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__similar_items_reply__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__get_item_request__descriptor;

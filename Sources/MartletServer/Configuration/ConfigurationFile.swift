@@ -1,8 +1,9 @@
 import Retrieval
-import enum Serving.RankerUse
 import Vocabulary
 import Wire
 import Yams
+
+import enum Serving.RankerUse
 
 /// Reads the YAML file: single values by the table of settings, scenarios by the rules below.
 struct ConfigurationFile {

@@ -31,6 +31,8 @@ enum CallRouter {
                 let request = Serving.SimilarItemsRequest(view)
                 let ticket = ticket()
                 if connection.open(ticket) { worker.submit(.similarItems(request), ticket) }
+            case .rank:
+                try serveRank(frame, ticket, connection)
             case .getItem:
                 let view = try GetItemRequestView(frame.body, arena: worker.arena)
                 try worker.node.check(tenant: view.tenant)
@@ -53,6 +55,26 @@ enum CallRouter {
         }
     }
 
+    /// Goes to the shard of the user, who may have done something since the model was made.
+    private static func serveRank(
+        _ frame: FrameView, _ makeTicket: (ManyGather?) -> CallTicket, _ connection: ConnectionHandler
+    ) throws(RequestFault) {
+        let worker = connection.worker
+        let view = try RankRequestView(frame.body, arena: worker.arena)
+        try worker.node.check(tenant: view.tenant)
+        let request = ShardRequest.rank(
+            Serving.RankRequest(
+                user: view.user.text, items: view.items.strings, context: view.context.texts, explain: view.explain))
+        let owner = worker.node.partitions.shard(of: Slot(user: view.user))
+        let ticket = makeTicket(nil)
+        guard connection.open(ticket) else { return }
+        if owner == worker.index {
+            worker.submit(request, ticket)
+        } else {
+            worker.forward(request, ticket, to: owner)
+        }
+    }
+
     /// Deals the users to their shards; the parts come back to this loop and are put together.
     private static func serveMany(
         _ frame: FrameView, _ makeTicket: (ManyGather?) -> CallTicket, _ connection: ConnectionHandler
@@ -62,7 +84,7 @@ enum CallRouter {
         try worker.node.check(tenant: view.tenant)
         let template = RecommendationRequest(
             user: "", k: Int(view.k), scenario: view.scenario.text, excludedItems: view.excludeItems.strings,
-            filter: ItemFilter(view.filter))
+            filter: ItemFilter(view.filter), context: view.context.texts)
         var parts = [[(position: Int, user: String)]](repeating: [], count: worker.node.shardCount)
         for (position, user) in view.users.enumerated() {
             parts[worker.node.partitions.shard(of: Slot(user: user))].append((position, user.text))

@@ -63,7 +63,7 @@ final class ManyGather {
         switch answer {
         case .slates(let part): slates.append(part)
         case .rejected(let rejection): self.rejection = self.rejection ?? rejection
-        case .slate, .similarItems, .item:
+        case .slate, .similarItems, .item, .ranked:
             rejection = Rejection(.internalFault, "a part of the answer has the wrong kind")
         }
         partsLeft -= 1

@@ -79,7 +79,15 @@ extension RecommendationRequest {
         self.init(
             user: String(decoding: view.user, as: UTF8.self), k: Int(view.k), scenario: view.scenario.text,
             excludedItems: view.excludeItems.strings, filter: ItemFilter(view.filter),
-            explain: view.explain, cursor: Array(view.cursor), includeDetails: view.includeDetails)
+            explain: view.explain, cursor: Array(view.cursor), includeDetails: view.includeDetails,
+            context: view.context.texts)
+    }
+}
+
+extension ContextView {
+    /// The last of entries with the same key counts.
+    var texts: [String: String] {
+        Dictionary(map { ($0.key.text, $0.value.text) }, uniquingKeysWith: { $1 })
     }
 }
 

@@ -31,6 +31,7 @@ final class AnswerEncoder {
         case .slate(let slate): encode(slate)
         case .similarItems(let similar): encode(similar)
         case .item(let details): encode(details)
+        case .ranked(let ranked): encode(ranked)
         case .slates(let slates): encode([slates])
         case .rejected(let rejection): return encode(rejection)
         }
@@ -111,6 +112,19 @@ final class AnswerEncoder {
                 }
             }
         }
+    }
+
+    private func encode(_ ranked: RankedItems) {
+        var reply = RankReply()
+        reply.places = ranked.places
+        reply.scores = ranked.scores
+        reply.unknown = ranked.unknown
+        reply.generation = ranked.generation.number
+        reply.model = ranked.generation.label
+        reply.features = ranked.features
+        reply.values = ranked.values
+        reply.contributions = ranked.contributions
+        write(reply)
     }
 
     private func encode(_ details: ItemDetails) {

@@ -26,11 +26,11 @@ final class RankingBatcher {
     /// Rows of a batch before any was measured.
     private static let rowsAtFirst = 64
     /// Fewer rows would cost more than their length is worth.
-    private static let rowsMin = 16
+    private static let rowsMin = 20
     /// What it costs to take a request up again after others, about: its data have left the nearest caches.
     private static let companyPriceNanoseconds: UInt64 = 4_000
-    /// Rows that networks compute side by side.
-    private static let rowsTile = 8
+    /// Networks compute five rows side by side, and embeddings four.
+    private static let rowsTile = 20
 
     private let configuration: RankingConfiguration
     private let batches: BatchScorer

@@ -49,8 +49,11 @@ struct CallsUnderWay {
 
     /// Whether a call may be under way beside others. One that is to be explained is timed alone.
     static func canShare(_ call: ShardCall) -> Bool {
-        if case .recommend(let request) = call.request { return !request.explain && request.cursor.isEmpty }
-        return false
+        switch call.request {
+        case .recommend(let request): !request.explain && request.cursor.isEmpty
+        case .rank(let request): !request.explain
+        default: false
+        }
     }
 
     /// Whether `call` may join those that are there.

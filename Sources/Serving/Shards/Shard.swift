@@ -197,7 +197,6 @@ package actor Shard {
         if together > 1 { metrics.countTogether(together) }
     }
 
-
     /// Work that nobody waits for any more is not begun.
     private func refusal(of call: ShardCall, _ now: UInt64) -> Rejection? {
         if call.origin.isCancelled { return Rejection(.cancelled, "the call was cancelled before work began") }
@@ -232,6 +231,8 @@ package actor Shard {
                         arrived: call.arrived, now))
             case .similarItems(let request):
                 return .success(try SimilarItemsRun(engine: engine, configuration: configuration, request: request))
+            case .rank(let request):
+                return .success(try RankRun(engine: engine, seat: engine.rankingSeat(seat), request: request))
             case .item(let item):
                 return .success(try ItemRun(generation: engine.generation, item: item))
             }

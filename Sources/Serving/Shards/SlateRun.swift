@@ -119,7 +119,8 @@ final class SlateRun: ShardRun {
         }
         guard cursor.parameters == PageCursor.parameters(of: request) else {
             throw Rejection(
-                .invalidArgument, "the cursor belongs to a request with another user, scenario, filter or exclusions")
+                .invalidArgument,
+                "the cursor belongs to a request with another user, scenario, filter, context or exclusions")
         }
         return restarted ? nil : cursor
     }
@@ -184,7 +185,7 @@ final class SlateRun: ShardRun {
             RankingRequest(
                 user: user,
                 history: user.map { model.users.history(of: $0) } ?? UnsafeBufferPointer(start: nil, count: 0),
-                candidates: Array(candidates.prefix(count)), lists: generator.lists),
+                context: request.context, candidates: Array(candidates.prefix(count)), lists: generator.lists),
             deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))

@@ -32,8 +32,8 @@ package struct ExampleOptions: Sendable, Equatable {
     package var ignored: Set<String> = []
     /// How numbers are normalised.
     package var normalisation = Normalisation.Form.quantile
-    /// Values that occur less often count as unknown.
-    package var minCount = 1
+    /// Values that occur less often count as unknown, so that what is unknown later has been learnt about.
+    package var minCount = 2
     /// Columns of more values are hashed.
     package var dictionaryMax = 1 << 20
 

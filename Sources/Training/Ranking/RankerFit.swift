@@ -2,6 +2,7 @@ import Artifacts
 import CandidateRanking
 import Catalog
 import Features
+import Foundation
 import RankingModels
 import Retrieval
 import VectorMath
@@ -48,8 +49,8 @@ package struct RankerFit {
         let parts = (Array(cases[..<learn]), Array(cases[learn..<stop]), Array(cases[stop...]))
         let schema = try fittedSchema(examples, parts.0, model)
         let featurePlan = try FeaturePlan(schema, model, path: "ranker")
-        let training = try labelled(examples, parts.0, featurePlan, negatives: plan.negatives)
-        let validation = try labelled(examples, parts.1, featurePlan, negatives: nil)
+        let (training, share) = try labelled(examples, parts.0, featurePlan, negatives: plan.negatives)
+        let (validation, _) = try labelled(examples, parts.1, featurePlan, negatives: nil)
         try cancellation.check()
         let onEvent = onEvent
         let epochs = plan.network.epochs
@@ -62,7 +63,10 @@ package struct RankerFit {
                         step: "ranker", fraction: Double(epoch.number) / Double(epochs),
                         detail: "epoch \(epoch.number), loss \(epoch.loss.text(digits: 4))\(auc)"))
             }, isCancelled: { [cancellation] in cancellation.isCancelled })
-        let ranker = try NetworkRanker(schema: schema, weights: fit.weights, path: "ranker")
+        var weights = fit.weights
+        // Of the negatives only a share was learnt from, which multiplies the odds by its inverse.
+        weights.bias += Float(log(share))
+        let ranker = try NetworkRanker(schema: schema, weights: weights, path: "ranker")
         var report = try judge(examples, parts.2, featurePlan, ranker)
         report.examples = training.count
         return (ranker, report)
@@ -156,11 +160,12 @@ package struct RankerFit {
     // MARK: Examples
 
     /// - Parameter negatives: For each chosen candidate; nil: all.
+    /// - Returns: The examples, and the share of the negatives that are among them.
     private func labelled(
         _ examples: CandidateExamples, _ cases: [CandidateExamples.Case], _ plan: FeaturePlan, negatives: Int?
-    ) throws -> LabelledRows {
+    ) throws -> (rows: LabelledRows, negativeShare: Double) {
         let seed = self.plan.network.seed
-        let parts = try examples.forEach(cases, plan, make: { LabelledRows(plan.layout) }) {
+        let parts = try examples.forEach(cases, plan, make: { (rows: LabelledRows(plan.layout), others: 0) }) {
             part, one, request, features in
             let relevant = Set(one.relevant)
             let isChosen = request.candidates.map { relevant.contains($0.row) }
@@ -168,20 +173,22 @@ package struct RankerFit {
             // Without a choice among the candidates there is nothing to learn from their order.
             guard chosen > 0 else { return }
             let others = request.candidates.count - chosen
+            part.others += others
             let share = negatives.map { Double($0 * chosen) / Double(max(others, 1)) } ?? 1
             var random = SplitMix64(seed: seed &+ UInt64(one.user) &* 0x9E37_79B9_7F4A_7C15)
             for (row, isChosen) in isChosen.enumerated() where isChosen || random.unit() < share {
-                part.append(label: isChosen, copying: row, of: features.rows)
+                part.rows.append(label: isChosen, copying: row, of: features.rows)
             }
         }
         let whole = LabelledRows(plan.layout)
-        for part in parts { whole.append(contentsOf: part) }
+        for part in parts { whole.append(contentsOf: part.rows) }
         guard whole.labels.contains(1), whole.labels.contains(0) else {
             throw DatasetError(
                 .empty,
                 "none of what users chose later was among their candidates; there is nothing for a ranker to learn")
         }
-        return whole
+        let kept = whole.labels.reduce(0) { $0 + ($1 > 0.5 ? 0 : 1) }
+        return (whole, Double(kept) / Double(max(parts.reduce(0) { $0 + $1.others }, 1)))
     }
 
     // MARK: Judgement

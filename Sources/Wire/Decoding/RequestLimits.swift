@@ -8,6 +8,8 @@ public enum RequestLimits {
     public static let usersMax = 1024
     /// Items in an exclude list.
     public static let excludeItemsMax = 10_000
+    /// Items of a Rank.
+    public static let rankItemsMax = 10_000
     /// Tags in each list of a filter.
     public static let tagsMax = 64
     /// Attribute conditions of a filter.

@@ -103,6 +103,32 @@ package struct SimilarItemsRequestView {
     package var includeDetails: Bool { message.pointee.include_details != 0 }
 }
 
+/// A decoded `RankRequest`.
+package struct RankRequestView {
+    private let message: UnsafeMutablePointer<Martlet__V1__RankRequest>
+    package let context: ContextView
+
+    /// - Throws: `RequestFault`, as `RecommendRequestView` does.
+    package init(_ body: UnsafeRawBufferPointer, arena: DecodeArena) throws(RequestFault) {
+        guard let decoded = arena.unpack(martlet__v1__rank_request__unpack, body) else {
+            throw RequestFault("the body is not a RankRequest")
+        }
+        message = decoded
+        context = try ContextView(checking: message.pointee.context, message.pointee.n_context)
+        try FieldChecks.id(user, "user")
+        try FieldChecks.text(tenant, "tenant")
+        guard items.count > 0 else {
+            throw RequestFault("items is empty; 1 to \(RequestLimits.rankItemsMax) are allowed")
+        }
+        try FieldChecks.ids(items, "items", most: RequestLimits.rankItemsMax)
+    }
+
+    package var tenant: UnsafeRawBufferPointer { message.pointee.tenant.bytes }
+    package var user: UnsafeRawBufferPointer { message.pointee.user.bytes }
+    package var items: StringsView { StringsView(message.pointee.items, message.pointee.n_items) }
+    package var explain: Bool { message.pointee.explain != 0 }
+}
+
 /// A decoded `GetItemRequest`.
 package struct GetItemRequestView {
     package let tenant: UnsafeRawBufferPointer

@@ -10,6 +10,7 @@ package enum Method: UInt8, CaseIterable, Sendable {
     case health = 5
     case listModels = 6
     case loadModel = 7
+    case rank = 8
 
     /// The rpc's name in the schema.
     package var name: String {
@@ -21,6 +22,7 @@ package enum Method: UInt8, CaseIterable, Sendable {
         case .health: "Health"
         case .listModels: "ListModels"
         case .loadModel: "LoadModel"
+        case .rank: "Rank"
         }
     }
 }

@@ -47,11 +47,18 @@ import Testing
     @Test func `libfm lines become places, or one field when they are of different lengths`() throws {
         let folder = try TemporaryFolder()
         let even = try file(folder, "a.libfm", "1 3:1 10:1\n-1 4:1 10:1\n\n0 3:1 12:1.0\n")
-        let reader = try ExampleReader(surveying: even, ExampleOptions())
+        var options = ExampleOptions()
+        options.minCount = 1
+        let reader = try ExampleReader(surveying: even, options)
         #expect(reader.schema.fields.map(\.name) == ["place_1", "place_2"])
         let rows = try reader.read(even)
         #expect(rows.labels == [1, 0, 0])
         #expect(rows.rows.ids[0] == rows.rows.ids[4] && rows.rows.ids[1] == rows.rows.ids[3])
+        // What stands there once is taken for unknown, unless it is to count.
+        let sparing = try ExampleReader(surveying: even, ExampleOptions())
+        let spared = try sparing.read(even)
+        #expect(spared.rows.ids[0] != spared.rows.ids[2])
+        #expect(Int(spared.rows.ids[2]) == spared.rows.layout.categorical[0].tableOffset)
         let ragged = try file(folder, "b.libfm", "1 3:1 10:1\n-1 4:1\n")
         let bag = try ExampleReader(surveying: ragged, ExampleOptions())
         #expect(bag.schema.fields.map(\.name) == ["features"])
