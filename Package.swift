@@ -136,9 +136,15 @@ let package = Package(
             ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
         room("RankerBench", path: "Bench/RankerBench", ["RankingModels", "Features", "Artifacts", "VectorMath"]),
+        room(
+            "RerankingBench", path: "Bench/RerankingBench",
+            ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
-            ["LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "FactorModels", "VectorMath", arguments]),
+            [
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "FactorModels",
+                "VectorMath", arguments,
+            ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
@@ -152,7 +158,12 @@ let package = Package(
         tests(
             "RankingModelsTests", ["RankingModels", "Features", "VectorMath", "Artifacts", "TestSupport"],
             exclude: ["Resources"]),
-        tests("ServingTests", ["Serving", "Retrieval", "NearestNeighbors", "VectorMath", "Vocabulary", "TestSupport"]),
+        tests(
+            "ServingTests",
+            [
+                "Serving", "Retrieval", "NearestNeighbors", "FactorModels", "Catalog", "VectorMath", "Vocabulary",
+                "TestSupport",
+            ]),
         tests(
             "EndToEndTests",
             [
@@ -163,7 +174,8 @@ let package = Package(
         tests(
             "BenchTests",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "martlet-bench", "TestSupport", "Wire",
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "martlet-bench",
+                "TestSupport", "Wire",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),

@@ -85,7 +85,7 @@ def fit_martlet(work, flags):
     done = subprocess.run(
         [flags.tool, "ranker", "train", "--examples", f"{work}/train.csv", "--valid", f"{work}/test.csv", "--test",
          f"{work}/test.csv", "--epochs", str(flags.epochs), "--patience", str(flags.epochs), "--batch-rows",
-         str(flags.batch), "--threads", str(flags.threads), "--normalise", "none", "--categorical",
+         str(flags.batch), "--hidden", ",".join(map(str, HIDDEN)), "--learning-rate", "1e-3", "--min-count", "1", "--threads", str(flags.threads), "--normalise", "none", "--categorical",
          ",".join(f"c{field}" for field in range(FIELDS))],
         check=True, capture_output=True, text=True)
     rates = [float(rate) * 1000 for rate in re.findall(r"([\d.]+) k examples/s", done.stderr)]

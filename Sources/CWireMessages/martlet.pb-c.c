@@ -367,6 +367,51 @@ void   martlet__v1__recommend_request__free_unpacked
   assert(message->base.descriptor == &martlet__v1__recommend_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   martlet__v1__pin__init
+                     (Martlet__V1__Pin         *message)
+{
+  static const Martlet__V1__Pin init_value = MARTLET__V1__PIN__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__pin__get_packed_size
+                     (const Martlet__V1__Pin *message)
+{
+  assert(message->base.descriptor == &martlet__v1__pin__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__pin__pack
+                     (const Martlet__V1__Pin *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__pin__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__pin__pack_to_buffer
+                     (const Martlet__V1__Pin *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__pin__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__Pin *
+       martlet__v1__pin__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__Pin *)
+     protobuf_c_message_unpack (&martlet__v1__pin__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__pin__free_unpacked
+                     (Martlet__V1__Pin *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__pin__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   martlet__v1__recommend_reply__init
                      (Martlet__V1__RecommendReply         *message)
 {
@@ -410,6 +455,51 @@ void   martlet__v1__recommend_reply__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &martlet__v1__recommend_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__placement__init
+                     (Martlet__V1__Placement         *message)
+{
+  static const Martlet__V1__Placement init_value = MARTLET__V1__PLACEMENT__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__placement__get_packed_size
+                     (const Martlet__V1__Placement *message)
+{
+  assert(message->base.descriptor == &martlet__v1__placement__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__placement__pack
+                     (const Martlet__V1__Placement *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__placement__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__placement__pack_to_buffer
+                     (const Martlet__V1__Placement *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__placement__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__Placement *
+       martlet__v1__placement__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__Placement *)
+     protobuf_c_message_unpack (&martlet__v1__placement__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__placement__free_unpacked
+                     (Martlet__V1__Placement *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__placement__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   martlet__v1__source_share__init
@@ -1716,7 +1806,7 @@ const ProtobufCMessageDescriptor martlet__v1__context_entry__descriptor =
   (ProtobufCMessageInit) martlet__v1__context_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_request__field_descriptors[10] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_request__field_descriptors[13] =
 {
   {
     "tenant",
@@ -1838,6 +1928,42 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "no_exploration",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendRequest, no_exploration),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "seed",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendRequest, seed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pins",
+    13,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Martlet__V1__RecommendRequest, n_pins),
+    offsetof(Martlet__V1__RecommendRequest, pins),
+    &martlet__v1__pin__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_request__field_indices_by_name[] = {
   6,   /* field[6] = context */
@@ -1847,14 +1973,17 @@ static const unsigned martlet__v1__recommend_request__field_indices_by_name[] = 
   5,   /* field[5] = filter */
   9,   /* field[9] = include_details */
   2,   /* field[2] = k */
+  10,   /* field[10] = no_exploration */
+  12,   /* field[12] = pins */
   3,   /* field[3] = scenario */
+  11,   /* field[11] = seed */
   0,   /* field[0] = tenant */
   1,   /* field[1] = user */
 };
 static const ProtobufCIntRange martlet__v1__recommend_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_request__descriptor =
 {
@@ -1864,14 +1993,65 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_request__descriptor =
   "Martlet__V1__RecommendRequest",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendRequest),
-  10,
+  13,
   martlet__v1__recommend_request__field_descriptors,
   martlet__v1__recommend_request__field_indices_by_name,
   1,  martlet__v1__recommend_request__number_ranges,
   (ProtobufCMessageInit) martlet__v1__recommend_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[13] =
+static const ProtobufCFieldDescriptor martlet__v1__pin__field_descriptors[2] =
+{
+  {
+    "item",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Pin, item),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "place",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Pin, place),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__pin__field_indices_by_name[] = {
+  0,   /* field[0] = item */
+  1,   /* field[1] = place */
+};
+static const ProtobufCIntRange martlet__v1__pin__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor martlet__v1__pin__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.Pin",
+  "Pin",
+  "Martlet__V1__Pin",
+  "martlet.v1",
+  sizeof(Martlet__V1__Pin),
+  2,
+  martlet__v1__pin__field_descriptors,
+  martlet__v1__pin__field_indices_by_name,
+  1,  martlet__v1__pin__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__pin__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[16] =
 {
   {
     "items",
@@ -2029,6 +2209,42 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "propensities",
+    14,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__RecommendReply, n_propensities),
+    offsetof(Martlet__V1__RecommendReply, propensities),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "seed",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendReply, seed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "placements",
+    16,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Martlet__V1__RecommendReply, n_placements),
+    offsetof(Martlet__V1__RecommendReply, placements),
+    &martlet__v1__placement__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   11,   /* field[11] = arm */
@@ -2039,8 +2255,11 @@ static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   0,   /* field[0] = items */
   3,   /* field[3] = model */
   6,   /* field[6] = next_cursor */
+  15,   /* field[15] = placements */
+  13,   /* field[13] = propensities */
   8,   /* field[8] = reasons */
   1,   /* field[1] = scores */
+  14,   /* field[14] = seed */
   9,   /* field[9] = shares */
   10,   /* field[10] = timings */
   7,   /* field[7] = titles */
@@ -2048,7 +2267,7 @@ static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange martlet__v1__recommend_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
 {
@@ -2058,11 +2277,101 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
   "Martlet__V1__RecommendReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendReply),
-  13,
+  16,
   martlet__v1__recommend_reply__field_descriptors,
   martlet__v1__recommend_reply__field_indices_by_name,
   1,  martlet__v1__recommend_reply__number_ranges,
   (ProtobufCMessageInit) martlet__v1__recommend_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__placement__field_descriptors[5] =
+{
+  {
+    "place_before",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Placement, place_before),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pinned",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Placement, pinned),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "explored",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Placement, explored),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "boost",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FLOAT,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Placement, boost),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "similarity",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FLOAT,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Placement, similarity),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__placement__field_indices_by_name[] = {
+  3,   /* field[3] = boost */
+  2,   /* field[2] = explored */
+  1,   /* field[1] = pinned */
+  0,   /* field[0] = place_before */
+  4,   /* field[4] = similarity */
+};
+static const ProtobufCIntRange martlet__v1__placement__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor martlet__v1__placement__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.Placement",
+  "Placement",
+  "Martlet__V1__Placement",
+  "martlet.v1",
+  sizeof(Martlet__V1__Placement),
+  5,
+  martlet__v1__placement__field_descriptors,
+  martlet__v1__placement__field_indices_by_name,
+  1,  martlet__v1__placement__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__placement__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor martlet__v1__source_share__field_descriptors[5] =
@@ -2206,7 +2515,7 @@ const ProtobufCMessageDescriptor martlet__v1__stage_timing__descriptor =
   (ProtobufCMessageInit) martlet__v1__stage_timing__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_many_request__field_descriptors[7] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_many_request__field_descriptors[9] =
 {
   {
     "tenant",
@@ -2292,20 +2601,46 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_many_request__field
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "no_exploration",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendManyRequest, no_exploration),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "seed",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendManyRequest, seed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_many_request__field_indices_by_name[] = {
   6,   /* field[6] = context */
   4,   /* field[4] = exclude_items */
   5,   /* field[5] = filter */
   2,   /* field[2] = k */
+  7,   /* field[7] = no_exploration */
   3,   /* field[3] = scenario */
+  8,   /* field[8] = seed */
   0,   /* field[0] = tenant */
   1,   /* field[1] = users */
 };
 static const ProtobufCIntRange martlet__v1__recommend_many_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_many_request__descriptor =
 {
@@ -2315,14 +2650,14 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_request__descriptor
   "Martlet__V1__RecommendManyRequest",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendManyRequest),
-  7,
+  9,
   martlet__v1__recommend_many_request__field_descriptors,
   martlet__v1__recommend_many_request__field_indices_by_name,
   1,  martlet__v1__recommend_many_request__number_ranges,
   (ProtobufCMessageInit) martlet__v1__recommend_many_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[7] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[8] =
 {
   {
     "item_counts",
@@ -2408,6 +2743,18 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "propensities",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__RecommendManyReply, n_propensities),
+    offsetof(Martlet__V1__RecommendManyReply, propensities),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[] = {
   3,   /* field[3] = fallbacks */
@@ -2415,13 +2762,14 @@ static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[]
   0,   /* field[0] = item_counts */
   1,   /* field[1] = items */
   6,   /* field[6] = model */
+  7,   /* field[7] = propensities */
   2,   /* field[2] = scores */
   4,   /* field[4] = statuses */
 };
 static const ProtobufCIntRange martlet__v1__recommend_many_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
 {
@@ -2431,7 +2779,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
   "Martlet__V1__RecommendManyReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendManyReply),
-  7,
+  8,
   martlet__v1__recommend_many_reply__field_descriptors,
   martlet__v1__recommend_many_reply__field_indices_by_name,
   1,  martlet__v1__recommend_many_reply__number_ranges,
@@ -3565,7 +3913,7 @@ const ProtobufCEnumDescriptor martlet__v1__fallback__descriptor =
   martlet__v1__fallback__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[7] =
+static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[8] =
 {
   { "DEGRADATION_NONE", "MARTLET__V1__DEGRADATION__DEGRADATION_NONE", 0 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_SOURCE_UNAVAILABLE", 1 },
@@ -3574,12 +3922,14 @@ static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[
   { "DEGRADATION_SHORT_SLATE", "MARTLET__V1__DEGRADATION__DEGRADATION_SHORT_SLATE", 4 },
   { "DEGRADATION_RANKER_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_UNAVAILABLE", 5 },
   { "DEGRADATION_RANKER_SKIPPED", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_SKIPPED", 6 },
+  { "DEGRADATION_CAPS_RELAXED", "MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED", 7 },
 };
 static const ProtobufCIntRange martlet__v1__degradation__value_ranges[] = {
-{0, 0},{0, 7}
+{0, 0},{0, 8}
 };
-static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[7] =
+static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[8] =
 {
+  { "DEGRADATION_CAPS_RELAXED", 7 },
   { "DEGRADATION_CURSOR_RESTARTED", 3 },
   { "DEGRADATION_DEADLINE_TRUNCATED", 2 },
   { "DEGRADATION_NONE", 0 },
@@ -3595,9 +3945,9 @@ const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
   "Degradation",
   "Martlet__V1__Degradation",
   "martlet.v1",
-  7,
+  8,
   martlet__v1__degradation__enum_values_by_number,
-  7,
+  8,
   martlet__v1__degradation__enum_values_by_name,
   1,
   martlet__v1__degradation__value_ranges,

@@ -298,6 +298,9 @@ package final class CandidateGenerator {
     /// How many different items the sources brought.
     package var candidateCount: Int { fused.count }
 
+    /// What the sources brought, with fused scores, in no order; for stages that choose by more than the score.
+    package var candidates: [ScoredRow] { fused }
+
     /// Whether the sources brought `row`.
     package func isCandidate(_ row: UInt32) -> Bool { places.contains(row) }
 

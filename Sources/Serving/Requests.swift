@@ -14,6 +14,12 @@ package struct RecommendationRequest: Sendable {
     package var includeDetails: Bool
     /// What a ranker may take of the moment of the request, by name.
     package var context: [String: String]
+    /// False leaves nothing to chance, whatever the scenario says.
+    package var explores = true
+    /// Of what is left to chance; 0: the shard takes one of its own.
+    package var seed: UInt64 = 0
+    /// Items for places of the first page, before those of the scenario; each item and place once.
+    package var pins: [RerankingConfiguration.Pin] = []
 
     package init(
         user: String, k: Int = 0, scenario: String = "", excludedItems: [String] = [],

@@ -32,6 +32,8 @@ package enum Degradation: UInt8, Sendable, CaseIterable {
     case rankerUnavailable = 5
     /// The ranker was too slow for the deadline, or its scores were no numbers: the order is retrieval's.
     case rankerSkipped = 6
+    /// The caps of the scenario were raised to fill the slate.
+    case capsRelaxed = 7
 
     package var name: String {
         switch self {
@@ -39,6 +41,7 @@ package enum Degradation: UInt8, Sendable, CaseIterable {
         case .deadlineTruncated: "deadline_truncated"
         case .cursorRestarted: "cursor_restarted"
         case .shortSlate: "short_slate"
+        case .capsRelaxed: "caps_relaxed"
         case .rankerUnavailable: "ranker_unavailable"
         case .rankerSkipped: "ranker_skipped"
         }
@@ -87,9 +90,21 @@ package struct Explanation: Sendable {
     package var timings: [(stage: String, microseconds: Int)]
     /// How many items could have been shown.
     package var eligibleItems: Int
+    /// What re-ranking did to each item; empty where nothing is re-ranked.
+    package var placements: [RerankedItem] = []
 }
 
-/// The answer: items for one user, best first, all of one generation.
+/// What chance had to do with a slate.
+package struct SlateDraws: Sendable, Equatable {
+    /// What the draws were made from; never 0.
+    package var seed: UInt64
+    /// For each item the probability that it took its place, given the places before it.
+    package var propensities: [Float]
+    /// Items that stand where the best one would have stood without chance.
+    package var exploredItems: Int
+}
+
+/// The answer: items for one user, all of one generation; best first, where nothing is re-ranked.
 package struct Slate: Sendable {
     /// Of items without windows.
     package static let always: ClosedRange<Int64> = .min ... .max
@@ -108,12 +123,19 @@ package struct Slate: Sendable {
     package var seconds: ClosedRange<Int64>
     /// How many candidates each source brought.
     package var candidates: [(source: RetrievalSource, count: Int, plan: SearchPlan?)]
+    /// Nil where nothing is left to chance.
+    package var draws: SlateDraws?
+    package var pinnedItems = 0
 }
 
 /// The slates of several users, each at its place in the call.
 package struct ManySlates: Sendable {
     package var generation: Generation
     package var slates: [(position: Int, items: [SlateItem], fallback: Fallback, status: StatusCode)]
+    /// By position, of the slates that have items; empty where nothing is left to chance.
+    package var propensities: [Int: [Float]] = [:]
+    package var exploredItems = 0
+    package var pinnedItems = 0
 }
 
 /// Items like an item.

@@ -36,6 +36,9 @@ package enum MetricCatalogue {
         "martlet_retrieval_together_total", .counter,
         help: "Slates that were made at the same time as others of their shard, their scans taking turns.")
 
+    static let reranked = Metric(
+        "martlet_reranked_items_total", .counter, labels: ["effect"],
+        help: "Items of computed slates that chance or a pin put at their place.")
     static let split = Metric(
         "martlet_retrieval_split_total", .counter,
         help: "Scans that idle event loops were asked to help with.")
@@ -153,7 +156,7 @@ package enum MetricCatalogue {
     /// The whole catalogue, in the order of a scrape.
     package static let all: [Metric] = [
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
-        searches, together, split, splitParts, recall, recallSamples,
+        searches, together, split, splitParts, reranked, recall, recallSamples,
         batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,

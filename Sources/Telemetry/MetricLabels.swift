@@ -51,7 +51,7 @@ package enum RequestOutcome: UInt8, CaseIterable, Sendable {
 
 /// The stages of a request, in their order.
 package enum RequestStage: UInt8, CaseIterable, Sendable {
-    case decode, admission, queue, cache, retrieve, rank, fuse, filter, encode
+    case decode, admission, queue, cache, retrieve, rank, fuse, filter, rerank, encode
 
     package var label: String {
         switch self {
@@ -63,6 +63,7 @@ package enum RequestStage: UInt8, CaseIterable, Sendable {
         case .rank: "rank"
         case .fuse: "fuse"
         case .filter: "filter"
+        case .rerank: "rerank"
         case .encode: "encode"
         }
     }
@@ -105,7 +106,8 @@ package enum FallbackReason: UInt8, CaseIterable, Sendable {
 
 /// What was left out of an answer that was given all the same.
 package enum DegradedReason: UInt8, CaseIterable, Sendable {
-    case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate, rankerUnavailable, rankerSkipped
+    case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate, rankerUnavailable, rankerSkipped,
+        capsRelaxed
 
     package var label: String {
         switch self {
@@ -115,6 +117,22 @@ package enum DegradedReason: UInt8, CaseIterable, Sendable {
         case .shortSlate: "short_slate"
         case .rankerUnavailable: "ranker_unavailable"
         case .rankerSkipped: "ranker_skipped"
+        case .capsRelaxed: "caps_relaxed"
+        }
+    }
+}
+
+/// Why an item of a slate is not where its score would have put it.
+package enum RerankingEffect: UInt8, CaseIterable, Sendable {
+    /// Chance put it in the place of the best one.
+    case explored
+    /// A pin put it there.
+    case pinned
+
+    package var label: String {
+        switch self {
+        case .explored: "explored"
+        case .pinned: "pinned"
         }
     }
 }

@@ -79,6 +79,10 @@ extension NodeMetrics {
         }
         writer.begin(MetricCatalogue.together)
         writer.sample([], small(Layout.together))
+        writer.begin(MetricCatalogue.reranked)
+        for effect in RerankingEffect.allCases {
+            writer.sample([effect.label], small(Layout.reranked + Int(effect.rawValue)))
+        }
         writer.begin(MetricCatalogue.split)
         writer.sample([], small(Layout.split))
         writer.begin(MetricCatalogue.splitParts)

@@ -113,6 +113,12 @@ package final class ShardMetrics: Sendable {
     @inlinable
     package func countSplit() { cells.add(1, to: smallAt &+ Layout.split) }
 
+    /// Counts items that re-ranking put at their place.
+    @inlinable
+    package func countReranked(_ effect: RerankingEffect, _ items: Int) {
+        cells.add(UInt64(truncatingIfNeeded: items), to: smallAt &+ Layout.reranked &+ Int(effect.rawValue))
+    }
+
     /// Counts parts read of others' scans.
     @inlinable
     package func countSplitParts(_ parts: Int) {
@@ -188,8 +194,9 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var requestCells: Int { methods * codes }
         @inlinable package static var histogram: Int { DurationBuckets.count + 1 }
 
-        // The small counters and gauges, 8 cells for each set of labels, from `smallAt`.
+        // The small counters and gauges, 8 or 16 cells for each set of labels, from `smallAt`.
         @inlinable package static var rejected: Int { 0 }
+        @inlinable package static var reranked: Int { 8 }
         @inlinable package static var fallback: Int { 16 }
         @inlinable package static var degraded: Int { 24 }
         @inlinable package static var candidates: Int { 32 }

@@ -61,6 +61,17 @@ enum AnswerOutput {
         }
     }
 
+    /// What re-ranking did to the item at a place: "from 7, boost +0.5, like 0.31".
+    static func words(_ placement: Placement, place: Int) -> String {
+        var words: [String] = []
+        if placement.isPinned { words.append("pinned") }
+        if placement.isExplored { words.append("by chance") }
+        if placement.placeBefore > 0, placement.placeBefore != place { words.append("from \(placement.placeBefore)") }
+        if placement.boost != 0 { words.append(String(format: "boost %+.4g", Double(placement.boost))) }
+        if placement.similarity != 0 { words.append(String(format: "likeness %.2f", Double(placement.similarity))) }
+        return words.joined(separator: ", ")
+    }
+
     /// A sentence about an answer that a filter made short; nil for any other.
     static func hint(_ slate: SlateArguments, shown: Int) -> String? {
         let filters = [

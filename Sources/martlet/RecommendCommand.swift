@@ -16,12 +16,30 @@ struct RecommendCommand: AsyncParsableCommand {
     var cursor = ""
     @Flag(help: "Say why: the reason and the sources of each item, and how long each stage took.")
     var explain = false
+    @Option(help: ArgumentHelp("An item for a place of the first page; may be given again.", valueName: "item@place"))
+    var pin: [String] = []
+    @Flag(help: "Leave nothing to chance, whatever the scenario says.")
+    var noExploration = false
+    @Option(help: ArgumentHelp("Of what is left to chance: the same seed draws the same slate.", valueName: "number"))
+    var seed: UInt64 = 0
     @OptionGroup(title: "Node") var node: NodeArguments
 
     func validate() throws {
         try ArgumentCheck.id(user, "--user")
         try ArgumentCheck.name(scenario, "--scenario")
         if AnswerOutput.bytes(hex: cursor) == nil { throw ValidationError("--cursor takes hexadecimal digits") }
+        for text in pin where Self.pin(text) == nil {
+            throw ValidationError("--pin takes an item and its place, such as m001@1, not '\(text)'")
+        }
+    }
+
+    /// An item and its place; the item may hold the character itself.
+    static func pin(_ text: String) -> Pin? {
+        guard let sign = text.lastIndex(of: "@"), let place = Int(text[text.index(after: sign)...]), place > 0 else {
+            return nil
+        }
+        let item = String(text[..<sign])
+        return item.isEmpty ? nil : Pin(item: item, place: place)
     }
 
     func run() async throws {
@@ -32,6 +50,9 @@ struct RecommendCommand: AsyncParsableCommand {
         request.cursor = AnswerOutput.bytes(hex: cursor) ?? []
         request.explain = explain
         request.includeDetails = true
+        request.pins = pin.compactMap(Self.pin)
+        request.noExploration = noExploration
+        request.seed = seed
         try await node.ask("recommend") { [request] client in
             let (reply, info) = try await client.recommendWithInfo(request)
             if node.json {
@@ -46,6 +67,8 @@ struct RecommendCommand: AsyncParsableCommand {
         var columns: [(title: String, alignment: AnswerTable.Alignment)] = [("#", .right), ("item", .left)]
         if !reply.titles.isEmpty { columns.append(("title", .left)) }
         columns.append(("score", .right))
+        if !reply.propensities.isEmpty { columns.append(("probability", .right)) }
+        if !reply.placements.isEmpty { columns.append(("re-ranked", .left)) }
         if !reply.shares.isEmpty { columns.append(("sources", .left)) }
         if !reply.reasons.isEmpty { columns.append(("reason", .left)) }
         var table = AnswerTable(columns)
@@ -54,6 +77,10 @@ struct RecommendCommand: AsyncParsableCommand {
             var cells = ["\(index + 1)", reply.items[index]]
             if !reply.titles.isEmpty { cells.append(reply.titles[index]) }
             cells.append(AnswerOutput.score(reply.scores[index]))
+            if !reply.propensities.isEmpty { cells.append(AnswerOutput.score(reply.propensities[index])) }
+            if !reply.placements.isEmpty {
+                cells.append(AnswerOutput.words(reply.placements[index], place: index + 1))
+            }
             if !reply.shares.isEmpty {
                 cells.append((shares[index] ?? []).map { "\($0.source) #\($0.rank)" }.joined(separator: ", "))
             }
@@ -72,6 +99,7 @@ struct RecommendCommand: AsyncParsableCommand {
         print(
             "\(reply.model), generation \(reply.generation); \(info.serverMicroseconds) us in the node"
                 + (info.isCached ? ", from its cache" : "") + ".")
+        if reply.seed != 0 { print("Chance had a part in it: --seed \(reply.seed) draws the same.") }
         if !reply.nextCursor.isEmpty { print("Next page: --cursor \(AnswerOutput.hex(reply.nextCursor))") }
     }
 
@@ -81,9 +109,27 @@ struct RecommendCommand: AsyncParsableCommand {
             var rank: Int
             var item: String
             var score: Float
+            var propensity: Float?
             var title: String?
             var reason: String?
+            var placement: Placing?
             var sources: [Source]?
+        }
+
+        struct Placing: Encodable {
+            var placeBefore: Int
+            var pinned: Bool
+            var explored: Bool
+            var boost: Float
+            var similarity: Float
+
+            init(_ placement: Placement) {
+                placeBefore = placement.placeBefore
+                pinned = placement.isPinned
+                explored = placement.isExplored
+                boost = placement.boost
+                similarity = placement.similarity
+            }
         }
 
         struct Source: Encodable {
@@ -106,6 +152,7 @@ struct RecommendCommand: AsyncParsableCommand {
         var model: String
         var arm: String?
         var nextCursor: String?
+        var seed: UInt64?
         var stages: [Stage]?
         var eligibleItems: Int?
         var serverMicroseconds: UInt32
@@ -117,8 +164,10 @@ struct RecommendCommand: AsyncParsableCommand {
             items = reply.items.indices.map { index in
                 Item(
                     rank: index + 1, item: reply.items[index], score: reply.scores[index],
+                    propensity: reply.propensities.isEmpty ? nil : reply.propensities[index],
                     title: reply.titles.isEmpty ? nil : reply.titles[index],
                     reason: reply.reasons.isEmpty ? nil : reply.reasons[index],
+                    placement: reply.placements.isEmpty ? nil : Placing(reply.placements[index]),
                     sources: shares[index]?.map {
                         Source(source: $0.source, rank: $0.rank, score: $0.score, contribution: $0.contribution)
                     })
@@ -129,6 +178,7 @@ struct RecommendCommand: AsyncParsableCommand {
             model = reply.model
             arm = reply.arm.isEmpty ? nil : reply.arm
             nextCursor = reply.nextCursor.isEmpty ? nil : AnswerOutput.hex(reply.nextCursor)
+            seed = reply.seed == 0 ? nil : reply.seed
             stages =
                 reply.timings.isEmpty
                 ? nil : reply.timings.map { Stage(stage: $0.stage, microseconds: $0.microseconds) }

@@ -4,6 +4,7 @@ import Features
 import MartletClient
 import RankingModels
 import Retrieval
+import Serving
 import TestSupport
 import Testing
 import Training
@@ -84,6 +85,10 @@ struct RankingTests {
                 $0.scenarios["plain"] = plain
                 plain.ranker = .required
                 $0.scenarios["strict"] = plain
+                var reranked = $0.scenarios["default"] ?? MartletServer.ScenarioConfiguration()
+                reranked.reranking = RerankingConfiguration()
+                reranked.reranking?.exploration = .init(.epsilon(0.5))
+                $0.scenarios["reranked"] = reranked
             }
         ) { node, folder in
             let model = try RetrievalModel(bundle: Bundle(opening: folder.file("world")))
@@ -107,6 +112,13 @@ struct RankingTests {
                 if plain.items != reply.items { changed += 1 }
                 let strict = try await node.client.recommend(user: name, k: 10, scenario: "strict")
                 #expect(strict.items == reply.items && strict.degraded.isEmpty)
+                // Re-ranking takes the ranker's scores; without chance this one leaves their order.
+                var certain = RecommendRequest(user: name, k: 10, scenario: "reranked")
+                let drawn = try await node.client.recommend(certain)
+                #expect(drawn.propensities.count == 10 && drawn.items[0] == reply.items[0])
+                certain.noExploration = true
+                let same = try await node.client.recommend(certain)
+                #expect(same.items == reply.items && same.scores == reply.scores)
                 var seen: [String] = []
                 var request = RecommendRequest(user: name, k: 7)
                 for _ in 0..<40 {

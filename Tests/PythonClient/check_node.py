@@ -179,6 +179,22 @@ def pages(context):
 
 
 @check
+def pins(context):
+    user = (context.users + ["no-such-user-7f3a"])[0]
+    plain = context.client.recommend(user, k=6)
+    last = plain.items[5]
+    reply = context.client.recommend(user, k=4, explain=True, pins=[pb.Pin(item=last, place=2)])
+    assert list(reply.items) == [plain.items[0], last, plain.items[1], plain.items[2]], "the pin is not in its place"
+    assert [placement.pinned for placement in reply.placements] == [False, True, False, False]
+    assert not reply.propensities and reply.seed == 0, "nothing is left to chance here"
+    second = context.client.recommend(user, k=4, cursor=reply.next_cursor, pins=[pb.Pin(item=last, place=2)])
+    assert not set(reply.items) & set(second.items), "pages overlap"
+    refused(m.INVALID_ARGUMENT, lambda: context.client.recommend(
+        user, pins=[pb.Pin(item="a", place=1), pb.Pin(item="b", place=1)]))
+    refused(m.INVALID_ARGUMENT, lambda: context.client.recommend(user, pins=[pb.Pin(item="a", place=0)]))
+
+
+@check
 def cached_and_bypassed(context):
     """The same bytes come from the cache the second time; the bypass flag goes past it. Both give the same slate."""
     user = (context.users + ["no-such-user-7f3a"])[0]

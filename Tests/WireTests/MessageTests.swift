@@ -73,7 +73,12 @@ struct MessageTests {
                             fields.timings = reply.timings
                             fields.arm = texts[1]
                             fields.eligibleItems = UInt32(reply.eligibleItems)
-                            #expect(encoded(fields) == encoded(reply))
+                            fields.seed = reply.seed
+                            fields.placements = reply.placements
+                            reply.propensities.withUnsafeBufferPointer { propensities in
+                                fields.propensities = propensities
+                                #expect(encoded(fields) == encoded(reply))
+                            }
                         }
                     }
                 }
@@ -91,7 +96,10 @@ struct MessageTests {
                                     statuses: statuses)
                                 fields.generation = many.generation
                                 fields.model = texts[0]
-                                #expect(encoded(fields) == encoded(many))
+                                many.propensities.withUnsafeBufferPointer { propensities in
+                                    fields.propensities = propensities
+                                    #expect(encoded(fields) == encoded(many))
+                                }
                             }
                         }
                     }

@@ -219,7 +219,23 @@ struct DecodeArenaTests {
             } == nil)
         #expect(fault { $0.context = [ContextEntry(key: "", value: "v")] } != nil)
         #expect(
-            fault { $0.cursor = [UInt8](repeating: 0, count: 256) } == "cursor has 256 bytes; at most 255 are allowed")
+            fault { $0.cursor = [UInt8](repeating: 0, count: 4097) }
+                == "cursor has 4097 bytes; at most 4096 are allowed"
+        )
+        #expect(fault { $0.pins = [Pin(item: "a", place: 1), Pin(item: "b", place: 1000)] } == nil)
+        #expect(
+            fault { $0.pins = [Pin(item: "", place: 1)] } == "pins.item is missing or empty; 1 to 255 bytes are allowed"
+        )
+        #expect(fault { $0.pins = [Pin(item: "a", place: 0)] } == "pins[0].place is 0; allowed: 1 to 1000")
+        #expect(fault { $0.pins = [Pin(item: "a", place: 1001)] } == "pins[0].place is 1001; allowed: 1 to 1000")
+        for other in [Pin(item: "a", place: 2), Pin(item: "b", place: 1)] {
+            #expect(
+                fault { $0.pins = [Pin(item: "a", place: 1), other] }
+                    == "pins[1] names the place or the item of another pin")
+        }
+        #expect(
+            fault { $0.pins = (1...17).map { Pin(item: "i\($0)", place: $0) } }
+                == "pins has 17 entries; at most 16 are allowed")
         var body = encoded(RecommendRequest(user: "ab"))
         body[2] = 0xFF
         #expect(throws: MessageFault("user is not valid UTF-8")) {

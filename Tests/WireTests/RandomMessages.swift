@@ -37,6 +37,11 @@ extension SeededGenerator {
         request.explain = chance(2)
         request.cursor = bytes(Int.random(in: 0...40, using: &self))
         request.includeDetails = chance(2)
+        request.noExploration = chance(2)
+        request.seed = chance(2) ? 0 : integer(UInt64.self)
+        request.pins = (0..<Int.random(in: 0...3, using: &self)).map { place in
+            Pin(item: "\(place)" + text(), place: place * 300 + Int.random(in: 1...100, using: &self))
+        }
         return request
     }
 
@@ -62,7 +67,22 @@ extension SeededGenerator {
         }
         reply.arm = text()
         if chance(2) { reply.eligibleItems = Int(integer(UInt32.self)) }
+        if chance(2) {
+            reply.propensities = floats(count)
+            reply.seed = integer(UInt64.self)
+            reply.placements = (0..<count).map { _ in placement() }
+        }
         return reply
+    }
+
+    mutating func placement() -> Placement {
+        var placement = Placement()
+        placement.placeBefore = Int(integer(UInt32.self))
+        placement.isPinned = chance(2)
+        placement.isExplored = chance(2)
+        placement.boost = Float.random(in: -1...1, using: &self)
+        placement.similarity = chance(2) ? 0 : Float.random(in: -1...1, using: &self)
+        return placement
     }
 
     mutating func recommendManyRequest() -> RecommendManyRequest {
@@ -73,6 +93,8 @@ extension SeededGenerator {
         request.excludeItems = texts(Int.random(in: 0...5, using: &self), least: 1)
         request.filter = filter()
         request.context = context()
+        request.noExploration = chance(2)
+        request.seed = chance(2) ? 0 : integer(UInt64.self)
         return request
     }
 
@@ -83,6 +105,7 @@ extension SeededGenerator {
         let count = reply.itemCounts.reduce(0) { $0 + Int($1) }
         reply.items = texts(count)
         reply.scores = floats(count)
+        if chance(2) { reply.propensities = floats(count) }
         reply.fallbacks = (0..<users).map { _ in Fallback.allCases.randomElement(using: &self) ?? .none }
         reply.statuses = (0..<users).map { _ in StatusCode.allCases.randomElement(using: &self) ?? .ok }
         reply.generation = integer(UInt64.self)

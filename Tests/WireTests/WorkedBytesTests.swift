@@ -139,6 +139,7 @@ struct WorkedBytesTests {
                 "| `context` | \(RequestLimits.contextEntriesMax) entries, values of \(RequestLimits.contextValueBytesMax) bytes |"
             ))
         #expect(page.contains("| `cursor` | \(RequestLimits.cursorBytesMax) bytes |"))
+        #expect(page.contains("| `pins` | \(RequestLimits.pinsMax), places 1 to \(RequestLimits.kMax) |"))
         #expect(page.contains("| `path` of LoadModel | 1 to \(RequestLimits.pathBytesMax) bytes |"))
     }
 

@@ -23,7 +23,9 @@ typedef struct Martlet__V1__AttributeFilter Martlet__V1__AttributeFilter;
 typedef struct Martlet__V1__AttributeCondition Martlet__V1__AttributeCondition;
 typedef struct Martlet__V1__ContextEntry Martlet__V1__ContextEntry;
 typedef struct Martlet__V1__RecommendRequest Martlet__V1__RecommendRequest;
+typedef struct Martlet__V1__Pin Martlet__V1__Pin;
 typedef struct Martlet__V1__RecommendReply Martlet__V1__RecommendReply;
+typedef struct Martlet__V1__Placement Martlet__V1__Placement;
 typedef struct Martlet__V1__SourceShare Martlet__V1__SourceShare;
 typedef struct Martlet__V1__StageTiming Martlet__V1__StageTiming;
 typedef struct Martlet__V1__RecommendManyRequest Martlet__V1__RecommendManyRequest;
@@ -95,7 +97,11 @@ typedef enum _Martlet__V1__Degradation {
   /*
    * the ranker was too slow or broken: retrieval's order
    */
-  MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_SKIPPED = 6
+  MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_SKIPPED = 6,
+  /*
+   * the scenario's caps were raised to fill the slate
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 7
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__DEGRADATION)
 } Martlet__V1__Degradation;
 
@@ -318,17 +324,47 @@ struct  Martlet__V1__RecommendRequest
    * titles and tags in the answer
    */
   protobuf_c_boolean include_details;
+  /*
+   * leave nothing to chance, whatever the scenario says
+   */
+  protobuf_c_boolean no_exploration;
+  /*
+   * of what is left to chance; 0: the node takes one of its own
+   */
+  uint64_t seed;
+  /*
+   * at most 16, before those of the scenario; first page only
+   */
+  size_t n_pins;
+  Martlet__V1__Pin **pins;
 };
 #define MARTLET__V1__RECOMMEND_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_request__descriptor) \
-    , {0,NULL}, {0,NULL}, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, 0, {0,NULL}, 0 }
+    , {0,NULL}, {0,NULL}, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, 0, {0,NULL}, 0, 0, 0, 0,NULL }
+
+
+/*
+ * An item that is to stand at a place of the answer, where it may be shown to the user at all.
+ */
+struct  Martlet__V1__Pin
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData item;
+  /*
+   * 1 is the first
+   */
+  uint32_t place;
+};
+#define MARTLET__V1__PIN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__pin__descriptor) \
+    , {0,NULL}, 0 }
 
 
 struct  Martlet__V1__RecommendReply
 {
   ProtobufCMessage base;
   /*
-   * Columns of the same length, best first.
+   * Columns of the same length, in the order to be shown: best first, unless the slate is re-ranked.
    */
   size_t n_items;
   ProtobufCBinaryData *items;
@@ -377,10 +413,53 @@ struct  Martlet__V1__RecommendReply
    * with explain: how many items could have been shown
    */
   uint32_t eligible_items;
+  /*
+   * where the scenario explores: how probable each item was at its place
+   */
+  size_t n_propensities;
+  float *propensities;
+  /*
+   * with propensities: what the draws were made from
+   */
+  uint64_t seed;
+  /*
+   * with explain, where a slate is re-ranked: one an item
+   */
+  size_t n_placements;
+  Martlet__V1__Placement **placements;
 };
 #define MARTLET__V1__RECOMMEND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0 }
+    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0,NULL, 0, 0,NULL }
+
+
+/*
+ * What re-ranking did to an item.
+ */
+struct  Martlet__V1__Placement
+{
+  ProtobufCMessage base;
+  /*
+   * among the candidates of this page by score alone; 0: no source brought it
+   */
+  uint32_t place_before;
+  protobuf_c_boolean pinned;
+  /*
+   * chance put another item here than the best one
+   */
+  protobuf_c_boolean explored;
+  /*
+   * what boosts added to its score
+   */
+  float boost;
+  /*
+   * with diversity: to the most alike of the items that had their places before
+   */
+  float similarity;
+};
+#define MARTLET__V1__PLACEMENT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__placement__descriptor) \
+    , 0, 0, 0, 0, 0 }
 
 
 struct  Martlet__V1__SourceShare
@@ -439,10 +518,15 @@ struct  Martlet__V1__RecommendManyRequest
   Martlet__V1__AttributeFilter *filter;
   size_t n_context;
   Martlet__V1__ContextEntry **context;
+  protobuf_c_boolean no_exploration;
+  /*
+   * each user's draws are made from it and the user; 0: the node's own
+   */
+  uint64_t seed;
 };
 #define MARTLET__V1__RECOMMEND_MANY_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_many_request__descriptor) \
-    , {0,NULL}, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL }
+    , {0,NULL}, 0,NULL, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, 0, 0 }
 
 
 /*
@@ -472,10 +556,15 @@ struct  Martlet__V1__RecommendManyReply
   uint32_t *statuses;
   uint64_t generation;
   ProtobufCBinaryData model;
+  /*
+   * where the scenario explores: one an item
+   */
+  size_t n_propensities;
+  float *propensities;
 };
 #define MARTLET__V1__RECOMMEND_MANY_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_many_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL} }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL }
 
 
 struct  Martlet__V1__RankRequest
@@ -879,6 +968,25 @@ Martlet__V1__RecommendRequest *
 void   martlet__v1__recommend_request__free_unpacked
                      (Martlet__V1__RecommendRequest *message,
                       ProtobufCAllocator *allocator);
+/* Martlet__V1__Pin methods */
+void   martlet__v1__pin__init
+                     (Martlet__V1__Pin         *message);
+size_t martlet__v1__pin__get_packed_size
+                     (const Martlet__V1__Pin   *message);
+size_t martlet__v1__pin__pack
+                     (const Martlet__V1__Pin   *message,
+                      uint8_t             *out);
+size_t martlet__v1__pin__pack_to_buffer
+                     (const Martlet__V1__Pin   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__Pin *
+       martlet__v1__pin__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__pin__free_unpacked
+                     (Martlet__V1__Pin *message,
+                      ProtobufCAllocator *allocator);
 /* Martlet__V1__RecommendReply methods */
 void   martlet__v1__recommend_reply__init
                      (Martlet__V1__RecommendReply         *message);
@@ -897,6 +1005,25 @@ Martlet__V1__RecommendReply *
                       const uint8_t       *data);
 void   martlet__v1__recommend_reply__free_unpacked
                      (Martlet__V1__RecommendReply *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__Placement methods */
+void   martlet__v1__placement__init
+                     (Martlet__V1__Placement         *message);
+size_t martlet__v1__placement__get_packed_size
+                     (const Martlet__V1__Placement   *message);
+size_t martlet__v1__placement__pack
+                     (const Martlet__V1__Placement   *message,
+                      uint8_t             *out);
+size_t martlet__v1__placement__pack_to_buffer
+                     (const Martlet__V1__Placement   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__Placement *
+       martlet__v1__placement__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__placement__free_unpacked
+                     (Martlet__V1__Placement *message,
                       ProtobufCAllocator *allocator);
 /* Martlet__V1__SourceShare methods */
 void   martlet__v1__source_share__init
@@ -1247,8 +1374,14 @@ typedef void (*Martlet__V1__ContextEntry_Closure)
 typedef void (*Martlet__V1__RecommendRequest_Closure)
                  (const Martlet__V1__RecommendRequest *message,
                   void *closure_data);
+typedef void (*Martlet__V1__Pin_Closure)
+                 (const Martlet__V1__Pin *message,
+                  void *closure_data);
 typedef void (*Martlet__V1__RecommendReply_Closure)
                  (const Martlet__V1__RecommendReply *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__Placement_Closure)
+                 (const Martlet__V1__Placement *message,
                   void *closure_data);
 typedef void (*Martlet__V1__SourceShare_Closure)
                  (const Martlet__V1__SourceShare *message,
@@ -1317,7 +1450,9 @@ extern const ProtobufCMessageDescriptor martlet__v1__attribute_filter__descripto
 extern const ProtobufCMessageDescriptor martlet__v1__attribute_condition__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__context_entry__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__recommend_request__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__pin__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__placement__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__source_share__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__stage_timing__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__recommend_many_request__descriptor;

@@ -1,4 +1,5 @@
 import Retrieval
+import Serving
 import Vocabulary
 import Wire
 import Yams
@@ -17,6 +18,7 @@ struct ConfigurationFile {
         var k: Int?
         var cacheTTL: Duration?
         var retrieval: RetrievalMix?
+        var reranking: RerankingConfiguration?
         var ranker: RankerUse?
         var rankCandidates: Int?
     }
@@ -40,7 +42,7 @@ struct ConfigurationFile {
         }
     }
 
-    private mutating func fail(_ node: Node, _ message: String) {
+    mutating func fail(_ node: Node, _ message: String) {
         problems.append("\(name):\(node.mark?.line ?? 1): \(message)")
     }
 
@@ -72,7 +74,7 @@ struct ConfigurationFile {
         }
     }
 
-    private mutating func failUnknown(_ node: Node, _ key: String, known: [String]) {
+    mutating func failUnknown(_ node: Node, _ key: String, known: [String]) {
         let hint = NearestKey.suggestion(for: key, among: known).map { "; did you mean '\($0)'?" } ?? ""
         fail(node, "unknown key '\(key)'\(hint)")
     }
@@ -100,7 +102,7 @@ struct ConfigurationFile {
 
     private mutating func readScenario(_ node: Node, key: String) -> ScenarioChange? {
         guard case .mapping(let mapping) = node else {
-            fail(node, "'\(key)' must hold settings: k, cache_ttl, retrieval, ranker or rank_candidates")
+            fail(node, "'\(key)' must hold settings: k, cache_ttl, retrieval, ranker, rank_candidates or reranking")
             return nil
         }
         var change = ScenarioChange()
@@ -116,6 +118,7 @@ struct ConfigurationFile {
                     try SettingValue.duration(text)
                 }
             case "retrieval": change.retrieval = readRetrieval(value, key: "\(key).retrieval")
+            case "reranking": change.reranking = readReranking(value, key: "\(key).reranking")
             case "ranker":
                 change.ranker = scalar(value, "\(key).ranker") { (text) throws(SettingFault) in
                     try SettingValue.choice(text, of: RankerUse.self)
@@ -125,7 +128,7 @@ struct ConfigurationFile {
                     try SettingValue.integer(text, in: 1...RetrievalMix.limitMax)
                 }
             default:
-                let known = ["k", "cache_ttl", "retrieval", "ranker", "rank_candidates"]
+                let known = ["k", "cache_ttl", "retrieval", "ranker", "rank_candidates", "reranking"]
                 failUnknown(keyNode, "\(key).\(part)", known: known.map { "\(key).\($0)" })
             }
         }
@@ -212,7 +215,7 @@ struct ConfigurationFile {
         return sources
     }
 
-    private mutating func scalar<Value>(
+    mutating func scalar<Value>(
         _ node: Node, _ key: String, _ parse: (String) throws(SettingFault) -> Value
     ) -> Value? {
         guard let text = node.scalar?.string else {

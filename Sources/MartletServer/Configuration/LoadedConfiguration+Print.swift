@@ -1,4 +1,5 @@
 import Retrieval
+import Serving
 
 extension LoadedConfiguration {
     /// The effective configuration as YAML that can be read back, with a comment on each line: where it came from.
@@ -29,23 +30,66 @@ extension LoadedConfiguration {
             if let ttl = scenario.cacheTTL { lines.append(("    cache_ttl: \(SettingValue.text(duration: ttl))", "")) }
             lines.append(("    ranker: \(scenario.ranker.rawValue)", ""))
             lines.append(("    rank_candidates: \(scenario.rankCandidates)", ""))
-            guard let retrieval = scenario.retrieval else {
+            if let retrieval = scenario.retrieval {
+                lines.append(("    retrieval:", ""))
+                lines.append(("      normalisation: \(retrieval.normalisation.rawValue)", ""))
+                lines.append(("      sources:", ""))
+                for source in retrieval.sources {
+                    let fields = "source: \(source.source.rawValue), limit: \(source.limit), weight: \(source.weight)"
+                    lines.append(("        - {\(fields)}", ""))
+                }
+            } else {
                 lines.append(("    # retrieval:", "as the bundle says"))
-                continue
             }
-            lines.append(("    retrieval:", ""))
-            lines.append(("      normalisation: \(retrieval.normalisation.rawValue)", ""))
-            lines.append(("      sources:", ""))
-            for source in retrieval.sources {
-                let fields = "source: \(source.source.rawValue), limit: \(source.limit), weight: \(source.weight)"
-                lines.append(("        - {\(fields)}", ""))
-            }
+            if let reranking = scenario.reranking { lines += Self.lines(reranking).map { ("    \($0)", "") } }
         }
         let width = min(60, lines.map(\.text.count).max() ?? 0)
         return lines.map { text, comment in
             guard !comment.isEmpty else { return text + "\n" }
             return text + String(repeating: " ", count: max(0, width - text.count)) + "  # \(comment)\n"
         }.joined()
+    }
+
+    /// What `ConfigurationFile` reads back.
+    private static func lines(_ reranking: RerankingConfiguration) -> [String] {
+        if reranking.isEmpty { return ["reranking: {}"] }
+        var lines = ["reranking:"]
+        if let pool = reranking.pool { lines.append("  pool: \(pool)") }
+        if let diversity = reranking.diversity {
+            switch diversity.by {
+            case .factors: lines.append("  diversity: {by: factors, strength: \(diversity.strength)}")
+            case .attribute(let name):
+                lines.append(
+                    "  diversity: {by: attribute, attribute: \(scalar(name)), strength: \(diversity.strength)}")
+            }
+        }
+        func list(_ name: String, _ entries: [String]) {
+            if entries.isEmpty { return }
+            lines.append("  \(name):")
+            lines += entries.map { "    - {\($0)}" }
+        }
+        list("caps", reranking.caps.map { "attribute: \(scalar($0.attribute)), most: \($0.most)" })
+        list("pins", reranking.pins.map { "item: \(scalar($0.item)), place: \($0.place)" })
+        list(
+            "boosts",
+            reranking.boosts.map { boost in
+                let change = "factor: \(boost.factor), add: \(boost.add)"
+                switch boost.target {
+                case .item(let item): return "item: \(scalar(item)), \(change)"
+                case .value(let attribute, let value):
+                    return "attribute: \(scalar(attribute)), value: \(scalar(value)), \(change)"
+                }
+            })
+        if let exploration = reranking.exploration {
+            let method =
+                switch exploration.method {
+                case .epsilon(let epsilon): "method: epsilon, epsilon: \(epsilon)"
+                case .softmax(let temperature): "method: softmax, temperature: \(temperature)"
+                }
+            lines.append(
+                "  exploration: {\(method), protected: \(exploration.protected), among: \(exploration.among)}")
+        }
+        return lines
     }
 
     /// Quotes what YAML would read as something else than this text.

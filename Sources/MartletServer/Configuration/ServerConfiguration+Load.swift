@@ -148,6 +148,7 @@ extension LoadedConfiguration {
             if let k = change.k { result.k = k }
             if let ttl = change.cacheTTL { result.cacheTTL = ttl }
             if let retrieval = change.retrieval { result.retrieval = retrieval }
+            if let reranking = change.reranking { result.reranking = reranking }
             if let ranker = change.ranker { result.ranker = ranker }
             if let count = change.rankCandidates { result.rankCandidates = count }
             return result

@@ -1,9 +1,7 @@
 import CandidateRanking
 import Logging
 import Retrieval
-
-import enum Serving.RankerUse
-import struct Serving.RankingConfiguration
+import Serving
 
 /// Everything a node can be told, with its defaults.
 ///
@@ -107,6 +105,8 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var cacheTTL: Duration?
     /// nil: the mix that the bundle brings.
     package var retrieval: RetrievalMix?
+    /// nil: slates are the best candidates in their order.
+    package var reranking: RerankingConfiguration?
     /// Whether candidates are put in the order of the bundle's ranker.
     package var ranker = RankerUse.auto
     /// Candidates that are ranked at most.

@@ -82,9 +82,11 @@ enum CallRouter {
         let worker = connection.worker
         let view = try RecommendManyRequestView(frame.body, arena: worker.arena)
         try worker.node.check(tenant: view.tenant)
-        let template = RecommendationRequest(
+        var template = RecommendationRequest(
             user: "", k: Int(view.k), scenario: view.scenario.text, excludedItems: view.excludeItems.strings,
             filter: ItemFilter(view.filter), context: view.context.texts)
+        template.explores = !view.noExploration
+        template.seed = view.seed
         var parts = [[(position: Int, user: String)]](repeating: [], count: worker.node.shardCount)
         for (position, user) in view.users.enumerated() {
             parts[worker.node.partitions.shard(of: Slot(user: user))].append((position, user.text))

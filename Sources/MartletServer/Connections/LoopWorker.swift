@@ -179,7 +179,12 @@ final class LoopWorker {
         if times.retrieve > 0 { metrics.record(.retrieve, nanoseconds: times.retrieve) }
         if times.rank > 0 { metrics.record(.rank, nanoseconds: times.rank) }
         if times.fuse > 0 { metrics.record(.fuse, nanoseconds: times.fuse) }
+        if times.rerank > 0 { metrics.record(.rerank, nanoseconds: times.rerank) }
         if case .slate(let slate) = answer { metrics.count(slate) }
+        if case .slates(let slates) = answer {
+            metrics.countReranked(.explored, slates.exploredItems)
+            metrics.countReranked(.pinned, slates.pinnedItems)
+        }
         if case .rejected(let rejection) = answer {
             if rejection.reason == .deadlineExceeded { metrics.countDeadlineExceeded(at: .queue) }
         }

@@ -81,6 +81,9 @@ extension RecommendationRequest {
             excludedItems: view.excludeItems.strings, filter: ItemFilter(view.filter),
             explain: view.explain, cursor: Array(view.cursor), includeDetails: view.includeDetails,
             context: view.context.texts)
+        explores = !view.noExploration
+        seed = view.seed
+        pins = view.pins.map { RerankingConfiguration.Pin(item: $0.item.text, place: Int($0.place)) }
     }
 }
 

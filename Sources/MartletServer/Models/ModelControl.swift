@@ -117,6 +117,7 @@ actor ModelControl {
                 "load.milliseconds": "\(nanoseconds / 1_000_000)",
             ])
         warnOfMissingSources(generation)
+        warnOfMissingNames(generation)
         return Loaded(generation: generation, milliseconds: nanoseconds / 1_000_000)
     }
 
@@ -128,6 +129,18 @@ actor ModelControl {
                     "a scenario names a source that the bundle does not hold; its slates are marked source_unavailable",
                     metadata: ["scenario": "\(name)", "source": "\(entry.source.rawValue)"])
             }
+        }
+    }
+
+    /// What a scenario's re-ranking says of names that the bundle lacks does nothing.
+    private func warnOfMissingNames(_ generation: Generation) {
+        for (name, scenario) in scenarios.sorted(by: { $0.key < $1.key }) where !name.isEmpty {
+            guard let reranking = scenario.reranking else { continue }
+            let missing = Reranker(reranking, model: generation.model).missing
+            if missing.isEmpty { continue }
+            logger.warning(
+                "a scenario's reranking names what the bundle does not hold; that part of it does nothing",
+                metadata: ["scenario": "\(name)", "missing": "\(missing.joined(separator: ", "))"])
         }
     }
 

@@ -30,7 +30,7 @@ extension Serving.ScenarioConfiguration {
     init(_ scenario: ScenarioConfiguration) {
         self.init(
             k: scenario.k, mix: scenario.retrieval, ranker: scenario.ranker, rankCandidates: scenario.rankCandidates,
-            timeToLive: scenario.cacheTTL)
+            timeToLive: scenario.cacheTTL, reranking: scenario.reranking.flatMap { $0.isEmpty ? nil : $0 })
     }
 }
 
@@ -109,10 +109,13 @@ extension ShardMetrics {
             case .deadlineTruncated: countDegraded(.deadlineTruncated)
             case .cursorRestarted: countDegraded(.cursorRestarted)
             case .shortSlate: countDegraded(.shortSlate)
+            case .capsRelaxed: countDegraded(.capsRelaxed)
             case .rankerUnavailable: countDegraded(.rankerUnavailable)
             case .rankerSkipped: countDegraded(.rankerSkipped)
             }
         }
+        if let draws = slate.draws { countReranked(.explored, draws.exploredItems) }
+        if slate.pinnedItems > 0 { countReranked(.pinned, slate.pinnedItems) }
         for (source, count, plan) in slate.candidates {
             countCandidates(count, from: source)
             if let plan { countSearch(plan) }

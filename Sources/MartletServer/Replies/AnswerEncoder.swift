@@ -13,6 +13,7 @@ final class AnswerEncoder {
     private var ids: [UnsafeRawBufferPointer] = []
     private var titles: [UnsafeRawBufferPointer] = []
     private var scores: [Float] = []
+    private var propensities: [Float] = []
     private let frameBytesMax: Int
 
     /// - Parameter frameBytesMax: The largest frame of the connections, without its length field.
@@ -85,7 +86,12 @@ final class AnswerEncoder {
                             fields.nextCursor = cursor
                             fields.titles = titles
                             if let explanation = slate.explanation { fields.add(explanation) }
-                            write(fields)
+                            guard let draws = slate.draws else { return write(fields) }
+                            fields.seed = draws.seed
+                            draws.propensities.withUnsafeBufferPointer { propensities in
+                                fields.propensities = propensities
+                                write(fields)
+                            }
                         }
                     }
                 }
@@ -150,6 +156,7 @@ final class AnswerEncoder {
         let counts = slates.map { UInt32($0.items.count) }
         let fallbacks = slates.map { UInt32($0.fallback.rawValue) }
         let statuses = slates.map { UInt32($0.status.rawValue) }
+        collectPropensities(parts, slates)
         generation.withLabel { label in
             ids.withUnsafeBufferPointer { ids in
                 scores.withUnsafeBufferPointer { scores in
@@ -161,12 +168,28 @@ final class AnswerEncoder {
                                     statuses: statuses)
                                 fields.generation = generation.number
                                 fields.model = label
-                                write(fields)
+                                propensities.withUnsafeBufferPointer { propensities in
+                                    fields.propensities = propensities
+                                    write(fields)
+                                }
                             }
                         }
                     }
                 }
             }
+        }
+    }
+
+    /// One for each item of all slates, where some are left to chance.
+    private func collectPropensities(
+        _ parts: [ManySlates],
+        _ slates: [(position: Int, items: [SlateItem], fallback: Serving.Fallback, status: StatusCode)]
+    ) {
+        propensities.removeAll(keepingCapacity: true)
+        guard parts.contains(where: { !$0.propensities.isEmpty }) else { return }
+        let known = parts.reduce(into: [Int: [Float]]()) { $0.merge($1.propensities) { first, _ in first } }
+        for slate in slates {
+            propensities += known[slate.position] ?? Array(repeating: 1, count: slate.items.count)
         }
     }
 
@@ -203,6 +226,15 @@ extension Generation {
 extension RecommendReplyFields {
     fileprivate mutating func add(_ explanation: Explanation) {
         reasons = explanation.reasons
+        placements = explanation.placements.map { item in
+            var placement = Placement()
+            placement.placeBefore = item.placeBefore
+            placement.isPinned = item.isPinned
+            placement.isExplored = item.isExplored
+            placement.boost = item.boost
+            placement.similarity = item.similarity
+            return placement
+        }
         eligibleItems = UInt32(clamping: explanation.eligibleItems)
         shares = explanation.shares.map {
             Wire.SourceShare(

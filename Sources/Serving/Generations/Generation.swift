@@ -24,16 +24,19 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var rankCandidates: Int
     /// How long an answer may be kept; nil takes the cache's.
     package var timeToLive: Duration?
+    /// What happens between the scores and the answer; nil: nothing, unless a request pins items.
+    package var reranking: RerankingConfiguration?
 
     package init(
         k: Int = 20, mix: RetrievalMix? = nil, ranker: RankerUse = .auto, rankCandidates: Int = 200,
-        timeToLive: Duration? = nil
+        timeToLive: Duration? = nil, reranking: RerankingConfiguration? = nil
     ) {
         self.ranker = ranker
         self.rankCandidates = rankCandidates
         self.k = k
         self.mix = mix
         self.timeToLive = timeToLive
+        self.reranking = reranking
     }
 }
 

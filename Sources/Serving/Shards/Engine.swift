@@ -10,6 +10,12 @@ package enum WallClock {
     package static let system: @Sendable () -> Int64 = { Int64(time(nil)) }
 }
 
+/// Seeds for what is left to chance.
+package enum DrawSeeds {
+    /// Below 2^53, so that no reader of JSON rounds one.
+    package static let system: @Sendable () -> UInt64 = { .random(in: 1..<1 << 53) }
+}
+
 /// A generation with this shard's scratch for it.
 package final class Engine {
     package let generation: Generation
@@ -22,6 +28,9 @@ package final class Engine {
     let recallSampler: RecallSampler?
     private let filters: FilterCache
     private let wallClock: @Sendable () -> Int64
+    /// Gives seeds of draws for requests that bring none.
+    let seeds: @Sendable () -> UInt64
+    private var rerankers: [String: Reranker] = [:]
     private var moment: ItemAvailability.Moment?
 
     /// - Parameters:
@@ -30,13 +39,23 @@ package final class Engine {
     ///   - callsMax: Calls that are under way at the same time.
     init(
         generation: Generation, recallSampler: RecallSampler?, filterBytesMax: Int,
-        wallClock: @escaping @Sendable () -> Int64, ranking: RankingConfiguration, callsMax: Int, metrics: ShardMetrics
+        wallClock: @escaping @Sendable () -> Int64, seeds: @escaping @Sendable () -> UInt64,
+        ranking: RankingConfiguration, callsMax: Int, metrics: ShardMetrics
     ) {
         self.generation = generation
+        self.seeds = seeds
         batcher = generation.ranker.map { RankingBatcher($0, ranking, seatsMax: callsMax, metrics: metrics) }
         self.recallSampler = recallSampler
         self.wallClock = wallClock
         filters = FilterCache(generation.model.attributes, bytesMax: filterBytesMax)
+    }
+
+    /// The scenario's re-ranking for this generation's items; made at the first use.
+    func reranker(_ configuration: RerankingConfiguration, scenario: String) -> Reranker {
+        if let reranker = rerankers[scenario] { return reranker }
+        let reranker = Reranker(configuration, model: generation.model)
+        rerankers[scenario] = reranker
+        return reranker
     }
 
     /// The generator of the call at `place` of those that are served at the same time.

@@ -72,8 +72,15 @@ final class ManyRun: ShardRun {
             times.retrieve += run.times.retrieve
             times.rank += run.times.rank
             times.fuse += run.times.fuse
+            times.rerank += run.times.rerank
             switch run.answer {
-            case .slate(let slate): end(slate.items, slate.fallback, .ok)
+            case .slate(let slate):
+                result.pinnedItems += slate.pinnedItems
+                if let draws = slate.draws {
+                    result.propensities[position] = draws.propensities
+                    result.exploredItems += draws.exploredItems
+                }
+                end(slate.items, slate.fallback, .ok)
             case .rejected(let rejection): end([], .none, rejection.reason.code)
             default: end([], .none, .internal)
             }

@@ -27,6 +27,7 @@ package actor Shard {
     private nonisolated let wallClock: @Sendable () -> Int64
     /// Calls under way at most: those whose scans take turns, or those whose candidates are ranked together.
     private nonisolated let callsMax: Int
+    private nonisolated let seeds: @Sendable () -> UInt64
     private let cache: ResultCache
     private var pending: Deque<ShardCall> = []
     private var underWay = CallsUnderWay()
@@ -44,10 +45,12 @@ package actor Shard {
     ///   - filterBytesMax: This shard's share of the compiled filters.
     ///   - recallSampler: Is given some of the approximate searches.
     ///   - wallClock: Unix seconds, for windows of availability; may go back.
+    ///   - seeds: Of draws for requests that bring none.
     package init(
         index: Int, slots: Range<Int>, executor: any SerialExecutor, configuration: ServingConfiguration,
         cacheBytesMax: Int, filterBytesMax: Int = 0, metrics: ShardMetrics, recallSampler: RecallSampler? = nil,
-        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.system,
+        seeds: @escaping @Sendable () -> UInt64 = DrawSeeds.system
     ) {
         self.index = index
         self.slots = slots
@@ -59,6 +62,7 @@ package actor Shard {
         self.recallSampler = recallSampler
         self.filterBytesMax = filterBytesMax
         self.wallClock = wallClock
+        self.seeds = seeds
         cache = ResultCache(bytesMax: cacheBytesMax)
     }
 
@@ -91,7 +95,7 @@ package actor Shard {
     private func engine(for generation: Generation) -> Engine {
         Engine(
             generation: generation, recallSampler: recallSampler, filterBytesMax: filterBytesMax, wallClock: wallClock,
-            ranking: configuration.ranking, callsMax: callsMax, metrics: metrics)
+            seeds: seeds, ranking: configuration.ranking, callsMax: callsMax, metrics: metrics)
     }
 
     // MARK: Cache

@@ -32,4 +32,5 @@ package struct StageTimes: Sendable {
     package var filter: UInt64 = 0
     package var rank: UInt64 = 0
     package var fuse: UInt64 = 0
+    package var rerank: UInt64 = 0
 }

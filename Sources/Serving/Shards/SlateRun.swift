@@ -19,6 +19,8 @@ final class SlateRun: ShardRun {
     private var k = 0
     private var fallback = Fallback.none
     private var degraded: DegradationSet = []
+    /// Nil where pages are the best candidates in their order.
+    private var reranker: Reranker?
     private var history: [UInt32] = []
     private var retrievalStarted: UInt64 = 0
     private let seat: RankingSeat?
@@ -74,6 +76,10 @@ final class SlateRun: ShardRun {
         cursor = try checkedCursor(request, restarted: restarted)
         if restarted { degraded.insert(DegradationSet(.cursorRestarted)) }
         self.request = request
+        reranker = nil
+        if scenario.reranking != nil || !request.pins.isEmpty || cursor?.shownRows != nil {
+            reranker = engine.reranker(scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario)
+        }
         times = StageTimes(queue: now &- arrived)
 
         let user = model.users.row(of: request.user)
@@ -162,8 +168,8 @@ final class SlateRun: ShardRun {
     }
 
     private func finish(_ now: UInt64, _ clock: () -> UInt64) {
-        answer = .slate(slate(now))
-        times.fuse = clock() &- now
+        answer = .slate(slate(clock))
+        times.fuse = clock() &- now &- times.rerank
     }
 
     // MARK: Ranking
@@ -240,9 +246,61 @@ final class SlateRun: ShardRun {
 
     // MARK: Slate
 
-    /// The page: candidates after the cursor, then popular items, until it is full.
-    private func slate(_ now: UInt64) -> Slate {
+    /// What stands on a page, and what its cursor has to say.
+    private struct Page {
+        var items: [SlateItem]
+        /// Of the last item, where pages follow the order.
+        var pool = PageCursor.Pool.candidates
+        /// Where the page was re-ranked: the place after which the next one starts, and the rows that it leaves out.
+        var end: ScoredRow?
+        var shownRows: [UInt32]?
+        var placements: [RerankedItem] = []
+        var draws: SlateDraws?
+        var pinnedItems = 0
+    }
+
+    private func slate(_ clock: () -> UInt64) -> Slate {
         if !generator.unavailable.isEmpty { degraded.insert(DegradationSet(.sourceUnavailable)) }
+        let page: Page
+        if let reranker {
+            let started = clock()
+            page = rerankedPage(reranker)
+            times.rerank = clock() &- started
+        } else {
+            page = orderedPage()
+        }
+        let items = page.items
+        if items.count < k { degraded.insert(DegradationSet(.shortSlate)) }
+        var next: [UInt8] = []
+        if let last = page.end ?? items.last.map({ ScoredRow(row: $0.row, score: $0.score) }), items.count == k,
+            generator.mask.eligibleCount > k
+        {
+            next =
+                PageCursor(
+                    pool: page.pool, generation: engine.generation.number,
+                    parameters: PageCursor.parameters(of: request), score: last.score, row: last.row,
+                    moment: pagesBegan, shownRows: page.shownRows
+                ).bytes
+        }
+        var slate = Slate(
+            items: items, generation: engine.generation, fallback: fallback, degraded: degraded, nextCursor: next,
+            explanation: request.explain ? explanation(items) : nil,
+            includeDetails: request.includeDetails || request.explain,
+            // What is left to chance is drawn anew for each call.
+            isCacheable: !request.explain && request.cursor.isEmpty && page.draws == nil
+                && degraded.isDisjoint(with: [
+                    DegradationSet(.deadlineTruncated), DegradationSet(.rankerSkipped),
+                ]),
+            seconds: seconds(of: items),
+            candidates: generator.lists.map { ($0.entry.source, $0.rows.count, $0.plan) })
+        slate.draws = page.draws
+        slate.pinnedItems = page.pinnedItems
+        slate.explanation?.placements = page.placements
+        return slate
+    }
+
+    /// Candidates after the cursor, then popular items, until the page is full.
+    private func orderedPage() -> Page {
         var items: [SlateItem] = []
         items.reserveCapacity(k)
         var pool = PageCursor.Pool.candidates
@@ -258,29 +316,66 @@ final class SlateRun: ShardRun {
         }
         if items.count < k {
             let before = items.count
-            fill(&items)
+            fill(&items, upTo: k)
             if items.count > before || cursor?.pool == .popular { pool = .popular }
         }
-        if items.count < k { degraded.insert(DegradationSet(.shortSlate)) }
-        var next: [UInt8] = []
-        if let last = items.last, items.count == k, generator.mask.eligibleCount > k {
-            next =
-                PageCursor(
-                    pool: pool, generation: engine.generation.number,
-                    parameters: PageCursor.parameters(of: request), score: last.score, row: last.row,
-                    moment: pagesBegan
-                ).bytes
+        return Page(items: items, pool: pool)
+    }
+
+    /// The same, where a page is more than the best candidates in their order.
+    private func rerankedPage(_ reranker: Reranker) -> Page {
+        var wanted = Reranker.Request(candidates: [], k: k)
+        if cursor?.pool != .popular {
+            wanted.candidates = ranked?.rows ?? generator.candidates
+            if let visible { wanted.candidates.removeAll { !visible.contains($0.row) } }
         }
-        return Slate(
-            items: items, generation: engine.generation, fallback: fallback, degraded: degraded, nextCursor: next,
-            explanation: request.explain ? explanation(items) : nil,
-            includeDetails: request.includeDetails || request.explain,
-            isCacheable: !request.explain && request.cursor.isEmpty
-                && degraded.isDisjoint(with: [
-                    DegradationSet(.deadlineTruncated), DegradationSet(.rankerSkipped),
-                ]),
-            seconds: seconds(of: items),
-            candidates: generator.lists.map { ($0.entry.source, $0.rows.count, $0.plan) })
+        if cursor == nil { wanted.pins = pins(reranker) }
+        wanted.shown = ShownItems(after: cursor)
+        wanted.explores = request.explores
+        wanted.explains = request.explain
+        var seed = request.seed
+        if seed == 0, request.explores, reranker.configuration.exploration != nil { seed = max(1, engine.seeds()) }
+        // Another page, another user: other draws from the same seed.
+        var random = SlateRandom(seed: XXH64.hash(request.user, seed: seed) &+ UInt64(wanted.shown.rows.count))
+        let chosen = reranker.page(wanted, using: &random)
+        if chosen.areCapsRelaxed { degraded.insert(DegradationSet(.capsRelaxed)) }
+
+        var free = chosen.items.map { SlateItem(row: $0.row, score: $0.score) }
+        let pinned = chosen.pins.map(\.item.row)
+        fill(&free, upTo: k - pinned.count) { wanted.shown.contains($0) || pinned.contains($0) }
+        let filling = free[chosen.items.count...]
+        let slate = chosen.slate(filling: filling.map { RerankedItem(row: $0.row, score: $0.score) })
+        var shown = wanted.shown
+        shown.add(chosen.items.map(\.row) + pinned, among: wanted.candidates, reranker)
+
+        var page = Page(items: slate.map { SlateItem(row: $0.row, score: $0.score) })
+        page.shownRows = shown.rows
+        page.end = shown.cursorEnd
+        if let last = filling.last {
+            page.pool = .popular
+            page.end = ScoredRow(row: last.row, score: last.score)
+            // No candidate comes any more.
+            page.shownRows = shown.rows.filter { !generator.isCandidate($0) }
+        }
+        page.placements = slate
+        page.pinnedItems = pinned.count
+        if chosen.hasDrawn {
+            page.draws = SlateDraws(
+                seed: seed, propensities: slate.map(\.propensity), exploredItems: slate.count { $0.isExplored })
+        }
+        return page
+    }
+
+    /// The pins of the request, then those of the scenario, where their items may be shown.
+    private func pins(_ reranker: Reranker) -> [(row: UInt32, place: Int)] {
+        var pins: [(row: UInt32, place: Int)] = []
+        for pin in request.pins + reranker.configuration.pins {
+            guard let row = model.items.row(of: pin.item), generator.mask.isEligible(row),
+                visible?.contains(row) ?? true, !pins.contains(where: { $0.row == row || $0.place == pin.place })
+            else { continue }
+            pins.append((row, pin.place))
+        }
+        return pins
     }
 
     /// When all of the items are available.
@@ -296,16 +391,20 @@ final class SlateRun: ShardRun {
     }
 
     /// Eligible items that no source brought, most popular first: a slate has `k` items when `k` are eligible.
-    private func fill(_ items: inout [SlateItem]) {
+    private func fill(
+        _ items: inout [SlateItem], upTo count: Int, except isShown: (UInt32) -> Bool = { _ in false }
+    ) {
         var row: UInt32 = 0
-        var score = min(0, items.last?.score ?? 0)
+        var score = items.reduce(0) { min($0, $1.score) }
         if let cursor, cursor.pool == .popular {
             row = cursor.row &+ 1
             score = min(0, cursor.score)
         }
-        let count = UInt32(model.items.count)
-        while row < count, items.count < k {
-            if generator.mask.isEligible(row), !generator.isCandidate(row), visible?.contains(row) ?? true {
+        let rows = UInt32(model.items.count)
+        while row < rows, items.count < count {
+            if generator.mask.isEligible(row), !generator.isCandidate(row), visible?.contains(row) ?? true,
+                !isShown(row)
+            {
                 items.append(SlateItem(row: row, score: score))
             }
             row += 1
@@ -327,6 +426,7 @@ final class SlateRun: ShardRun {
             let stage = ["retrieve", list.entry.source.rawValue, list.plan?.rawValue].compactMap { $0 }
             timings.append((stage: stage.joined(separator: "."), microseconds: Int(nanoseconds / 1000)))
         }
+        if reranker != nil { timings.append((stage: "rerank", microseconds: Int(times.rerank / 1000))) }
         return explainer.explain(
             items, user: model.users.row(of: request.user), eligible: generator.mask.eligibleCount, timings: timings)
     }

@@ -20,8 +20,10 @@ public enum RequestLimits {
     public static let contextEntriesMax = 64
     /// Bytes of a context value.
     public static let contextValueBytesMax = 1024
-    /// Bytes of a cursor.
-    public static let cursorBytesMax = 255
+    /// Bytes of a cursor: one that names a thousand items fits.
+    public static let cursorBytesMax = 4096
+    /// Pins of a request.
+    public static let pinsMax = 16
     /// Bytes of a path to a bundle.
     public static let pathBytesMax = 1024
 }

@@ -10,6 +10,7 @@ package struct RecommendRequestView {
     private let message: UnsafeMutablePointer<Martlet__V1__RecommendRequest>
     package let filter: AttributeFilterView?
     package let context: ContextView
+    package let pins: PinsView
 
     /// - Throws: `RequestFault` when `body` is not such a message, too expensive to decode, or breaks a rule.
     package init(_ body: UnsafeRawBufferPointer, arena: DecodeArena) throws(RequestFault) {
@@ -19,6 +20,7 @@ package struct RecommendRequestView {
         message = decoded
         filter = try AttributeFilterView.checking(message.pointee.filter)
         context = try ContextView(checking: message.pointee.context, message.pointee.n_context)
+        pins = try PinsView(checking: message.pointee.pins, message.pointee.n_pins)
         try FieldChecks.id(user, "user")
         try FieldChecks.text(tenant, "tenant")
         try FieldChecks.text(scenario, "scenario")
@@ -40,6 +42,9 @@ package struct RecommendRequestView {
     package var explain: Bool { message.pointee.explain != 0 }
     package var cursor: UnsafeRawBufferPointer { message.pointee.cursor.bytes }
     package var includeDetails: Bool { message.pointee.include_details != 0 }
+    package var noExploration: Bool { message.pointee.no_exploration != 0 }
+    /// 0: none was given.
+    package var seed: UInt64 { message.pointee.seed }
 }
 
 /// A decoded `RecommendManyRequest`.
@@ -66,6 +71,9 @@ package struct RecommendManyRequestView {
 
     package var tenant: UnsafeRawBufferPointer { message.pointee.tenant.bytes }
     package var users: StringsView { StringsView(message.pointee.users, message.pointee.n_users) }
+    package var noExploration: Bool { message.pointee.no_exploration != 0 }
+    /// 0: none was given.
+    package var seed: UInt64 { message.pointee.seed }
     package var k: UInt32 { message.pointee.k }
     package var scenario: UnsafeRawBufferPointer { message.pointee.scenario.bytes }
     package var excludeItems: StringsView {

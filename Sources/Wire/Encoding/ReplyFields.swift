@@ -23,6 +23,11 @@ package struct RecommendReplyFields: ProtoEncodable {
     package var timings: [StageTiming] = []
     package var arm = UnsafeRawBufferPointer(start: nil, count: 0)
     package var eligibleItems: UInt32 = 0
+    /// As many as items, or none.
+    package var propensities = UnsafeBufferPointer<Float>(start: nil, count: 0)
+    package var seed: UInt64 = 0
+    /// As many as items, or none.
+    package var placements: [Placement] = []
 
     /// - Precondition: as many scores as items.
     package init(items: UnsafeBufferPointer<UnsafeRawBufferPointer>, scores: UnsafeBufferPointer<Float>) {
@@ -45,6 +50,9 @@ package struct RecommendReplyFields: ProtoEncodable {
         for timing in timings { sink.message(11, timing) }
         sink.field(12, arm)
         sink.field(13, eligibleItems)
+        sink.packed(14, propensities)
+        sink.field(15, seed)
+        for placement in placements { sink.message(16, placement) }
     }
 }
 
@@ -60,6 +68,8 @@ package struct RecommendManyReplyFields: ProtoEncodable {
     package var statuses: UnsafeBufferPointer<UInt32>
     package var generation: UInt64 = 0
     package var model = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// As many as items, or none.
+    package var propensities = UnsafeBufferPointer<Float>(start: nil, count: 0)
 
     /// - Precondition: one count, fallback and status for each user; one score for each item.
     package init(
@@ -86,6 +96,7 @@ package struct RecommendManyReplyFields: ProtoEncodable {
         sink.packed(5, statuses)
         sink.field(6, generation)
         sink.field(7, model)
+        sink.packed(8, propensities)
     }
 }
 

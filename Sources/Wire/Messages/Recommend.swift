@@ -20,6 +20,12 @@ public struct RecommendRequest: Sendable, Hashable {
     public var cursor: [UInt8] = []
     /// Asks for titles.
     public var includeDetails = false
+    /// Leaves nothing to chance, whatever the scenario says.
+    public var noExploration = false
+    /// Of what is left to chance; 0: the node takes one of its own.
+    public var seed: UInt64 = 0
+    /// Items for places of the first page, at most 16.
+    public var pins: [Pin] = []
 
     public init(user: String, k: Int = 0, scenario: String = "") {
         self.user = user
@@ -40,6 +46,9 @@ extension RecommendRequest: MessageBody {
         sink.field(8, explain)
         sink.field(9, cursor)
         sink.field(10, includeDetails)
+        sink.field(11, noExploration)
+        sink.field(12, seed)
+        for pin in pins { sink.message(13, pin) }
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -58,6 +67,9 @@ extension RecommendRequest: MessageBody {
         explain = view.explain
         cursor = Array(view.cursor)
         includeDetails = view.includeDetails
+        noExploration = view.noExploration
+        seed = view.seed
+        pins = view.pins.map { Pin(item: String(decoding: $0.item, as: UTF8.self), place: Int($0.place)) }
     }
 }
 
@@ -83,7 +95,7 @@ extension ContextView {
 
 /// One user's slate.
 public struct RecommendReply: Sendable, Hashable {
-    /// Best first.
+    /// In the order they are to be shown: best first, where the scenario does not re-rank.
     public var items: [String] = []
     /// One for each item.
     public var scores: [Float] = []
@@ -105,6 +117,12 @@ public struct RecommendReply: Sendable, Hashable {
     public var arm = ""
     /// How many items could have been shown; only where reasons were asked for.
     public var eligibleItems = 0
+    /// How probable each item was at its place, given those before it; none where nothing is left to chance.
+    public var propensities: [Float] = []
+    /// What the draws were made from; 0: nothing was left to chance.
+    public var seed: UInt64 = 0
+    /// What re-ranking did to each item, or none at all.
+    public var placements: [Placement] = []
 
     public init() {}
 }
@@ -124,6 +142,9 @@ extension RecommendReply: MessageBody {
         for timing in timings { sink.message(11, timing) }
         sink.field(12, arm)
         sink.field(13, UInt32(clamping: eligibleItems))
+        propensities.withUnsafeBufferPointer { sink.packed(14, $0) }
+        sink.field(15, seed)
+        for placement in placements { sink.message(16, placement) }
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -151,6 +172,13 @@ extension RecommendReply: MessageBody {
         }
         arm = message.arm.text
         eligibleItems = Int(message.eligible_items)
+        propensities = Array(UnsafeBufferPointer(start: message.propensities, count: message.n_propensities))
+        try Columns.check("propensities", propensities.count, propensities.isEmpty ? 0 : items.count)
+        seed = message.seed
+        placements = UnsafeBufferPointer(start: message.placements, count: message.n_placements).compactMap {
+            placement in placement.map { Placement($0.pointee) }
+        }
+        try Columns.check("placements", placements.count, placements.isEmpty ? 0 : items.count)
     }
 }
 

@@ -12,6 +12,10 @@ public struct RecommendManyRequest: Sendable, Hashable {
     public var excludeItems: [String] = []
     public var filter = AttributeFilter()
     public var context: [ContextEntry] = []
+    /// Leaves nothing to chance, whatever the scenario says.
+    public var noExploration = false
+    /// Each user's draws are made from it and the user; 0: the node's own.
+    public var seed: UInt64 = 0
 
     public init(users: [String], k: Int = 0, scenario: String = "") {
         self.users = users
@@ -29,6 +33,8 @@ extension RecommendManyRequest: MessageBody {
         sink.field(5, excludeItems)
         sink.field(6, filter)
         for entry in context { sink.message(7, entry) }
+        sink.field(8, noExploration)
+        sink.field(9, seed)
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -44,6 +50,8 @@ extension RecommendManyRequest: MessageBody {
         excludeItems = view.excludeItems.strings
         filter = AttributeFilter(view.filter)
         context = view.context.entries
+        noExploration = view.noExploration
+        seed = view.seed
     }
 }
 
@@ -61,6 +69,8 @@ public struct RecommendManyReply: Sendable, Hashable {
     public var statuses: [StatusCode] = []
     public var generation: UInt64 = 0
     public var model = ""
+    /// How probable each item was at its place, given those before it; none where nothing is left to chance.
+    public var propensities: [Float] = []
 
     public init() {}
 
@@ -85,6 +95,7 @@ extension RecommendManyReply: MessageBody {
         statuses.map { UInt32($0.rawValue) }.withUnsafeBufferPointer { sink.packed(5, $0) }
         sink.field(6, generation)
         sink.field(7, model)
+        propensities.withUnsafeBufferPointer { sink.packed(8, $0) }
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -101,6 +112,8 @@ extension RecommendManyReply: MessageBody {
         }
         generation = message.generation
         model = message.model.text
+        propensities = Array(UnsafeBufferPointer(start: message.propensities, count: message.n_propensities))
+        try Columns.check("propensities", propensities.count, propensities.isEmpty ? 0 : items.count)
         try Columns.check("scores", scores.count, items.count)
         try Columns.check("items", items.count, itemCounts.reduce(0) { $0 + Int($1) })
         try Columns.check("fallbacks", fallbacks.count, itemCounts.count)

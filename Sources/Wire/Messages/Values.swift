@@ -40,6 +40,8 @@ public struct Degradations: OptionSet, Sendable, Hashable {
     public static let rankerUnavailable = Degradations(rawValue: 1 << 5)
     /// The ranker was too slow for the deadline, or its scores were no numbers: the order is retrieval's.
     public static let rankerSkipped = Degradations(rawValue: 1 << 6)
+    /// The scenario's caps were raised to fill the slate.
+    public static let capsRelaxed = Degradations(rawValue: 1 << 7)
 
     /// Words for tables and logs.
     public var names: [String] {
@@ -49,6 +51,7 @@ public struct Degradations: OptionSet, Sendable, Hashable {
             case .deadlineTruncated: "deadline_truncated"
             case .cursorRestarted: "cursor_restarted"
             case .shortSlate: "short_slate"
+            case .capsRelaxed: "caps_relaxed"
             case .rankerUnavailable: "ranker_unavailable"
             case .rankerSkipped: "ranker_skipped"
             default: "degradation_\(value)"

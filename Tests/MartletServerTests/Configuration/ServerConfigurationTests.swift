@@ -89,14 +89,34 @@ import Vocabulary
                 retrieval:
                   normalisation: rank
                   sources: [{source: als, limit: 30, weight: 0.25}, {source: item_to_item}]
+                reranking:
+                  pool: 150
+                  diversity: {by: factors, strength: 0.3}
+                  caps: [{attribute: 'a "b"', most: 3}, {attribute: year, most: 1}]
+                  pins: [{item: "it's: one", place: 2}]
+                  boosts:
+                    - {attribute: brand, value: "x, y", factor: 1.25}
+                    - {item: m1, add: -0.5}
+                  exploration: {method: epsilon, epsilon: 0.1, protected: 3, among: 40}
               "home page":
                 k: 5
+              plain: {reranking: {}}
+              other:
+                reranking:
+                  diversity: {by: attribute, attribute: genres, strength: 1}
+                  exploration: {method: softmax, temperature: 0.25}
             """
         let loaded = try ServerConfiguration.load(
             file: ("node.yaml", yaml), environment: ["MARTLET_DRAIN_TIMEOUT": "3s"])
         let printed = loaded.yaml()
         let again = try ServerConfiguration.load(file: ("printed.yaml", printed))
         #expect(again.configuration == loaded.configuration)
+        let scenarios = loaded.configuration.scenarios
+        #expect(scenarios["home page"]?.reranking == scenarios["default"]?.reranking)
+        #expect(scenarios["default"]?.reranking?.boosts.count == 2)
+        #expect(scenarios["plain"]?.reranking?.isEmpty == true)
+        #expect(
+            scenarios["other"]?.reranking?.exploration == .init(.softmax(temperature: 0.25), protected: 1, among: 100))
         #expect(printed.contains("# node.yaml:1\n"))
         #expect(printed.contains("# MARTLET_DRAIN_TIMEOUT\n"))
         #expect(printed.contains("# default\n"))
@@ -163,6 +183,35 @@ import Vocabulary
     ])
     func `one mistake in a retrieval mix is one problem`(yaml: String) {
         #expect(Self.problems(yaml).count == 1, "\(Self.problems(yaml))")
+    }
+
+    @Test(arguments: [
+        ("{diversity: {by: factors}}", "reranking.diversity' must be like {by: factors, strength: 0.3}"),
+        ("{diversity: {by: genres, strength: 1}}", "diversity.by: 'genres' is not factors or attribute"),
+        ("{diversity: {by: attribute, strength: 1}}", "diversity' must be like"),
+        ("{diversity: {by: factors, strength: 1.5}}", "diversity.strength: 1.5 is not a number from 0 to 1"),
+        ("{diversity: {by: factors, strength: nan}}", "diversity.strength: 'nan' is not a number"),
+        ("{pool: 0}", "reranking.pool: '0' is not a whole number from 1 to 1000"),
+        ("{caps: {attribute: a, most: 1}}", "reranking.caps' must be a list, such as [{attribute: category, most: 3}]"),
+        ("{caps: [{attribute: a}]}", "reranking.caps[0]' must be like {attribute: category, most: 3}"),
+        ("{caps: [{attribute: a, most: 0}]}", "caps[0].most: '0' is not a whole number from 1 to 1000"),
+        ("{caps: [{attribute: a, most: 1}, {attribute: a, most: 2}]}", "caps[1]: 'a' is capped twice"),
+        ("{pins: [{item: a, place: 1}, {item: b, place: 1}]}", "pins[1]: place 1 is taken by 'a'"),
+        ("{pins: [{item: a, place: 1}, {item: a, place: 2}]}", "pins[1]: 'a' is pinned twice"),
+        ("{pins: [{item: a, plac: 1}]}", "unknown key 'scenarios.a.reranking.pins[0].plac'; did you mean"),
+        ("{boosts: [{item: a}]}", "reranking.boosts[0]' must say by how much"),
+        ("{boosts: [{attribute: a, add: 1}]}", "boosts[0]' must name either an item, or an attribute and its value"),
+        ("{boosts: [{item: a, factor: 0}]}", "boosts[0].factor: 0.0 is not above 0 and at most 100.0"),
+        ("{exploration: {epsilon: 0.1}}", "exploration' must be like {method: epsilon, epsilon: 0.1}"),
+        ("{exploration: {method: epsilon, epsilon: 2}}", "exploration.epsilon: 2.0 is not a number from 0 to 1"),
+        ("{exploration: {method: softmax, temperature: 0}}", "exploration.temperature: 0.0 is not in"),
+        ("{exploration: {method: softmax, temperature: 1, among: 0}}", "among: '0' is not a whole number"),
+        ("{diversty: {}}", "unknown key 'scenarios.a.reranking.diversty'; did you mean"),
+        ("3", "'scenarios.a.reranking' must hold settings: pool, diversity, caps"),
+    ])
+    func `one mistake in reranking is one problem, which says what is meant`(yaml: String, words: String) {
+        let problems = Self.problems("scenarios: {a: {reranking: \(yaml)}}")
+        #expect(problems.count == 1 && problems[0].contains(words), "\(problems)")
     }
 
     @Test func `a configuration file that cannot be read is named with why and what to do`() throws {

@@ -1,0 +1,81 @@
+import Catalog
+import FactorModels
+import Retrieval
+import TestSupport
+import VectorMath
+
+@testable import Serving
+
+/// Made-up items with attributes and factors, whose plain description is kept to compare with.
+struct RerankingSample {
+    let categories: [[String]]
+    let genres: [[String]]
+    let years: [Double?]
+    let factors: [[Float]]
+    let model: RetrievalModel
+
+    static let rank = 8
+    var itemCount: Int { categories.count }
+
+    init(itemCount: Int, categories categoryCount: Int = 6, seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        // Some items have none; category 0 is the largest.
+        categories = (0..<itemCount).map { _ in
+            let category = Int.random(in: -1..<categoryCount, using: &random)
+            return category < 0 ? [] : ["c\(Int.random(in: 0...category, using: &random))"]
+        }
+        genres = (0..<itemCount).map { _ in
+            (0..<8).filter { _ in Int.random(in: 0..<3, using: &random) == 0 }.map { "g\($0)" }
+        }
+        years = (0..<itemCount).map { _ in
+            Int.random(in: 0..<4, using: &random) == 0 ? nil : Double(Int.random(in: 2000...2005, using: &random))
+        }
+        factors = (0..<itemCount).map { _ in (0..<Self.rank).map { _ in Float.random(in: -1...1, using: &random) } }
+        let (categories, genres, years, factors) = (categories, genres, years, factors)
+        let items = try ItemCatalog(
+            ids: IDDictionary((0..<itemCount).map { "i\($0)" }), tags: { genres[Int($0)] },
+            interactions: (0..<itemCount).map { UInt64(itemCount - $0) },
+            recentScores: [Float](repeating: 0, count: itemCount),
+            details: ItemDetailColumns(
+                [
+                    .init(name: "category", .text { categories[Int($0)] }),
+                    .init(name: "year", .number { years[Int($0)] }),
+                ], tagsName: "genres", itemCount: itemCount))
+        let users = DenseMatrix(rowCount: 1, columnCount: Self.rank)
+        let rows = DenseMatrix(rowCount: itemCount, columnCount: Self.rank)
+        for (place, factor) in factors.enumerated() {
+            let row = rows.row(place)
+            for column in 0..<Self.rank { row[column] = factor[column] }
+        }
+        let als = FactorModel(kind: .als, users: users, items: rows)
+        let options = RetrievalModel.Options(index: .scan)
+        model = try RetrievalModel(
+            users: UserDirectory(ids: IDDictionary(["u"]), offsets: [0, 0], items: [], itemCount: itemCount),
+            items: items,
+            als: RetrievalModel.factors(als, rows: .floats(als.itemFactors), graph: nil, options: options),
+            spectral: nil, neighbors: nil, mix: .unknownUser, options: options)
+    }
+
+    /// Some items with scores, in no order; equal scores occur.
+    func candidates(_ count: Int, using random: inout SeededGenerator) -> [ScoredRow] {
+        (0..<UInt32(itemCount)).shuffled(using: &random).prefix(count).map {
+            ScoredRow(row: $0, score: Float(Int.random(in: -20...60, using: &random)) / 8)
+        }
+    }
+
+    func cosine(_ a: UInt32, _ b: UInt32) -> Double {
+        func dot(_ a: [Float], _ b: [Float]) -> Double { zip(a, b).reduce(0) { $0 + Double($1.0) * Double($1.1) } }
+        let (a, b) = (factors[Int(a)], factors[Int(b)])
+        return dot(a, b) / (dot(a, a) * dot(b, b)).squareRoot()
+    }
+
+    func share(_ a: UInt32, _ b: UInt32) -> Double {
+        let (a, b) = (Set(genres[Int(a)]), Set(genres[Int(b)]))
+        return a.union(b).isEmpty ? 0 : Double(a.intersection(b).count) / Double(a.union(b).count)
+    }
+}
+
+extension Array where Element == ScoredRow {
+    /// By falling score, ties by rising row.
+    var best: [ScoredRow] { sorted { ($1.score, $0.row) < ($0.score, $1.row) } }
+}
