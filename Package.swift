@@ -68,10 +68,11 @@ let package = Package(
         // L0: the words. Value types only.
         room("Vocabulary", []),
 
-        // L1: vectors and kernels; the bytes of a model; metrics; frames and messages.
+        // L1: vectors and kernels; the bytes of a model; metrics; when a batch goes; frames and messages.
         room("VectorMath", ["CKernels"]),
         room("Artifacts", [crypto]),
         room("Telemetry", ["Vocabulary", "CJemalloc"]),
+        room("MicroBatching", ["Vocabulary"]),
         room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
 
         // L2: indexes, factor models, the catalogue of users and items, the features of rankers; the client library.
@@ -95,8 +96,8 @@ let package = Package(
         room(
             "Serving",
             [
-                "Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "CandidateRanking", "Catalog", "Telemetry",
-                deque,
+                "Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "CandidateRanking", "MicroBatching",
+                "Catalog", "Telemetry", deque,
             ]),
         room(
             "Training",
@@ -149,6 +150,7 @@ let package = Package(
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
+        tests("MicroBatchingTests", ["MicroBatching", "Vocabulary", "TestSupport"]),
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
         tests(
             "RetrievalTests",

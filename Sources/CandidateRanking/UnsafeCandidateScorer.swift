@@ -27,10 +27,11 @@ package final class CandidateScorer {
     /// Rows that one step scores.
     package static let rowsPerStep = 64
 
-    package init(_ ranker: CandidateRanker) {
+    /// - Parameter scratch: Shared by scorers of one thread; nil: its own.
+    package init(_ ranker: CandidateRanker, scratch: NetworkScratch? = nil) {
         self.ranker = ranker
         features = CandidateFeatures(ranker.plan)
-        scratch = NetworkScratch(ranker.network)
+        self.scratch = scratch ?? NetworkScratch(ranker.network)
         logits = .allocate(capacity: capacity)
     }
 
@@ -49,10 +50,25 @@ package final class CandidateScorer {
 
     /// Scores the next rows; true when all are scored.
     package func step() -> Bool {
-        let end = min(done + Self.rowsPerStep, features.rows.count)
+        step(rows: Self.rowsPerStep)
+        return isDone
+    }
+
+    /// Whether all candidates are scored.
+    package var isDone: Bool { done == features.rows.count }
+
+    /// Scores that many of the rows that are left.
+    func step(rows: Int) {
+        let end = min(done + rows, features.rows.count)
         if end > done { ranker.network.score(features.rows, done..<end, scratch, into: logits + done) }
         done = end
-        return done == features.rows.count
+    }
+
+    /// Takes the scores of the next rows, which were scored among others' rows.
+    func take(_ scores: UnsafePointer<Float>, _ rows: Range<Int>) {
+        precondition(rows.lowerBound == done && rows.upperBound <= features.rows.count, "rows \(rows) after \(done)")
+        (logits + done).update(from: scores, count: rows.count)
+        done = rows.upperBound
     }
 
     /// The logit of a candidate, by its place in the request.

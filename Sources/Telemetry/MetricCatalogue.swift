@@ -54,6 +54,21 @@ package enum MetricCatalogue {
         "martlet_retrieval_recall_samples_total", .counter, labels: ["plan"],
         help: "Approximate searches that were checked exactly.")
 
+    // Batches of the ranker.
+    static let batchRows = Metric(
+        "martlet_microbatch_rows", .histogram, help: "Candidates that went through a ranker in one batch.")
+    static let batchRequests = Metric(
+        "martlet_microbatch_requests", .histogram, help: "Requests whose candidates shared one batch of a ranker.")
+    static let batchQueue = Metric(
+        "martlet_microbatch_queue_seconds", .histogram, unit: .seconds,
+        help: "Time that a request's candidates waited for their first batch.")
+    static let batchesClosed = Metric(
+        "martlet_microbatch_closed_total", .counter, labels: ["reason"],
+        help: "Batches of a ranker, by why they did not wait for more rows.")
+    static let batchesExpired = Metric(
+        "martlet_microbatch_expired_total", .counter,
+        help: "Requests that left a ranker's queue because their deadline passed.")
+
     // The result cache.
     static let cacheRequests = Metric(
         "martlet_cache_requests_total", .counter, labels: ["level", "result"],
@@ -142,6 +157,7 @@ package enum MetricCatalogue {
     package static let all: [Metric] = [
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
         searches, together, split, splitParts, reranked, recall, recallSamples,
+        batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

@@ -6,6 +6,7 @@ extension NodeMetrics {
         var writer = ExpositionWriter(format)
         let reading = reading
         writeRequests(to: &writer)
+        writeBatches(to: &writer)
         writeCacheAndShards(to: &writer)
         writeConnections(to: &writer, reading)
         writeGeneration(to: &writer, reading)
@@ -96,6 +97,26 @@ extension NodeMetrics {
         for plan in SearchPlan.allCases where plan.isApproximate {
             writer.sample([plan.rawValue], recall(of: plan).samples)
         }
+    }
+
+    private func writeBatches(to writer: inout ExpositionWriter) {
+        let bounds = CountBuckets.bounds.map { "\($0).0" }
+        for (metric, cell) in [
+            (MetricCatalogue.batchRows, Layout.batchRows), (MetricCatalogue.batchRequests, Layout.batchRequests),
+        ] {
+            writer.begin(metric)
+            writer.histogram(
+                [], counts: (0..<CountBuckets.count).map { small(cell + $0) }, bounds: bounds,
+                sum: Double(small(cell + CountBuckets.count)))
+        }
+        writer.begin(MetricCatalogue.batchQueue)
+        write(histogramAt: { $0.smallAt + Layout.batchQueue }, [], to: &writer)
+        writer.begin(MetricCatalogue.batchesClosed)
+        for reason in BatchCloseReason.allCases {
+            writer.sample([reason.label], small(Layout.batchClosed + Int(reason.rawValue)))
+        }
+        writer.begin(MetricCatalogue.batchesExpired)
+        writer.sample([], small(Layout.batchExpired))
     }
 
     private func write(

@@ -4,7 +4,7 @@ import Vocabulary
 ///
 /// Every method below that counts or records costs a few nanoseconds: no lock, no contended atomic, no allocation.
 /// ```
-/// cells: requests [method][code] | request histograms [scenario][outcome] | stage histograms [stage] | small counters, gauges
+/// cells: requests [method][code] | request histograms [scenario][outcome] | stage histograms [stage] | small counters, gauges | batches
 /// histogram: DurationBuckets.count counts, then the sum in nanoseconds
 /// ```
 package final class ShardMetrics: Sendable {
@@ -25,7 +25,7 @@ package final class ShardMetrics: Sendable {
         grid = UnsafeBucketGrid()
         stagesAt = Layout.requestCells + scenarios.count * RequestOutcome.allCases.count * Layout.histogram
         smallAt = stagesAt + RequestStage.allCases.count * Layout.histogram
-        cells = UnsafeCells(count: smallAt + Layout.smallCells)
+        cells = UnsafeCells(count: smallAt + Layout.smallCells + Layout.batchCells)
     }
 
     // MARK: Requests
@@ -215,10 +215,18 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var together: Int { 73 }
         @inlinable package static var split: Int { 74 }
         @inlinable package static var splitParts: Int { 75 }
+        @inlinable package static var batchExpired: Int { 76 }
         @inlinable package static var searches: Int { 80 }
         /// 16 cells: one for each stage.
         @inlinable package static var deadline: Int { 88 }
-        @inlinable package static var smallCells: Int { 104 }
+        @inlinable package static var batchClosed: Int { 104 }
+        @inlinable package static var smallCells: Int { 112 }
+
+        // Histograms of batches, from `smallAt`.
+        @inlinable package static var batchRows: Int { smallCells }
+        @inlinable package static var batchRequests: Int { batchRows + CountBuckets.count + 1 }
+        @inlinable package static var batchQueue: Int { batchRequests + CountBuckets.count + 1 }
+        @inlinable package static var batchCells: Int { 2 * (CountBuckets.count + 1) + histogram }
     }
 }
 

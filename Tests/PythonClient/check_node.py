@@ -254,7 +254,7 @@ def rank(context):
     try:
         reply = context.client.rank(context.users[0], items, explain=True)
     except m.CallError as error:
-        assert error.code == m.FAILED_PRECONDITION, error
+        assert error.status == m.FAILED_PRECONDITION, error
         return
     assert sorted(reply.places) == [0, 1, 2, 3, 4] and list(reply.unknown) == [5]
     assert list(reply.scores) == sorted(reply.scores, reverse=True)

@@ -147,7 +147,7 @@ import Vocabulary
         for count in [
             RejectionReason.allCases.count, RerankingEffect.allCases.count, FallbackReason.allCases.count,
             DegradedReason.allCases.count, RetrievalSource.allCases.count, CacheResult.allCases.count,
-            ConnectionRefusal.allCases.count, FrameFault.allCases.count,
+            ConnectionRefusal.allCases.count, FrameFault.allCases.count, BatchCloseReason.allCases.count,
         ] { #expect(count <= 8) }
         #expect(Layout.deadline + RequestStage.allCases.count <= Layout.smallCells)
     }

@@ -35,6 +35,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var callsTogether = 8
     /// Idle loops that may help with one long exact scan; 0: none.
     package var searchHelpers = 1
+    package var ranking = BatchConfiguration()
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
@@ -54,6 +55,14 @@ package struct ServerConfiguration: Sendable, Equatable {
             return a.key < b.key
         }.map { ($0.key, $0.value) }
     }
+}
+
+/// How the candidates of several requests go through a ranker together.
+package struct BatchConfiguration: Sendable, Equatable {
+    /// Candidates at once.
+    package var batchRows = RankingConfiguration().batchRowsMax
+    /// Requests at once; 1: each request is ranked alone.
+    package var batchRequests = RankingConfiguration().batchRequestsMax
 }
 
 /// The result cache of all shards together.

@@ -150,6 +150,12 @@ package struct Setting: Sendable {
         integer(
             "search_helpers", \.searchHelpers, in: 0...16,
             "Idle event loops that may help with one long exact scan; 0: none."),
+        integer(
+            "ranking.batch_rows", \.ranking.batchRows, in: 8...4096,
+            "Candidates that go through a ranker at once; fewer where so many take more than 250 us."),
+        integer(
+            "ranking.batch_requests", \.ranking.batchRequests, in: 1...64,
+            "Requests whose candidates may share a batch; 1: each is ranked alone."),
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         size(
             "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),

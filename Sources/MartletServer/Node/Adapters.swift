@@ -20,7 +20,9 @@ extension ServingConfiguration {
                 bytesMax: configuration.cache.bytes, timeToLive: configuration.cache.ttl,
                 answerBytesMax: configuration.cache.entryBytesMax),
             itemsMax: configuration.limits.kMax, queuedCallsMax: configuration.limits.queuedRequestsMax,
-            callsTogetherMax: configuration.callsTogether)
+            callsTogetherMax: configuration.callsTogether,
+            ranking: RankingConfiguration(
+                batchRowsMax: configuration.ranking.batchRows, batchRequestsMax: configuration.ranking.batchRequests))
     }
 }
 

@@ -85,17 +85,19 @@ package struct ServingConfiguration: Sendable {
     package var queuedCallsMax: Int
     /// Slates of a shard that are made at the same time, where their scans gain by taking turns; 1: one after the other.
     package var callsTogetherMax: Int
+    package var ranking: RankingConfiguration
 
     package init(
         scenarios: [String: ScenarioConfiguration] = ["": ScenarioConfiguration()],
         cache: ResultCacheConfiguration = ResultCacheConfiguration(), itemsMax: Int = 1000, queuedCallsMax: Int = 4096,
-        callsTogetherMax: Int = 8
+        callsTogetherMax: Int = 8, ranking: RankingConfiguration = RankingConfiguration()
     ) {
         self.scenarios = scenarios
         self.cache = cache
         self.itemsMax = itemsMax
         self.queuedCallsMax = queuedCallsMax
         self.callsTogetherMax = callsTogetherMax
+        self.ranking = ranking
     }
 
     /// Names in a message at most; a node has up to 64.

@@ -1,7 +1,7 @@
-import CandidateRanking
 import Glibc
 import NearestNeighbors
 import Retrieval
+import Telemetry
 import Vocabulary
 
 /// The time of day, to the second.
@@ -23,7 +23,8 @@ package final class Engine {
     private lazy var scratch = CandidateGenerator.Scratch(model: generation.model)
     package lazy var generator = CandidateGenerator(model: generation.model, scratch: scratch)
     private var further: [CandidateGenerator] = []
-    private var scorers: [CandidateScorer] = []
+    /// Where candidates wait to be scored; nil where the bundle has no ranker.
+    private let batcher: RankingBatcher?
     let recallSampler: RecallSampler?
     private let filters: FilterCache
     private let wallClock: @Sendable () -> Int64
@@ -35,13 +36,15 @@ package final class Engine {
     /// - Parameters:
     ///   - filterBytesMax: For compiled filters.
     ///   - wallClock: Unix seconds; may go back.
-    package init(
-        generation: Generation, recallSampler: RecallSampler? = nil, filterBytesMax: Int = 0,
-        wallClock: @escaping @Sendable () -> Int64 = WallClock.system,
-        seeds: @escaping @Sendable () -> UInt64 = DrawSeeds.system
+    ///   - callsMax: Calls that are under way at the same time.
+    init(
+        generation: Generation, recallSampler: RecallSampler?, filterBytesMax: Int,
+        wallClock: @escaping @Sendable () -> Int64, seeds: @escaping @Sendable () -> UInt64,
+        ranking: RankingConfiguration, callsMax: Int, metrics: ShardMetrics
     ) {
         self.generation = generation
         self.seeds = seeds
+        batcher = generation.ranker.map { RankingBatcher($0, ranking, seatsMax: callsMax, metrics: metrics) }
         self.recallSampler = recallSampler
         self.wallClock = wallClock
         filters = FilterCache(generation.model.attributes, bytesMax: filterBytesMax)
@@ -62,12 +65,8 @@ package final class Engine {
         return further[place - 1]
     }
 
-    /// The scorer of the call at `place`; nil where the bundle has no ranker.
-    func scorer(at place: Int) -> CandidateScorer? {
-        guard let ranker = generation.ranker else { return nil }
-        while scorers.count <= place { scorers.append(CandidateScorer(ranker)) }
-        return scorers[place]
-    }
+    /// The seat of the call at `place` before the ranker; nil where the bundle has none.
+    func rankingSeat(_ place: Int) -> RankingSeat? { batcher?.seat(place) }
 
     /// The items that satisfy a filter; nil: all.
     ///
@@ -107,5 +106,6 @@ package final class Engine {
     func retire() {
         filters.removeAll()
         moment = nil
+        batcher?.isRetired = true
     }
 }

@@ -16,6 +16,7 @@ final class ManyRun: ShardRun {
     private(set) var times = StageTimes()
 
     var answer: ShardAnswer { .slates(result) }
+    var waitsForScores: RankingBatcher? { run?.waitsForScores }
 
     init(engine: Engine, configuration: ServingConfiguration, request: ManyRequest, arrived: UInt64, _ now: UInt64)
         throws
@@ -56,7 +57,7 @@ final class ManyRun: ShardRun {
             var single = request.template
             single.user = user
             run = SlateRun(
-                engine: engine, generator: engine.generator, scorer: engine.scorer(at: 0), configuration: configuration,
+                engine: engine, generator: engine.generator, seat: engine.rankingSeat(0), configuration: configuration,
                 arrived: now)
             do {
                 try run.begin(single, filter: filter, restarted: false, now: now, clock: clock)

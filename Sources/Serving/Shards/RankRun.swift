@@ -6,7 +6,7 @@ import Vocabulary
 final class RankRun: ShardRun {
     private let engine: Engine
     private let request: RankRequest
-    private let scorer: CandidateScorer
+    private let seat: RankingSeat
     private let user: UInt32?
     /// The known items, by their place in the request.
     private var known: [(place: UInt32, row: UInt32)] = []
@@ -25,8 +25,8 @@ final class RankRun: ShardRun {
     private static let chunkItems = 256
 
     /// - Throws: `Rejection` when the bundle has no ranker, or too much is to be explained.
-    init(engine: Engine, scorer: CandidateScorer?, request: RankRequest) throws {
-        guard let scorer else {
+    init(engine: Engine, seat: RankingSeat?, request: RankRequest) throws {
+        guard let seat else {
             throw Rejection(
                 .failedPrecondition, "the bundle holds no ranker; train it with --ranker, or load one that has")
         }
@@ -36,7 +36,7 @@ final class RankRun: ShardRun {
         }
         self.engine = engine
         self.request = request
-        self.scorer = scorer
+        self.seat = seat
         let model = engine.generation.model
         user = model.users.row(of: request.user)
         for (place, item) in request.items.enumerated() {
@@ -51,17 +51,18 @@ final class RankRun: ShardRun {
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
         if started == 0 { started = now }
         if now >= deadline {
+            seat.leave(isLate: true)
             answer = .rejected(
                 Rejection(.deadlineExceeded, "the deadline passed with \(scores.count) of \(known.count) items scored"))
             return true
         }
         if scores.count < known.count {
-            score()
+            guard score(now, deadline) else { return true }
             if scores.count < known.count { return false }
         }
         if request.explain, !known.isEmpty {
             if contributions == nil {
-                contributions = FeatureContributions(scorer.ranker, scorer.features.rows, logits: scores)
+                contributions = FeatureContributions(seat.scorer.ranker, seat.scorer.features.rows, logits: scores)
             }
             if let contributions, !contributions.step() { return false }
         }
@@ -70,22 +71,29 @@ final class RankRun: ShardRun {
         return true
     }
 
-    /// Computes the features of some items, or scores some rows of them.
-    private func score() {
+    var waitsForScores: RankingBatcher? { chunk.isEmpty || seat.isScored ? nil : seat.batcher }
+
+    /// Takes the scores of some items, or puts the next ones in line; false, with an answer, where too many wait there.
+    private func score(_ now: UInt64, _ deadline: UInt64) -> Bool {
         guard chunk.isEmpty else {
-            guard scorer.step() else { return }
-            for place in chunk.indices { scores.append(scorer.logit(place - chunk.lowerBound)) }
+            guard seat.isScored else { return true }
+            for place in chunk.indices { scores.append(seat.scorer.logit(place - chunk.lowerBound)) }
             chunk = 0..<0
-            return
+            return true
         }
         chunk = scores.count..<min(scores.count + Self.chunkItems, known.count)
         let history =
             user.map { engine.generation.model.users.history(of: $0) }
             ?? UnsafeBufferPointer(start: nil, count: 0)
-        scorer.begin(
+        let isTaken = seat.enter(
             RankingRequest(
                 user: user, history: history, context: request.context,
-                candidates: known[chunk].map { ScoredRow(row: $0.row, score: 0) }, isRetrieved: false))
+                candidates: known[chunk].map { ScoredRow(row: $0.row, score: 0) }, isRetrieved: false),
+            deadline: deadline, now)
+        if !isTaken {
+            answer = .rejected(Rejection(.queueFull, "too many calls wait for the ranker", retryIsSafe: true))
+        }
+        return isTaken
     }
 
     private func finish() {

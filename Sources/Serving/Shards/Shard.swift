@@ -11,7 +11,8 @@ import Vocabulary
 /// ```
 ///  answer(to:)  hit in the result cache, synchronous, allocates nothing
 ///  submit(_:)   anything else waits here, bounded
-///  run(...)     serves waiting calls in short steps, first come first served; those that wait together share scans
+///  run(...)     serves waiting calls in short steps, first come first served; those that wait together share scans,
+///               and batches of the ranker
 ///  adopt(_:)    takes a new generation between two steps
 /// ```
 package actor Shard {
@@ -24,6 +25,8 @@ package actor Shard {
     private nonisolated let recallSampler: RecallSampler?
     private nonisolated let filterBytesMax: Int
     private nonisolated let wallClock: @Sendable () -> Int64
+    /// Calls under way at most: those whose scans take turns, or those whose candidates are ranked together.
+    private nonisolated let callsMax: Int
     private nonisolated let seeds: @Sendable () -> UInt64
     private let cache: ResultCache
     private var pending: Deque<ShardCall> = []
@@ -51,6 +54,8 @@ package actor Shard {
     ) {
         self.index = index
         self.slots = slots
+        callsMax = min(
+            max(configuration.callsTogetherMax, configuration.ranking.batchRequestsMax), CallsUnderWay.countMax)
         self.executor = executor
         self.configuration = configuration
         self.metrics = metrics
@@ -90,7 +95,7 @@ package actor Shard {
     private func engine(for generation: Generation) -> Engine {
         Engine(
             generation: generation, recallSampler: recallSampler, filterBytesMax: filterBytesMax, wallClock: wallClock,
-            seeds: seeds)
+            seeds: seeds, ranking: configuration.ranking, callsMax: callsMax, metrics: metrics)
     }
 
     // MARK: Cache
@@ -160,40 +165,40 @@ package actor Shard {
     ) -> Bool {
         var now = clock()
         repeat {
-            if underWay.isEmpty {
-                guard beginNext(now, clock, answered) else { return false }
+            // What has been begun comes first; then calls that wait; candidates are ranked when no more can join them.
+            var progress = underWay.finish(now: now, clock: clock)
+            if progress == nil {
+                if !underWay.isRetrieving { beginNext(now, clock, answered) }
+                if underWay.isEmpty { return false }
+                progress = underWay.step(now: now, clock: clock)
             }
-            if let (call, run) = underWay.step(now: now, clock: clock) { answered(self, call, run.answer, run.times) }
+            if case .answered(let call, let run)? = progress { answered(self, call, run.answer, run.times) }
             now = clock()
         } while now < until
         return depth > 0
     }
 
-    /// Begins the next call and, where they gain by it, those that wait behind it; false when none waits.
+    /// Begins the next call and, where they gain by it, those that wait behind it.
     private func beginNext(
         _ now: UInt64, _ clock: () -> UInt64,
         _ answered: (isolated Shard, ShardCall, ShardAnswer, StageTimes) -> Void
-    ) -> Bool {
-        guard !pending.isEmpty else { return false }
+    ) {
         let width = min(configuration.callsTogetherMax, engines.first?.generation.model.togetherWidth ?? 1)
-        while let call = pending.first {
-            if !underWay.isEmpty, !underWay.canTake(call, width) { break }
+        while let call = pending.first, underWay.canTake(call, width: width, callsMax: callsMax) {
             pending.removeFirst()
             if let rejection = refusal(of: call, now) {
                 answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
                 continue
             }
-            switch begin(call, now, clock) {
-            case .success(let run): underWay.add(call, run)
+            let seat = underWay.freeSeat
+            switch begin(call, seat, now, clock) {
+            case .success(let run): underWay.add(call, run, seat: seat)
             case .failure(let rejection):
                 answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
-                continue
             }
-            if width == 1 || !CallsUnderWay.canShare(call) { break }
         }
-        underWay.settle()
-        if underWay.count > 1 { metrics.countTogether(underWay.count) }
-        return true
+        let together = underWay.settle()
+        if together > 1 { metrics.countTogether(together) }
     }
 
     /// Work that nobody waits for any more is not begun.
@@ -205,8 +210,9 @@ package actor Shard {
         return nil
     }
 
+    /// - Parameter seat: A number that no call under way has.
     private func begin(
-        _ call: ShardCall, _ now: UInt64, _ clock: () -> UInt64
+        _ call: ShardCall, _ seat: Int, _ now: UInt64, _ clock: () -> UInt64
     ) -> Result<any ShardRun, Rejection> {
         guard let engine = engines.first else {
             return .failure(
@@ -217,9 +223,8 @@ package actor Shard {
             case .recommend(let request):
                 let (engine, restarted) = self.engine(for: request, engine)
                 let run = SlateRun(
-                    engine: engine, generator: engine.generator(at: underWay.count),
-                    scorer: engine.scorer(at: underWay.count), configuration: configuration,
-                    arrived: call.arrived, helpers: helpers)
+                    engine: engine, generator: engine.generator(at: seat), seat: engine.rankingSeat(seat),
+                    configuration: configuration, arrived: call.arrived, helpers: helpers)
                 try run.begin(
                     request, filter: engine.rows(of: request.filter), restarted: restarted, now: now, clock: clock)
                 return .success(run)
@@ -231,8 +236,7 @@ package actor Shard {
             case .similarItems(let request):
                 return .success(try SimilarItemsRun(engine: engine, configuration: configuration, request: request))
             case .rank(let request):
-                return .success(
-                    try RankRun(engine: engine, scorer: engine.scorer(at: underWay.count), request: request))
+                return .success(try RankRun(engine: engine, seat: engine.rankingSeat(seat), request: request))
             case .item(let item):
                 return .success(try ItemRun(generation: engine.generation, item: item))
             }
@@ -261,6 +265,12 @@ extension Shard {
 protocol ShardRun: AnyObject {
     /// Does the next piece of work; true when the answer is ready.
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool
+    /// Who will score the candidates; nil unless they wait for it. Until then, a step is in vain before the deadline.
+    var waitsForScores: RankingBatcher? { get }
     var answer: ShardAnswer { get }
     var times: StageTimes { get }
+}
+
+extension ShardRun {
+    var waitsForScores: RankingBatcher? { nil }
 }

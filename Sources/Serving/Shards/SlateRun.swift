@@ -23,9 +23,10 @@ final class SlateRun: ShardRun {
     private var reranker: Reranker?
     private var history: [UInt32] = []
     private var retrievalStarted: UInt64 = 0
-    private let scorer: CandidateScorer?
+    private let seat: RankingSeat?
     /// What the ranker is at work on: all candidates, and how many of them it ranks; nil before and after.
     private var ranking: (candidates: [ScoredRow], count: Int, started: UInt64)?
+    private var isCancelled = false
     /// The ranker's order; nil: retrieval's.
     private var ranked: RankedCandidates?
     private var sourceStarted: UInt64 = 0
@@ -39,15 +40,15 @@ final class SlateRun: ShardRun {
 
     /// - Parameters:
     ///   - generator: One of the engine's, of which no other run makes use.
-    ///   - scorer: The same; nil without a ranker.
+    ///   - seat: The same; nil without a ranker.
     ///   - helpers: For long scans.
     init(
-        engine: Engine, generator: CandidateGenerator, scorer: CandidateScorer?, configuration: ServingConfiguration,
+        engine: Engine, generator: CandidateGenerator, seat: RankingSeat?, configuration: ServingConfiguration,
         arrived: UInt64, helpers: (any SearchHelpers)? = nil
     ) {
         self.engine = engine
         self.generator = generator
-        self.scorer = scorer
+        self.seat = seat
         // The run before may have been one of several.
         generator.parksSearches = false
         generator.helpers = helpers
@@ -141,7 +142,7 @@ final class SlateRun: ShardRun {
 
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
         do {
-            if ranking != nil { return try rank(now, deadline, clock) }
+            if ranking != nil { return rank(now, deadline, clock) }
             if now >= deadline {
                 // What the sources have brought so far is better than nothing, and costs no further time.
                 if generator.candidateCount == 0 {
@@ -158,7 +159,7 @@ final class SlateRun: ShardRun {
             if let search = generator.sampledSearch { engine.recallSampler?.take(search) }
             let retrieved = clock()
             times.retrieve = retrieved &- retrievalStarted
-            if beginRanking(retrieved) { return try rank(retrieved, deadline, clock) }
+            if beginRanking(retrieved, deadline) { return false }
             finish(retrieved, clock)
         } catch {
             answer = .rejected(Rejection(.internalFault, "retrieval: \(error)"))
@@ -173,12 +174,12 @@ final class SlateRun: ShardRun {
 
     // MARK: Ranking
 
-    /// Computes the candidates' features where a ranker is wanted and there; false where the order stays retrieval's.
-    private func beginRanking(_ now: UInt64) -> Bool {
+    /// Puts the candidates in line for the ranker where one is wanted and there; false where the order stays retrieval's.
+    private func beginRanking(_ now: UInt64, _ deadline: UInt64) -> Bool {
         guard let scenario = configuration.scenarios[request.scenario], scenario.ranker != .none, fallback == .none,
             generator.candidateCount > 0
         else { return false }
-        guard let scorer else {
+        guard let seat else {
             if scenario.ranker == .required { degraded.insert(DegradationSet(.rankerUnavailable)) }
             return false
         }
@@ -186,22 +187,45 @@ final class SlateRun: ShardRun {
         generator.select(generator.candidateCount, into: &candidates)
         let count = min(candidates.count, scenario.rankCandidates)
         let user = model.users.row(of: request.user)
-        scorer.begin(
+        let isTaken = seat.enter(
             RankingRequest(
                 user: user,
                 history: user.map { model.users.history(of: $0) } ?? UnsafeBufferPointer(start: nil, count: 0),
-                context: request.context, candidates: Array(candidates.prefix(count)), lists: generator.lists))
+                context: request.context, candidates: Array(candidates.prefix(count)), lists: generator.lists),
+            deadline: deadline, now)
+        guard isTaken else {
+            degraded.insert(DegradationSet(.rankerSkipped))
+            return false
+        }
         ranking = (candidates, count, now)
         return true
     }
 
-    /// Scores some rows; true when the slate is made.
-    private func rank(_ now: UInt64, _ deadline: UInt64, _ clock: () -> UInt64) throws -> Bool {
-        guard let ranking, let scorer else { return true }
-        let isLate = now >= deadline
-        if !isLate, !scorer.step() { return false }
+    var waitsForScores: RankingBatcher? {
+        guard ranking != nil, !isCancelled, let seat, !seat.isScored else { return nil }
+        return seat.batcher
+    }
+
+    /// Leaves the line for the ranker, as nobody waits for the answer any more.
+    func cancelRanking() {
+        seat?.leave(isLate: false)
+        isCancelled = true
+    }
+
+    /// Takes the ranker's order; true when the slate is made. When time is up, the order stays retrieval's.
+    private func rank(_ now: UInt64, _ deadline: UInt64, _ clock: () -> UInt64) -> Bool {
+        guard let ranking, let seat else { return true }
+        if isCancelled {
+            answer = .rejected(Rejection(.cancelled, "the call was cancelled before its candidates were ranked"))
+            return true
+        }
         var order = RankedCandidates()
-        if !isLate, order.take(ranking.candidates, ranked: ranking.count, logit: scorer.logit) {
+        if now >= deadline {
+            seat.leave(isLate: true)
+            degraded.insert(DegradationSet(.rankerSkipped))
+        } else if !seat.isScored {
+            return false
+        } else if order.take(ranking.candidates, ranked: ranking.count, logit: seat.scorer.logit) {
             ranked = order
         } else {
             degraded.insert(DegradationSet(.rankerSkipped))

@@ -49,7 +49,7 @@ import Vocabulary
             "models_root": "/m", "index": "scan", "item_rows": "f16", "graph_rows": "int8", "ranker_precision": "bf16",
             "recall_min": "0.9",
             "recall_sample_share": "0.5",
-            "calls_together": "4", "search_helpers": "2",
+            "calls_together": "4", "search_helpers": "2", "ranking.batch_rows": "99", "ranking.batch_requests": "5",
             "cache.bytes": "3MiB", "cache.filter_bytes": "2MiB", "cache.ttl": "90s", "cache.entry_bytes_max": "5KiB",
             "limits.frame_bytes_max": "2MiB",
             "limits.connections_max": "11", "limits.calls_in_flight_max": "12", "limits.queued_requests_max": "13",
