@@ -121,7 +121,8 @@ let package = Package(
         command(
             "martlet",
             [
-                "MartletServer", "Training", "Retrieval", "RankingModels", "Features", "Telemetry", "MartletClient",
+                "MartletServer", "Training", "Retrieval", "CandidateRanking", "RankingModels", "Features", "Telemetry",
+                "MartletClient",
                 "Catalog", "Artifacts", "Vocabulary",
                 logging, arguments,
             ]

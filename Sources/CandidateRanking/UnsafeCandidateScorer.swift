@@ -5,6 +5,9 @@ import VectorMath
 
 /// A ranker that is ready to score candidates: a network with the plan of its features. Immutable; shared by all shards.
 package final class CandidateRanker: Sendable {
+    /// Candidates that are ranked where nothing else is said.
+    package static let candidatesDefault = 200
+
     package let plan: FeaturePlan
     package let network: Network
 

@@ -46,6 +46,15 @@ package enum Normalisation: Sendable, Equatable {
         case none, standard, log, quantile
     }
 
+    package var form: Form {
+        switch self {
+        case .none: .none
+        case .standard: .standard
+        case .log: .log
+        case .quantile: .quantile
+        }
+    }
+
     /// Fits a form to values; those that are not finite do not count.
     package static func fit(_ form: Form, to values: some Sequence<Double>) -> Normalisation {
         let finite = values.filter(\.isFinite)

@@ -132,7 +132,7 @@ struct NetworkArguments: ParsableArguments {
     @Option(parsing: .unconditional, help: "Share of a layer's outputs that a step leaves out, 0 or more and below 1.")
     var dropout = 0.2
     @Option(parsing: .unconditional, help: "Epochs without a better AUC after which fitting stops.")
-    var patience = 2
+    var patience = 5
 
     func validate() throws { _ = try Self.layers(hidden) }
 

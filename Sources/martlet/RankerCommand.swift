@@ -54,12 +54,12 @@ struct RankerTrainCommand: ParsableCommand {
         try LongCommand.run(unfinished: "no ranker was written") { cancellation in
             let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
             for case let path? in [examples, valid, test] { try FileSystem.checkReadable(path) }
-            if let output, FileManager.default.fileExists(atPath: output) {
-                throw ValidationError("\(output) is there already; remove it or name another file")
-            }
+            if let output { try RankerFile.check(output) }
             let line = ProgressLine("examples")
             let reader = try ExampleReader(surveying: examples, reading.options)
             let all = try reader.read(examples)
+            // Before the work: a test file that lacks a column is found out now.
+            let tested = try test.map { try reader.read($0) }
             let parts: (training: LabelledRows, validation: LabelledRows)
             if let valid {
                 parts = (all, try reader.read(valid))
@@ -69,6 +69,7 @@ struct RankerTrainCommand: ParsableCommand {
             line.finish(
                 "\(parts.training.count.counted("example")) to fit to, \(parts.validation.count) to stop by, "
                     + "\(reader.schema.fields.count.counted("feature"))")
+            for field in reader.schema.fields { line.note("  \(Self.line(field))") }
             let fitting = ProgressLine(network.ranker.rawValue)
             let start = ContinuousClock.now
             let fit = try NetworkFit.fit(
@@ -76,15 +77,25 @@ struct RankerTrainCommand: ParsableCommand {
                 clock: { (ContinuousClock.now - start) / .seconds(1) },
                 progress: { fitting.note(Self.line($0)) }, isCancelled: { cancellation.isCancelled })
             fitting.finish("epoch \(fit.best) of \(fit.epochs.count) is kept")
-            if let test {
-                let metrics = NetworkFit.evaluate(fit.weights, try reader.read(test), threads: threads)
+            if let test, let tested {
+                let metrics = NetworkFit.evaluate(fit.weights, tested, threads: threads)
                 print("\(test): \(metrics.line)")
             }
             if let output {
                 let ranker = try NetworkRanker(schema: reader.schema, weights: fit.weights, path: output)
-                try ranker.write(to: TensorFileWriter(path: output, metadata: ranker.metadata))
+                try RankerFile.write(ranker, to: output)
                 print("\(output): \(network.ranker.rawValue), features \(reader.schema.hash.prefix(12))")
             }
+        }
+    }
+
+    /// What became of a column.
+    private static func line(_ field: FeatureField) -> String {
+        switch field.kind {
+        case .dense(let normalisation, _): "\(field.name): a number (\(normalisation.form.rawValue))"
+        case .categorical(.dictionary(let values), let isMultivalued):
+            "\(field.name): \(values.count.counted("value"))\(isMultivalued ? ", several at once" : "")"
+        case .categorical(let encoding, _): "\(field.name): \(encoding.tableRows - 1) rows"
         }
     }
 

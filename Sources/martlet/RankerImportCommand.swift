@@ -53,9 +53,7 @@ struct RankerImportCommand: ParsableCommand {
     func run() throws {
         try LongCommand.run(unfinished: "no ranker was written") { _ in
             for case let path? in [weights, onnx, features, state.names, test] { try FileSystem.checkReadable(path) }
-            if FileManager.default.fileExists(atPath: output) {
-                throw ValidationError("\(output) is there already; remove it or name another file")
-            }
+            try RankerFile.check(output)
             let schema = try ImportFiles.schema(features)
             let ranker: NetworkRanker
             if let onnx {
@@ -68,7 +66,7 @@ struct RankerImportCommand: ParsableCommand {
                 let threads = ProcessInfo.processInfo.activeProcessorCount
                 print("\(test): \(NetworkFit.evaluate(ranker.weights, rows, threads: threads).line)")
             }
-            try ranker.write(to: TensorFileWriter(path: output, metadata: ranker.metadata))
+            try RankerFile.write(ranker, to: output)
             print("\(output): \(ranker.words), features \(schema.hash.prefix(12))")
         }
     }

@@ -1,4 +1,5 @@
 import Artifacts
+import CandidateRanking
 import Foundation
 import RankingModels
 import Retrieval
@@ -79,7 +80,12 @@ struct Rehearsal {
         let served = try RetrievalModel(bundle: bundle, options: options)
         let exact = try RetrievalModel(bundle: bundle, options: RetrievalModel.Options(index: .scan))
         let progress = TrainingProgress()
-        let evaluator = Evaluator(served: served, exact: exact, k: k, threads: threads)
+        var ranker: CandidateRanker?
+        if bundle.has(NetworkRanker.fileName) {
+            let file = try bundle.file(NetworkRanker.fileName)
+            ranker = try RankerCalibration().ranker(NetworkRanker(file), served, path: file.path).ranker
+        }
+        let evaluator = Evaluator(served: served, exact: exact, ranker: ranker, k: k, threads: threads)
         do {
             let report = try evaluator.evaluate(test, name: name, cancellation: cancellation) { fraction in
                 progress.show(.progress(step: "evaluate", fraction: fraction, detail: ""))

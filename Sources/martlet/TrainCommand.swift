@@ -116,14 +116,15 @@ struct TrainCommand: ParsableCommand {
             (ranker, report) = try rehearsal.fitRanker(wanted, interactions, attributes)
         }
         print(Self.summary(report))
-        guard report.isBetter || wanted.force else {
-            throw DatasetError(
-                .unreadable,
-                "the ranker ranks no better than retrieval, so no bundle is written; train without it, or take it with --force-ranker"
+        fflush(nil)
+        let isTaken = report.isBetter || wanted.force
+        notes.ranker = report.json(candidates: wanted.candidates, isPublished: isTaken)
+        if !isTaken {
+            StandardError.write(
+                "note: the ranker ranks no better than retrieval, so the bundle is written without it; --force-ranker takes it all the same\n"
             )
         }
-        notes.ranker = report.json
-        return ranker
+        return isTaken ? ranker : nil
     }
 
     private static func summary(_ report: RankerReport) -> String {

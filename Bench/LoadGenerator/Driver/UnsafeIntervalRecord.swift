@@ -42,7 +42,7 @@ final class IntervalRecord: @unchecked Sendable {
     /// One for each method byte; only those of the mix are ever touched.
     let methods: UnsafeMutablePointer<MethodFigures>
     let outcomes: UnsafeMutablePointer<UInt64>
-    static let methodCount = 8
+    static let methodCount = 16
 
     let counters: UnsafeMutablePointer<IntervalCounters>
 

@@ -373,7 +373,7 @@ struct Sender {
             return
         }
         record.outcomes[0] += 1
-        let figures = record.methods + Int(call.method & 7)
+        let figures = record.methods + Int(call.method & 15)
         figures.pointee.client.record(now &- call.intended)
         figures.pointee.server.record(UInt64(header.microseconds))
         record.counters.pointee.cached += UInt64(header.flags & ReplyFlags.cached.rawValue)

@@ -395,7 +395,8 @@ final class SlateRun: ShardRun {
         _ items: inout [SlateItem], upTo count: Int, except isShown: (UInt32) -> Bool = { _ in false }
     ) {
         var row: UInt32 = 0
-        var score = items.reduce(0) { min($0, $1.score) }
+        // Below everything that was shown, on this page and those before.
+        var score = items.reduce(min(0, cursor?.score ?? 0)) { min($0, $1.score) }
         if let cursor, cursor.pool == .popular {
             row = cursor.row &+ 1
             score = min(0, cursor.score)

@@ -1,3 +1,4 @@
+import CandidateRanking
 import Dispatch
 import NearestNeighbors
 import Retrieval
@@ -12,6 +13,8 @@ import Vocabulary
 package struct Evaluator {
     private let served: RetrievalModel
     private let exact: RetrievalModel
+    /// Nil: `served` is retrieval's order.
+    private let ranker: CandidateRanker?
     private let k: Int
     private let threads: Int
 
@@ -21,7 +24,11 @@ package struct Evaluator {
     /// - Parameters:
     ///   - served: Loaded with the node's options.
     ///   - exact: The same bundle loaded so that every factor search is a scan.
-    package init(served: RetrievalModel, exact: RetrievalModel, k: Int, threads: Int) {
+    ///   - ranker: The bundle's, which puts the first `CandidateRanker.candidatesDefault` candidates in its order.
+    package init(
+        served: RetrievalModel, exact: RetrievalModel, ranker: CandidateRanker? = nil, k: Int, threads: Int
+    ) {
+        self.ranker = ranker
         precondition(k >= 1 && k <= RetrievalMix.limitMax, "k is \(k)")
         self.served = served
         self.exact = exact
@@ -133,7 +140,7 @@ package struct Evaluator {
             let part = cases.count * worker / workers..<cases.count * (worker + 1) / workers
             let result = Result {
                 var tally = tally
-                var asker = Asker(served: served, exact: exact, k: k)
+                var asker = Asker(served: served, exact: exact, ranker: ranker, k: k)
                 for (n, place) in part.enumerated() {
                     try asker.ask(cases[place].user)
                     let relevant = cases[place].relevant
@@ -204,6 +211,7 @@ package struct Evaluator {
 private struct Asker {
     private let generator: CandidateGenerator
     private let solo: CandidateGenerator
+    private let scorer: CandidateScorer?
     private let k: Int
     private var user: UInt32 = 0
     private var rows: [ScoredRow] = []
@@ -211,7 +219,8 @@ private struct Asker {
     /// What the node would answer.
     private(set) var served: [UInt32] = []
 
-    init(served: RetrievalModel, exact: RetrievalModel, k: Int) {
+    init(served: RetrievalModel, exact: RetrievalModel, ranker: CandidateRanker?, k: Int) {
+        scorer = ranker.map { CandidateScorer($0) }
         generator = CandidateGenerator(model: served)
         solo = CandidateGenerator(model: exact)
         self.k = k
@@ -220,9 +229,27 @@ private struct Asker {
     mutating func ask(_ user: UInt32) throws {
         self.user = user
         try run(generator, generator.model.mix)
-        generator.select(k, into: &rows)
+        if let scorer {
+            rank(by: scorer)
+        } else {
+            generator.select(k, into: &rows)
+        }
         served.removeAll(keepingCapacity: true)
         for row in rows { served.append(row.row) }
+    }
+
+    private mutating func rank(by scorer: CandidateScorer) {
+        generator.select(max(k, CandidateRanker.candidatesDefault), into: &rows)
+        let ranked = Array(rows.prefix(CandidateRanker.candidatesDefault))
+        scorer.begin(
+            RankingRequest(
+                user: user, history: generator.model.users.history(of: user), candidates: ranked,
+                lists: generator.lists))
+        while !scorer.step() {}
+        let order = ranked.indices.sorted {
+            (scorer.logit($1), ranked[$0].row) < (scorer.logit($0), ranked[$1].row)
+        }
+        rows = Array((order.map { ranked[$0] } + rows.dropFirst(ranked.count)).prefix(k))
     }
 
     /// The first `k` of `source` alone for the user asked for last.

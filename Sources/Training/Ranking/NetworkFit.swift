@@ -34,6 +34,12 @@ package struct NetworkFit: Sendable {
             throw DatasetError(.unreadable, "the network cannot be fitted: \(fault)")
         }
         guard data.count > 0 else { throw DatasetError(.unreadable, "there are no examples to fit a network to") }
+        guard data.labels.contains(1), data.labels.contains(0) else {
+            throw DatasetError(
+                .unreadable,
+                "all \(data.count) examples are \(data.labels[0] > 0.5 ? "positive" : "negative"), so there is nothing to tell apart; where labels are no 0 and 1, say with --positive-above which are positive"
+            )
+        }
         let trainer = NetworkTrainer(configuration, layout, threads: max(threads, 1))
         var fit = NetworkFit(weights: trainer.weights, epochs: [], best: 0)
         var bestAUC = -1.0

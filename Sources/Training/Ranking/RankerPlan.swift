@@ -14,7 +14,7 @@ package struct RankerPlan: Sendable {
     package var usersMax = 20_000
     /// Candidates that were not chosen, for each that was.
     package var negatives = 10
-    /// Whether a ranker is published that ranks no better than retrieval.
+    /// Whether a ranker is published that ranks no better than retrieval; else the bundle goes without.
     package var force = false
 
     package init(network: NetworkConfiguration) { self.network = network }
@@ -41,12 +41,13 @@ package struct RankerReport: Sendable {
 
     package var isBetter: Bool { ranked.ndcg > retrieval.ndcg }
 
-    package var json: JSONValue {
+    package func json(candidates: Int, isPublished: Bool) -> JSONValue {
         func quality(_ result: RankingResult) -> JSONValue {
             ["ndcg@\(k)": .double(result.ndcg), "recall@\(k)": .double(result.recall)]
         }
         return [
-            "users": .int(Int64(users)), "examples": .int(Int64(examples)),
+            "published": .bool(isPublished), "candidates": .int(Int64(candidates)), "users": .int(Int64(users)),
+            "examples": .int(Int64(examples)),
             "auc": classification.auc.map { .double($0) } ?? .null, "log_loss": .double(classification.logLoss),
             "calibration": classification.calibration.map { .double($0) } ?? .null,
             "retrieval": quality(retrieval), "ranked": quality(ranked),

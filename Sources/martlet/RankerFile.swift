@@ -1,0 +1,34 @@
+import ArgumentParser
+import Artifacts
+import Foundation
+import RankingModels
+
+/// A ranker's file that a command writes: looked at before the work, written beside its place, moved there when it is whole.
+enum RankerFile {
+    /// - Throws: `ValidationError` when something stands there, or nothing can be written there.
+    static func check(_ path: String) throws {
+        if FileManager.default.fileExists(atPath: path) {
+            throw ValidationError("\(path) is there already; remove it or name another file")
+        }
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
+            throw ValidationError("\(folder) is no folder; make it, or name another place for \(path)")
+        }
+        guard FileManager.default.isWritableFile(atPath: folder) else {
+            throw ValidationError("\(folder) cannot be written to; name another place for \(path)")
+        }
+    }
+
+    /// Leaves nothing behind where it fails.
+    static func write(_ ranker: NetworkRanker, to path: String) throws {
+        let partial = "\(path).partial-\(ProcessInfo.processInfo.processIdentifier)"
+        do {
+            try ranker.write(to: TensorFileWriter(path: partial, metadata: ranker.metadata))
+            try FileManager.default.moveItem(atPath: partial, toPath: path)
+        } catch {
+            try? FileManager.default.removeItem(atPath: partial)
+            throw error
+        }
+    }
+}
