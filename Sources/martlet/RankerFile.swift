@@ -1,22 +1,21 @@
-import ArgumentParser
 import Artifacts
 import Foundation
 import RankingModels
 
 /// A ranker's file that a command writes: looked at before the work, written beside its place, moved there when it is whole.
 enum RankerFile {
-    /// - Throws: `ValidationError` when something stands there, or nothing can be written there.
+    /// - Throws: `ArtifactError` when something stands there, or nothing can be written there.
     static func check(_ path: String) throws {
         if FileManager.default.fileExists(atPath: path) {
-            throw ValidationError("\(path) is there already; remove it or name another file")
+            throw ArtifactError(.alreadyExists, path: path, "it is there already; remove it or name another file")
         }
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
-            throw ValidationError("\(folder) is no folder; make it, or name another place for \(path)")
+            throw ArtifactError(.notFound, path: path, "\(folder) is no folder; make it, or name another place")
         }
         guard FileManager.default.isWritableFile(atPath: folder) else {
-            throw ValidationError("\(folder) cannot be written to; name another place for \(path)")
+            throw ArtifactError(.system, path: path, "\(folder) cannot be written to; name another place")
         }
     }
 

@@ -20,7 +20,10 @@ struct RecommendCommand: AsyncParsableCommand {
     var pin: [String] = []
     @Flag(help: "Leave nothing to chance, whatever the scenario says.")
     var noExploration = false
-    @Option(help: ArgumentHelp("Of what is left to chance: the same seed draws the same slate.", valueName: "number"))
+    @Option(
+        help: ArgumentHelp(
+            "Of what is left to chance: the same seed, above 0, draws the same slate; 0: the node draws one.",
+            valueName: "number"))
     var seed: UInt64 = 0
     @OptionGroup(title: "Node") var node: NodeArguments
 

@@ -81,6 +81,7 @@ final class TestNode: Sendable {
         httpPort = await node.httpAddress?.port ?? 0
         var clientConfiguration = MartletClientConfiguration(host: "127.0.0.1", port: port)
         clientConfiguration.timeout = .seconds(30)
+        clientConfiguration.connectTimeout = .seconds(60)
         client = try MartletClient(clientConfiguration)
     }
 

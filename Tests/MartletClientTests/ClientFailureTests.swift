@@ -312,7 +312,7 @@ struct ClientFailureTests {
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
-        let client = try MartletClient(MartletClientConfiguration(port: server.localAddress?.port ?? 1))
+        let client = try MartletClient(patient(port: server.localAddress?.port ?? 1))
         let error = await failure { try await client.health(options: CallOptions(timeout: .seconds(60))) }
         #expect(error?.code == .unavailable)
         #expect(error?.message.contains("no room") == true)

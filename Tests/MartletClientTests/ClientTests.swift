@@ -6,15 +6,20 @@ import Wire
 
 @testable import MartletClient
 
+/// Times long enough to never pass on a busy machine unless a test is about them.
+func patient(port: Int) -> MartletClientConfiguration {
+    var configuration = MartletClientConfiguration(port: port)
+    configuration.timeout = .seconds(60)
+    configuration.connectTimeout = .seconds(60)
+    return configuration
+}
+
 /// A client of `node` that is shut down at the end of `body`.
 func withClient<R>(
     of node: FakeNode, _ change: (inout MartletClientConfiguration) -> Void = { _ in },
     _ body: (MartletClient) async throws -> R
 ) async throws -> R {
-    var configuration = MartletClientConfiguration(port: node.port)
-    // Long enough to never pass on a busy machine unless the test is about it.
-    configuration.timeout = .seconds(60)
-    configuration.connectTimeout = .seconds(30)
+    var configuration = patient(port: node.port)
     configuration.reconnectDelay = .milliseconds(5)
     configuration.reconnectDelayMax = .milliseconds(50)
     change(&configuration)
@@ -289,7 +294,7 @@ struct ClientTests {
     func customGroup() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let node = try await FakeNode.start()
-        let client = try MartletClient(MartletClientConfiguration(port: node.port), eventLoopGroup: group)
+        let client = try MartletClient(patient(port: node.port), eventLoopGroup: group)
         _ = try await client.health(options: CallOptions(timeout: .seconds(60)))
         await client.shutdown()
         #expect(try await group.next().submit { 7 }.get() == 7)
