@@ -6,7 +6,7 @@ import Wire
 
 @testable import MartletClient
 
-@Suite("MartletClient when things go wrong", .timeLimit(.minutes(2)))
+@Suite("MartletClient when things go wrong", .timeLimit(.minutes(10)))
 struct ClientFailureTests {
     @Test("a call that is not answered ends at its deadline, and the node is told")
     func deadline() async throws {

@@ -52,7 +52,7 @@ func failure(_ body: () async throws -> some Sendable) async -> MartletClientErr
     }
 }
 
-@Suite("MartletClient", .timeLimit(.minutes(2)))
+@Suite("MartletClient", .timeLimit(.minutes(10)))
 struct ClientTests {
     @Test("every method is answered")
     func methods() async throws {
