@@ -52,7 +52,7 @@ import Testing
         #expect(lines.count == 2)
         #expect(lines.allSatisfy { Float($0)?.isFinite == true })
         // What is there is not written over.
-        #expect(throws: ValidationError.self) {
+        #expect(throws: ExitCode.self) {
             try run("import", "--onnx", model, "--features", arguments[3], "--output", ranker)
         }
         #expect(throws: ExitCode.self) { try run("inspect", folder.file("schema.json")) }
