@@ -11,13 +11,18 @@ struct ClientFailureTests {
     @Test("a call that is not answered ends at its deadline, and the node is told")
     func deadline() async throws {
         let node = try await FakeNode.start()
-        node.change { $0.onCall = { _ in .silence } }
         try await withClient(of: node) { client in
-            let error = await failure { try await client.health(options: CallOptions(timeout: .milliseconds(200))) }
-            #expect(error?.code == .deadlineExceeded)
-            try await until { node.log.cancels.count == 1 }
-            let call = try #require(node.log.calls.first)
-            #expect(node.log.cancels == [call.header.callID])
+            // The connection stands before a call has to hurry.
+            _ = try await client.health()
+            node.change { $0.onCall = { _ in .silence } }
+            // On a machine that is busy enough a call may be out of time before it is sent; then nobody is to be told.
+            for _ in 0..<50 where node.log.calls.count == 1 {
+                let error = await failure { try await client.health(options: CallOptions(timeout: .milliseconds(200))) }
+                #expect(error?.code == .deadlineExceeded)
+            }
+            let call = try #require(node.log.calls.dropFirst().first)
+            try await until { node.log.cancels.contains(call.header.callID) }
+            #expect(node.log.cancels.count == 1)
             #expect((1...200_000).contains(call.header.microseconds))
             node.change { $0.onCall = { FakeService.answer($0) } }
             _ = try await client.health()
