@@ -149,7 +149,7 @@ import Vocabulary
 
     private let alone = RankingConfiguration(batchRequestsMax: 1)
 
-    @Test("the same scores, bit for bit, however many are ranked together", arguments: [16, 40, 128])
+    @Test("the same scores, bit for bit, however many are ranked together", arguments: [16, 128])
     func sameScores(rows: Int) async throws {
         let generations = try generations(TemporaryFolder())
         for burst in [1, 3, 40] {
@@ -169,7 +169,7 @@ import Vocabulary
         }
     }
 
-    @Test("calls that are cancelled, late, or overtaken by a new generation harm no others", arguments: [1, 2, 3, 4])
+    @Test("calls that are cancelled, late, or overtaken by a new generation harm no others", arguments: [1, 2])
     func disturbed(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         let generations = try generations(TemporaryFolder())
