@@ -68,12 +68,13 @@ let package = Package(
         // L0: the words. Value types only.
         room("Vocabulary", []),
 
-        // L1: vectors and kernels; the bytes of a model; metrics; when a batch goes; frames and messages.
+        // L1: vectors and kernels; the bytes of a model; metrics; when a batch goes; frames and messages; durable records.
         room("VectorMath", ["CKernels"]),
         room("Artifacts", [crypto]),
         room("Telemetry", ["Vocabulary", "CJemalloc"]),
         room("MicroBatching", ["Vocabulary"]),
         room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
+        room("EventLog", ["Vocabulary"]),
 
         // L2: indexes, factor models, the catalogue of users and items, the features of rankers; the client library.
         room("NearestNeighbors", ["Vocabulary", "VectorMath", "Artifacts"]),
@@ -151,6 +152,7 @@ let package = Package(
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
+        tests("EventLogTests", ["EventLog", "Vocabulary", "TestSupport"]),
         tests("MicroBatchingTests", ["MicroBatching", "Vocabulary", "TestSupport"]),
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
         tests(
