@@ -98,7 +98,7 @@ let package = Package(
             "Serving",
             [
                 "Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "CandidateRanking", "MicroBatching",
-                "Catalog", "Telemetry", deque,
+                "Catalog", "Telemetry", "EventLog", deque,
             ]),
         room(
             "Training",
@@ -113,7 +113,7 @@ let package = Package(
             "MartletServer",
             [
                 "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
-                "CandidateRanking", "Serving",
+                "CandidateRanking", "Serving", "EventLog",
                 "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams,
             ]),
@@ -172,7 +172,7 @@ let package = Package(
             [
                 "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "CandidateRanking",
                 "RankingModels", "Features", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
-                "Telemetry", "TestSupport", logging, nioCore, nioPosix,
+                "EventLog", "Wire", "Telemetry", "TestSupport", logging, nioCore, nioPosix,
             ]),
         tests(
             "BenchTests",

@@ -180,5 +180,6 @@ package enum ShardAnswer: Sendable {
     case similarItems(SimilarItems)
     case item(ItemDetails)
     case ranked(RankedItems)
+    case recorded(RecordedEvents)
     case rejected(Rejection)
 }

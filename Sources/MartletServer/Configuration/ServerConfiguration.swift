@@ -36,6 +36,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     /// Idle loops that may help with one long exact scan; 0: none.
     package var searchHelpers = 1
     package var ranking = BatchConfiguration()
+    package var events = EventsConfiguration()
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
@@ -63,6 +64,26 @@ package struct BatchConfiguration: Sendable, Equatable {
     package var batchRows = RankingConfiguration().batchRowsMax
     /// Requests at once; 1: each request is ranked alone.
     package var batchRequests = RankingConfiguration().batchRequestsMax
+}
+
+/// What users do: which events are taken, where they are stored, and what is kept of them.
+package struct EventsConfiguration: Sendable, Equatable {
+    package enum Sync: String, CaseIterable, Sendable { case always, interval, never }
+
+    /// The folder of the event log; nil: events live as long as the process.
+    package var directory: String?
+    package var sync = Sync.always
+    /// Between two syncs of `interval`.
+    package var syncInterval: Duration = .milliseconds(5)
+    package var segmentBytes = 64 << 20
+    package var segmentAge: Duration = .seconds(3600)
+    package var retentionAge: Duration = .seconds(30 * 86_400)
+    package var retentionBytes = 16 << 30
+    package var pendingBytesMax = 32 << 20
+    /// How far ahead of the node's a producer's clock may be.
+    package var futureMax: Duration = .seconds(300)
+    /// Older events are refused.
+    package var ageMax: Duration = .seconds(10 * 365 * 86_400)
 }
 
 /// The result cache of all shards together.

@@ -20,7 +20,7 @@ package enum NodeServer {
     ///
     /// - Throws: `ListenFailure`, `ArtifactError`; messages for a person.
     package static func run(configuration: ServerConfiguration, logger: Logger) async throws {
-        let node = ServingNode(configuration: configuration, logger: logger)
+        let node = try ServingNode(configuration: configuration, logger: logger)
         let group = ServiceGroup(
             configuration: .init(
                 services: [
@@ -51,6 +51,7 @@ package final class ServingNode: Service {
     private let samplingPool: NIOThreadPool
     private let acceptor: Acceptor
     private let metrics: NodeMetrics
+    private let events: EventStore
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -62,11 +63,14 @@ package final class ServingNode: Service {
     }
 
     /// - Parameter wallClock: Unix seconds, for windows of availability.
+    /// - Throws: `LogError` when the event log cannot be opened.
     package init(
         configuration: ServerConfiguration, logger: Logger,
         wallClock: @escaping @Sendable () -> Int64 = WallClock.system
-    ) {
+    ) throws {
         self.configuration = configuration
+        let events = try EventStore(configuration.events, logger: logger)
+        self.events = events
         self.logger = logger
         let shardCount = configuration.shards == 0 ? System.coreCount : configuration.shards
         let ordered = configuration.orderedScenarios
@@ -77,7 +81,7 @@ package final class ServingNode: Service {
         context = NodeContext(
             nodeName: configuration.nodeName, shardCount: shardCount, limits: NodeContext.Limits(configuration),
             state: state, metrics: metrics, serving: serving, scenarioNames: ordered.map(\.name),
-            defaultDeadline: configuration.defaultDeadline)
+            defaultDeadline: configuration.defaultDeadline, events: EventRules(configuration.events))
         loops = MultiThreadedEventLoopGroup(numberOfThreads: shardCount)
         acceptorLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         pool = NIOThreadPool(numberOfThreads: 1)
@@ -108,10 +112,11 @@ package final class ServingNode: Service {
                     index: metrics.shard, slots: partitions.slots(of: metrics.shard), executor: eventLoop.executor,
                     configuration: serving, cacheBytesMax: configuration.cache.bytes / shardCount,
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
-                    recallSampler: recallSampler, wallClock: wallClock),
+                    recallSampler: recallSampler, wallClock: wallClock, log: events.log),
                 node: context)
         }
         context.connect(workers, ControlDesk(node: context, models: models))
+        events.connect(workers)
     }
 
     /// Where calls are answered, once started.
@@ -172,9 +177,11 @@ package final class ServingNode: Service {
         let status = StatusDocument(node: context, models: models)
         let metrics = metrics
         let state = context.state
+        let events = events
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
+                metrics.setEventLog(events.reading)
                 return metrics.scrape(format)
             },
             readiness: {
@@ -224,6 +231,8 @@ package final class ServingNode: Service {
                 worker.stop()
             }.get()
         }
+        // What is in line is stored first, and told to those who wait as far as their connections stand.
+        events.close()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()

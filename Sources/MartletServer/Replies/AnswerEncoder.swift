@@ -33,16 +33,16 @@ final class AnswerEncoder {
         case .similarItems(let similar): encode(similar)
         case .item(let details): encode(details)
         case .ranked(let ranked): encode(ranked)
-        case .slates(let slates): encode([slates])
+        case .slates(let slates): write([slates])
+        case .recorded: write(RecordEventsReply())
         case .rejected(let rejection): return encode(rejection)
         }
         return fitting()
     }
 
-    /// Encodes the parts that several shards answered.
-    func encode(_ gather: ManyGather) -> (StatusCode, ReplyFlags) {
-        if let rejection = gather.rejection { return encode(rejection) }
-        encode(gather.slates)
+    /// Encodes the slates that several shards answered.
+    func encode(_ parts: [ManySlates]) -> (StatusCode, ReplyFlags) {
+        write(parts)
         return fitting()
     }
 
@@ -146,7 +146,7 @@ final class AnswerEncoder {
         write(reply)
     }
 
-    private func encode(_ parts: [ManySlates]) {
+    private func write(_ parts: [ManySlates]) {
         let slates = parts.flatMap { $0.slates }.sorted { $0.position < $1.position }
         guard let generation = parts.first?.generation else {
             write(RecommendManyReply())

@@ -1,4 +1,5 @@
 import DequeModule
+import EventLog
 import Retrieval
 import Telemetry
 import Vocabulary
@@ -28,6 +29,7 @@ package actor Shard {
     /// Calls under way at most: those whose scans take turns, or those whose candidates are ranked together.
     private nonisolated let callsMax: Int
     private nonisolated let seeds: @Sendable () -> UInt64
+    private nonisolated let log: LogWriter?
     private let cache: ResultCache
     private var pending: Deque<ShardCall> = []
     private var underWay = CallsUnderWay()
@@ -46,12 +48,14 @@ package actor Shard {
     ///   - recallSampler: Is given some of the approximate searches.
     ///   - wallClock: Unix seconds, for windows of availability; may go back.
     ///   - seeds: Of draws for requests that bring none.
+    ///   - log: Where events are stored; nil: in memory alone.
     package init(
         index: Int, slots: Range<Int>, executor: any SerialExecutor, configuration: ServingConfiguration,
         cacheBytesMax: Int, filterBytesMax: Int = 0, metrics: ShardMetrics, recallSampler: RecallSampler? = nil,
         wallClock: @escaping @Sendable () -> Int64 = WallClock.system,
-        seeds: @escaping @Sendable () -> UInt64 = DrawSeeds.system
+        seeds: @escaping @Sendable () -> UInt64 = DrawSeeds.system, log: LogWriter? = nil
     ) {
+        self.log = log
         self.index = index
         self.slots = slots
         callsMax = min(
@@ -135,6 +139,18 @@ package actor Shard {
     }
 
     package var cacheStatistics: ResultCacheStatistics { cache.statistics }
+
+    // MARK: Events
+
+    private lazy var intake = EventIntake(log: log, isKnown: { _ in false }, apply: { _ in EventIntake.Applied() })
+
+    /// Takes events; the answer, where it need not wait for the log.
+    package func record(_ batch: EventBatch, _ call: ShardCall) -> RecordedEvents? { intake.take(batch, call) }
+
+    /// Makes events count that are stored now, and answers the calls that waited for that.
+    package func settle(_ outcome: LogOutcome, answered: (ShardCall, RecordedEvents) -> Void) {
+        intake.settle(outcome, answered: answered)
+    }
 
     // MARK: Queue
 
@@ -237,6 +253,8 @@ package actor Shard {
                 return .success(try SimilarItemsRun(engine: engine, configuration: configuration, request: request))
             case .rank(let request):
                 return .success(try RankRun(engine: engine, seat: engine.rankingSeat(seat), request: request))
+            case .record:
+                return .failure(Rejection(.internalFault, "events do not wait in the queue"))
             case .item(let item):
                 return .success(try ItemRun(generation: engine.generation, item: item))
             }

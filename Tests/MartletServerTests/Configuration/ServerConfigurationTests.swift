@@ -55,7 +55,10 @@ import Vocabulary
             "limits.connections_max": "11", "limits.calls_in_flight_max": "12", "limits.queued_requests_max": "13",
             "limits.k_max": "140", "limits.write_buffer_bytes_max": "9MiB", "limits.handshake_timeout": "15ms",
             "limits.idle_timeout": "16m", "default_deadline": "170us", "drain_timeout": "18h", "log.level": "debug",
-            "log.format": "json",
+            "log.format": "json", "events.directory": "/e", "events.sync": "never", "events.sync_interval": "7ms",
+            "events.segment_bytes": "3MiB", "events.segment_age": "5m", "events.retention_age": "40d",
+            "events.retention_bytes": "8GiB", "events.pending_bytes_max": "6MiB", "events.future_max": "9s",
+            "events.age_max": "100d",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.key)))
         var all: Set<String> = []

@@ -1,0 +1,105 @@
+import EventLog
+import Glibc
+import Logging
+import NIOCore
+import Serving
+import Synchronization
+import Telemetry
+import Vocabulary
+import Wire
+
+/// The node's event log, where one is configured: opened before the shards, closed behind them.
+final class EventStore: Sendable {
+    let log: LogWriter?
+    private let subscribers: Subscribers
+
+    /// Who learns what became of records. Set once, before the first record is appended.
+    private final class Subscribers: Sendable {
+        private let workers = Mutex<[LoopWorker]>([])
+        func set(_ workers: [LoopWorker]) { self.workers.withLock { $0 = workers } }
+
+        /// On the log's thread.
+        func tell(_ outcome: LogOutcome) {
+            for worker in workers.withLock({ $0 }) { worker.eventLoop.execute { worker.settle(outcome) } }
+        }
+    }
+
+    /// - Throws: `LogError` when the folder cannot be used.
+    init(_ configuration: EventsConfiguration, logger: Logger) throws {
+        let subscribers = Subscribers()
+        self.subscribers = subscribers
+        guard let directory = configuration.directory else {
+            log = nil
+            return
+        }
+        let log = try LogWriter(
+            FileStorage(path: directory, creates: true), EventLog.LogConfiguration(configuration),
+            clock: { LoopWorker.now }, wallClock: Self.wallClock, outcome: { subscribers.tell($0) })
+        self.log = log
+        logger.info(
+            "event log opened",
+            metadata: [
+                "events.directory": "\(directory)", "events.sync": "\(configuration.sync)",
+                "events.sequence": "\(log.lastSequence)",
+            ])
+        if log.opened.discardedBytes > 0 {
+            logger.warning(
+                "a torn end of the event log was cut off; no stored event is lost",
+                metadata: ["events.bytes": "\(log.opened.discardedBytes)"])
+        }
+        for damage in log.opened.damages {
+            logger.error(
+                "the event log is damaged; `martlet log verify` shows all of it",
+                metadata: ["events.damage": "\(damage)"])
+        }
+    }
+
+    /// Milliseconds since 1970.
+    static let wallClock: @Sendable () -> UInt64 = {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(clamping: time.tv_sec) &* 1000 &+ UInt64(clamping: time.tv_nsec / 1_000_000)
+    }
+
+    func connect(_ workers: [LoopWorker]) { subscribers.set(workers) }
+
+    var reading: EventLogReading {
+        var reading = EventLogReading()
+        guard let statistics = log?.statistics else { return reading }
+        reading.bytes = UInt64(clamping: statistics.bytes)
+        reading.segments = UInt64(clamping: statistics.segments)
+        reading.storedThrough = statistics.storedThrough
+        reading.syncs = statistics.syncs
+        reading.syncNanoseconds = statistics.syncNanoseconds
+        reading.failures = statistics.failures
+        reading.isRefusing = statistics.isRefusing
+        return reading
+    }
+
+    func close() { log?.close() }
+}
+
+extension EventLog.LogConfiguration {
+    init(_ events: EventsConfiguration) {
+        self.init(
+            segmentBytesMax: events.segmentBytes, segmentAgeMax: events.segmentAge, retentionAge: events.retentionAge,
+            retentionBytes: events.retentionBytes, pendingBytesMax: events.pendingBytesMax)
+        sync =
+            switch events.sync {
+            case .always: .always
+            case .interval: .interval(nanoseconds: events.syncInterval.nanoseconds)
+            case .never: .never
+            }
+    }
+}
+
+extension EventRules {
+    init(_ events: EventsConfiguration) {
+        self.init(typeNames: Self.defaultTypes, wallClock: EventStore.wallClock)
+        futureMillisecondsMax = events.futureMax.nanoseconds / 1_000_000
+        ageMillisecondsMax = events.ageMax.nanoseconds / 1_000_000
+        durability = events.directory == nil ? .memory : events.sync == .never ? .written : .synced
+    }
+
+    static let defaultTypes = ["impression", "view", "click", "like", "rating", "purchase", "dislike", "hide"]
+}
