@@ -75,6 +75,7 @@ let package = Package(
         room("MicroBatching", ["Vocabulary"]),
         room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
         room("EventLog", ["Vocabulary"]),
+        room("LiveState", ["Vocabulary"]),
 
         // L2: indexes, factor models, the catalogue of users and items, the features of rankers; the client library.
         room("NearestNeighbors", ["Vocabulary", "VectorMath", "Artifacts"]),
@@ -98,7 +99,7 @@ let package = Package(
             "Serving",
             [
                 "Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "CandidateRanking", "MicroBatching",
-                "Catalog", "Telemetry", "EventLog", deque,
+                "Catalog", "Telemetry", "EventLog", "LiveState", deque,
             ]),
         room(
             "Training",
@@ -113,7 +114,7 @@ let package = Package(
             "MartletServer",
             [
                 "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
-                "CandidateRanking", "Serving", "EventLog",
+                "CandidateRanking", "Serving", "EventLog", "LiveState",
                 "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams,
             ]),

@@ -126,6 +126,8 @@ package struct Slate: Sendable {
     /// Nil where nothing is left to chance.
     package var draws: SlateDraws?
     package var pinnedItems = 0
+    /// Of the user, as of when the slate was begun.
+    package var stamp = UserEpochs.Stamp.nobody
 }
 
 /// The slates of several users, each at its place in the call.

@@ -82,6 +82,18 @@ package struct EventsConfiguration: Sendable, Equatable {
     package var pendingBytesMax = 32 << 20
     /// How far ahead of the node's a producer's clock may be.
     package var futureMax: Duration = .seconds(300)
+    /// Events of a user that are kept one by one.
+    package var historyMax = 100
+    /// Items of a user that are remembered as seen beyond the history.
+    package var seenMax = 2000
+    /// Seen items are shown again when they were seen that long ago; zero: never.
+    package var seenAge: Duration = .zero
+    /// Of all users together; those who were not active lately go.
+    package var stateBytesMax = 1 << 30
+    /// Events whose IDs are known: one of them that comes again does not count again.
+    package var repeatsWindow = 1 << 20
+    /// Items that may have been named by events and models; events for others count for nothing but the log.
+    package var itemsMax = 10_000_000
     /// Older events are refused.
     package var ageMax: Duration = .seconds(10 * 365 * 86_400)
 }

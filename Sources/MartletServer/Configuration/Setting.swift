@@ -190,6 +190,23 @@ package struct Setting: Sendable {
             "events.future_max", \.events.futureMax, "How far ahead of the node's clock an event's time may be."),
         duration(
             "events.age_max", \.events.ageMax, from: .seconds(1), to: SettingValue.ageMax, "Older events are refused."),
+        integer(
+            "events.history_max", \.events.historyMax, in: 1...4096, "Events of a user that are kept one by one."),
+        integer(
+            "events.seen_max", \.events.seenMax, in: 64...65_000,
+            "Items of a user that are remembered as seen beyond the history; the oldest are forgotten."),
+        duration(
+            "events.seen_age", \.events.seenAge, to: SettingValue.ageMax,
+            "Seen items may be shown again after as long; 0s: never."),
+        size(
+            "events.state_bytes_max", \.events.stateBytesMax, in: (1 << 20)...(1 << 46),
+            "What is known of all users from events; users who were not active lately are forgotten beyond."),
+        integer(
+            "events.repeats_window", \.events.repeatsWindow, in: 1024...(1 << 28),
+            "Events whose IDs are known, so that they do not count again."),
+        integer(
+            "events.items_max", \.events.itemsMax, in: 1000...50_000_000,
+            "Items that events and models may have named; events for others are stored and count for nothing."),
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         size(
             "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),

@@ -1,7 +1,9 @@
 import EventLog
 import Glibc
+import LiveState
 import Logging
 import NIOCore
+import NIOPosix
 import Serving
 import Synchronization
 import Telemetry
@@ -11,6 +13,14 @@ import Wire
 /// The node's event log, where one is configured: opened before the shards, closed behind them.
 final class EventStore: Sendable {
     let log: LogWriter?
+    /// Of all items that events or models named.
+    let numbers: ItemNumbers
+    let types: EventTypes
+    private let configuration: EventsConfiguration
+    private let storage: FileStorage?
+    private let logger: Logger
+    /// Of the events' IDs; the same for all shards.
+    private let seed: UInt64
     private let subscribers: Subscribers
 
     /// Who learns what became of records. Set once, before the first record is appended.
@@ -28,12 +38,20 @@ final class EventStore: Sendable {
     init(_ configuration: EventsConfiguration, logger: Logger) throws {
         let subscribers = Subscribers()
         self.subscribers = subscribers
+        self.configuration = configuration
+        self.logger = logger
+        numbers = try ItemNumbers(countMax: configuration.itemsMax)
+        types = try EventTypes()
+        seed = .random(in: 0...(.max))
         guard let directory = configuration.directory else {
             log = nil
+            storage = nil
             return
         }
+        let storage = try FileStorage(path: directory, creates: true)
+        self.storage = storage
         let log = try LogWriter(
-            FileStorage(path: directory, creates: true), EventLog.LogConfiguration(configuration),
+            storage, EventLog.LogConfiguration(configuration),
             clock: { LoopWorker.now }, wallClock: Self.wallClock, outcome: { subscribers.tell($0) })
         self.log = log
         logger.info(
@@ -47,11 +65,6 @@ final class EventStore: Sendable {
                 "a torn end of the event log was cut off; no stored event is lost",
                 metadata: ["events.bytes": "\(log.opened.discardedBytes)"])
         }
-        for damage in log.opened.damages {
-            logger.error(
-                "the event log is damaged; `martlet log verify` shows all of it",
-                metadata: ["events.damage": "\(damage)"])
-        }
     }
 
     /// Milliseconds since 1970.
@@ -59,6 +72,37 @@ final class EventStore: Sendable {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return UInt64(clamping: time.tv_sec) &* 1000 &+ UInt64(clamping: time.tv_nsec / 1_000_000)
+    }
+
+    /// What a shard is to know of its users, empty.
+    func makeLiveUsers(slots: Range<Int>, shardCount: Int) throws -> LiveUsers {
+        var bounds = UserStatesConfiguration()
+        bounds.historyMax = configuration.historyMax
+        bounds.seenMax = configuration.seenMax
+        bounds.seenAgeSeconds = UInt32(clamping: configuration.seenAge.components.seconds)
+        bounds.bytesMax = max(64 << 10, configuration.stateBytesMax / shardCount)
+        return LiveUsers(
+            states: try UserStates(bounds, types: types, slots: slots),
+            recent: try RecentEvents(capacity: max(1, configuration.repeatsWindow / shardCount), seed: seed),
+            numbers: numbers)
+    }
+
+    /// Brings what the log holds back into the shards.
+    func replay(on pool: NIOThreadPool, _ node: NodeContext) async throws {
+        guard let storage else { return }
+        let began = LoopWorker.now
+        let (report, events) = try await pool.runIfActive { try Replay(node).run(storage) }
+        logger.info(
+            "event log replayed",
+            metadata: [
+                "events.count": "\(events)", "events.records": "\(report.records)",
+                "events.milliseconds": "\((LoopWorker.now &- began) / 1_000_000)",
+            ])
+        for damage in report.damages {
+            logger.error(
+                "the event log is damaged; `martlet log verify` shows all of it",
+                metadata: ["events.damage": "\(damage)"])
+        }
     }
 
     func connect(_ workers: [LoopWorker]) { subscribers.set(workers) }
@@ -95,11 +139,9 @@ extension EventLog.LogConfiguration {
 
 extension EventRules {
     init(_ events: EventsConfiguration) {
-        self.init(typeNames: Self.defaultTypes, wallClock: EventStore.wallClock)
+        self.init(typeNames: EventTypes.standardTypes.map(\.name), wallClock: EventStore.wallClock)
         futureMillisecondsMax = events.futureMax.nanoseconds / 1_000_000
         ageMillisecondsMax = events.ageMax.nanoseconds / 1_000_000
         durability = events.directory == nil ? .memory : events.sync == .never ? .written : .synced
     }
-
-    static let defaultTypes = ["impression", "view", "click", "like", "rating", "purchase", "dislike", "hide"]
 }

@@ -91,7 +91,7 @@ package final class ServingNode: Service {
                 index: configuration.index, recallMin: configuration.recallMin, itemRows: configuration.itemRows,
                 graphRows: configuration.graphRows),
             calibration: RankerCalibration(precision: configuration.rankerPrecision), scenarios: serving.scenarios,
-            metrics: metrics, logger: logger, pool: pool, wallClock: wallClock)
+            metrics: metrics, logger: logger, pool: pool, numbers: events.numbers, wallClock: wallClock)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)
@@ -105,14 +105,16 @@ package final class ServingNode: Service {
                     if case .active = state { check() }
                 }
             }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })
-        let workers = zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
-            LoopWorker(
+        let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
+            let slots = partitions.slots(of: metrics.shard)
+            let live = try events.makeLiveUsers(slots: slots, shardCount: shardCount)
+            return LoopWorker(
                 index: metrics.shard, eventLoop: eventLoop,
                 shard: Shard(
-                    index: metrics.shard, slots: partitions.slots(of: metrics.shard), executor: eventLoop.executor,
+                    index: metrics.shard, slots: slots, executor: eventLoop.executor,
                     configuration: serving, cacheBytesMax: configuration.cache.bytes / shardCount,
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
-                    recallSampler: recallSampler, wallClock: wallClock, log: events.log),
+                    recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live),
                 node: context)
         }
         context.connect(workers, ControlDesk(node: context, models: models))
@@ -150,6 +152,7 @@ package final class ServingNode: Service {
             let http = try await openHTTP(endpoint)
             await ports.set(http: http)
         }
+        try await events.replay(on: pool, context)
         if let bundle = configuration.bundle { _ = try await models.load(bundle) }
         let address: SocketAddress?
         do {

@@ -1,6 +1,9 @@
 import DequeModule
 import EventLog
+import LiveState
 import Vocabulary
+
+import struct Vocabulary.UserEvent
 
 /// Events of users of one shard, out of one call.
 package struct EventBatch: Sendable {
@@ -40,42 +43,35 @@ final class EventIntake {
     private let log: LogWriter?
     private var waiting: Deque<Waiting> = []
     /// IDs of events that wait for the log.
-    private var pendingIDs: Set<UInt64> = []
+    private var pendingIDs: Set<RecentEvents.Key> = []
     private var lastSequence: UInt64 = 0
-    private let isKnown: (UInt64) -> Bool
-    private let apply: (UserEvent) -> Applied
+    private let live: LiveUsers
 
-    /// What applying an event showed.
-    struct Applied {
-        var isUnknownItem = false
+    /// The time, and which items there are.
+    struct Moment {
+        /// Since 1970.
+        var seconds: Int64
+        /// By an item's number its row; `UInt32.max` for none.
+        var rows: [UInt32]
     }
 
-    /// - Parameters:
-    ///   - log: Nil: events are kept in memory alone.
-    ///   - isKnown: Whether an event of this ID was applied before.
-    ///   - apply: Makes the event count, its ID included.
-    init(log: LogWriter?, isKnown: @escaping (UInt64) -> Bool, apply: @escaping (UserEvent) -> Applied) {
+    /// - Parameter log: Nil: events are kept in memory alone.
+    init(log: LogWriter?, live: LiveUsers) {
         self.log = log
-        self.isKnown = isKnown
-        self.apply = apply
-    }
-
-    /// Whether the event has an ID, as a number: users have IDs of their own.
-    static func identity(of event: UserEvent) -> UInt64? {
-        event.id.isEmpty ? nil : XXH64.hash(event.id, seed: XXH64.hash(event.user))
+        self.live = live
     }
 
     /// Takes the events of a call.
     ///
     /// - Returns: The answer, where it is known at once.
-    func take(_ batch: EventBatch, _ call: ShardCall) -> RecordedEvents? {
+    func take(_ batch: EventBatch, _ call: ShardCall, _ moment: Moment) -> RecordedEvents? {
         var result = RecordedEvents()
         var new: [(position: Int, event: UserEvent)] = []
         var waitsForOthers = false
-        var taken: [UInt64] = []
+        var taken: [RecentEvents.Key] = []
         for entry in batch.events {
-            if let id = Self.identity(of: entry.event) {
-                if isKnown(id) {
+            if let id = live.key(of: entry.event) {
+                if live.recent.contains(id) {
                     result.duplicates += 1
                     continue
                 }
@@ -90,7 +86,7 @@ final class EventIntake {
             new.append(entry)
         }
         guard let log else {
-            for entry in new { count(entry.event, in: &result) }
+            for entry in new { count(entry.event, moment, in: &result) }
             pendingIDs.removeAll()
             return result
         }
@@ -113,27 +109,28 @@ final class EventIntake {
     }
 
     /// Learns what became of records, and answers those who waited for that.
-    func settle(_ outcome: LogOutcome, answered: (ShardCall, RecordedEvents) -> Void) {
+    func settle(_ outcome: LogOutcome, _ moment: Moment, answered: (ShardCall, RecordedEvents) -> Void) {
         while let first = waiting.first, first.sequence <= outcome.through {
             waiting.removeFirst()
             var result = first.result
             switch outcome {
             case .stored:
-                for entry in first.batch.events { count(entry.event, in: &result) }
+                for entry in first.batch.events { count(entry.event, moment, in: &result) }
             case .refused(_, let error):
                 result.refused = first.batch.events.map(\.position)
                 result.refusal = error
             }
             for entry in first.batch.events {
-                if let id = Self.identity(of: entry.event) { pendingIDs.remove(id) }
+                if let id = live.key(of: entry.event) { pendingIDs.remove(id) }
             }
             answered(first.call, result)
         }
     }
 
-    private func count(_ event: UserEvent, in result: inout RecordedEvents) {
+    private func count(_ event: UserEvent, _ moment: Moment, in result: inout RecordedEvents) {
         result.stored += 1
-        if apply(event).isUnknownItem { result.unknownItems += 1 }
+        let item = live.apply(event, now: moment.seconds).map(Int.init) ?? .max
+        if item >= moment.rows.count || moment.rows[item] == .max { result.unknownItems += 1 }
     }
 
     /// Calls that wait for the log.

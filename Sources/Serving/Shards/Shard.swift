@@ -29,7 +29,6 @@ package actor Shard {
     /// Calls under way at most: those whose scans take turns, or those whose candidates are ranked together.
     private nonisolated let callsMax: Int
     private nonisolated let seeds: @Sendable () -> UInt64
-    private nonisolated let log: LogWriter?
     private let cache: ResultCache
     private var pending: Deque<ShardCall> = []
     private var underWay = CallsUnderWay()
@@ -49,13 +48,16 @@ package actor Shard {
     ///   - wallClock: Unix seconds, for windows of availability; may go back.
     ///   - seeds: Of draws for requests that bring none.
     ///   - log: Where events are stored; nil: in memory alone.
+    ///   - live: What events tell of users; nil: nothing.
     package init(
         index: Int, slots: Range<Int>, executor: any SerialExecutor, configuration: ServingConfiguration,
         cacheBytesMax: Int, filterBytesMax: Int = 0, metrics: ShardMetrics, recallSampler: RecallSampler? = nil,
         wallClock: @escaping @Sendable () -> Int64 = WallClock.system,
-        seeds: @escaping @Sendable () -> UInt64 = DrawSeeds.system, log: LogWriter? = nil
+        seeds: @escaping @Sendable () -> UInt64 = DrawSeeds.system, log: LogWriter? = nil,
+        live: sending LiveUsers? = nil
     ) {
-        self.log = log
+        self.live = live
+        intake = live.map { EventIntake(log: log, live: $0) }
         self.index = index
         self.slots = slots
         callsMax = min(
@@ -99,7 +101,7 @@ package actor Shard {
     private func engine(for generation: Generation) -> Engine {
         Engine(
             generation: generation, recallSampler: recallSampler, filterBytesMax: filterBytesMax, wallClock: wallClock,
-            seeds: seeds, ranking: configuration.ranking, callsMax: callsMax, metrics: metrics)
+            seeds: seeds, ranking: configuration.ranking, callsMax: callsMax, metrics: metrics, live: live)
     }
 
     // MARK: Cache
@@ -118,15 +120,19 @@ package actor Shard {
             wallReadAt = now
         }
         return cache.answer(
-            to: key, hash: ResultCache.hash(key), generation: generationNumber, now: now, wallSeconds: wallSeconds)
+            to: key, hash: ResultCache.hash(key), generation: generationNumber, now: now, wallSeconds: wallSeconds,
+            epochs: live?.epochs)
     }
 
     /// Keeps an encoded answer that `generation` made.
     ///
-    /// - Parameter seconds: The Unix seconds during which all its items are available.
+    /// - Parameters:
+    ///   - seconds: The Unix seconds during which all its items are available.
+    ///   - stamp: Of its user, when the answer was begun.
     package func keep(
         _ answer: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, scenario: String, tag: UInt16,
-        generation: UInt64, now: UInt64, seconds: ClosedRange<Int64> = Slate.always
+        generation: UInt64, now: UInt64, seconds: ClosedRange<Int64> = Slate.always,
+        stamp: UserEpochs.Stamp = .nobody
     ) {
         guard generation == generationNumber, answer.count <= configuration.cache.answerBytesMax else { return }
         let life = configuration.scenarios[scenario]?.timeToLive ?? configuration.cache.timeToLive
@@ -135,22 +141,39 @@ package actor Shard {
         guard nanoseconds > 0 else { return }
         cache.insert(
             answer, for: key, hash: ResultCache.hash(key), generation: generation, expires: now &+ nanoseconds,
-            seconds: seconds, tag: tag)
+            seconds: seconds, stamp: stamp, tag: tag)
     }
 
     package var cacheStatistics: ResultCacheStatistics { cache.statistics }
 
     // MARK: Events
 
-    private lazy var intake = EventIntake(log: log, isKnown: { _ in false }, apply: { _ in EventIntake.Applied() })
+    private var intake: EventIntake?
+    private let live: LiveUsers?
 
-    /// Takes events; the answer, where it need not wait for the log.
-    package func record(_ batch: EventBatch, _ call: ShardCall) -> RecordedEvents? { intake.take(batch, call) }
+    /// Takes events; the answer, where it need not wait for the log. Without live users nothing is taken.
+    package func record(_ batch: EventBatch, _ call: ShardCall) -> RecordedEvents? {
+        intake?.take(batch, call, makeMoment()) ?? RecordedEvents()
+    }
 
     /// Makes events count that are stored now, and answers the calls that waited for that.
     package func settle(_ outcome: LogOutcome, answered: (ShardCall, RecordedEvents) -> Void) {
-        intake.settle(outcome, answered: answered)
+        intake?.settle(outcome, makeMoment(), answered: answered)
     }
+
+    /// Makes events count that were stored by an earlier process.
+    package func replay(_ events: [UserEvent]) {
+        guard let live else { return }
+        let now = wallClock()
+        for event in events { live.apply(event, now: now) }
+    }
+
+    private func makeMoment() -> EventIntake.Moment {
+        EventIntake.Moment(seconds: wallClock(), rows: engines.first?.generation.rowsByNumber ?? [])
+    }
+
+    /// What is known of the users; nil: events are not taken.
+    package var liveUsers: LiveUsers? { live }
 
     // MARK: Queue
 
