@@ -63,19 +63,21 @@ let package = Package(
         .systemLibrary(
             name: "CJemalloc", path: "Sources/CJemalloc", pkgConfig: "jemalloc", providers: [.apt(["libjemalloc-dev"])]),
         .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CMalloc", path: "Sources/CMalloc"),
         .target(name: "CWireMessages", dependencies: ["CProtobufC"], path: "Sources/CWireMessages"),
 
         // L0: the words. Value types only.
         room("Vocabulary", []),
 
-        // L1: vectors and kernels; the bytes of a model; metrics; when a batch goes; frames and messages; durable records.
+        // L1: vectors and kernels; the bytes of a model; metrics; when a batch goes; frames and messages; durable records;
+        // what live events tell of users.
         room("VectorMath", ["CKernels"]),
         room("Artifacts", [crypto]),
         room("Telemetry", ["Vocabulary", "CJemalloc"]),
         room("MicroBatching", ["Vocabulary"]),
         room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
         room("EventLog", ["Vocabulary"]),
-        room("LiveState", ["Vocabulary"]),
+        room("LiveState", ["Vocabulary", "CMalloc"]),
 
         // L2: indexes, factor models, the catalogue of users and items, the features of rankers; the client library.
         room("NearestNeighbors", ["Vocabulary", "VectorMath", "Artifacts"]),
@@ -154,6 +156,7 @@ let package = Package(
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
         tests("EventLogTests", ["EventLog", "Vocabulary", "TestSupport"]),
+        tests("LiveStateTests", ["LiveState", "Vocabulary", "TestSupport"]),
         tests("MicroBatchingTests", ["MicroBatching", "Vocabulary", "TestSupport"]),
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
         tests(
