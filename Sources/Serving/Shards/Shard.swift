@@ -153,7 +153,8 @@ package actor Shard {
 
     /// Takes events; the answer, where it need not wait for the log. Without live users nothing is taken.
     package func record(_ batch: EventBatch, _ call: ShardCall) -> RecordedEvents? {
-        intake?.take(batch, call, makeMoment()) ?? RecordedEvents()
+        guard let intake else { return RecordedEvents() }
+        return intake.take(batch, call, makeMoment())
     }
 
     /// Makes events count that are stored now, and answers the calls that waited for that.
