@@ -35,6 +35,8 @@ package struct LogReport: Sendable, Equatable {
     package var damages: [LogDamage] = []
     /// Bytes at ends of segments that never became a stored record: what a crash or a failed write leaves. Harmless.
     package var discardedBytes = 0
+
+    package init() {}
 }
 
 /// Reads the segments of a folder, oldest first. Finds damage and goes on behind it.

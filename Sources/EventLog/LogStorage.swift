@@ -6,15 +6,15 @@ package protocol LogStorage: AnyObject, Sendable {
     func names() throws(LogError) -> [String]
     /// The whole of a file.
     func read(_ name: String) throws(LogError) -> [UInt8]
-    /// The first bytes of a file, fewer where it ends.
-    func read(_ name: String, first count: Int) throws(LogError) -> [UInt8]
+    /// Bytes of a file from a place on, fewer where it ends.
+    func read(_ name: String, from offset: Int, count: Int) throws(LogError) -> [UInt8]
     func size(_ name: String) throws(LogError) -> Int
     /// A new, empty file; an error where there is one of that name.
     func create(_ name: String) throws(LogError) -> any LogFile
     func truncate(_ name: String, to bytes: Int) throws(LogError)
     func remove(_ name: String) throws(LogError)
-    /// Takes the place of a file of that name, whole or not at all; on disk when it returns.
-    func replace(_ name: String, with bytes: [UInt8]) throws(LogError)
+    /// Gives a file another name, in the place of the file of that name.
+    func rename(_ name: String, to other: String) throws(LogError)
     /// Waits until the names are on disk.
     func synchronizeNames() throws(LogError)
     /// Makes this process the only writer, until `unlock` or its end.
@@ -22,6 +22,11 @@ package protocol LogStorage: AnyObject, Sendable {
     func unlock()
     /// Puts a note where the next process finds it, should this one be killed. Not synced.
     func note(_ bytes: [UInt8], as name: String)
+}
+
+extension LogStorage {
+    /// The first bytes of a file, fewer where it ends.
+    func read(_ name: String, first count: Int) throws(LogError) -> [UInt8] { try read(name, from: 0, count: count) }
 }
 
 /// A file that grows at its end. One thread.

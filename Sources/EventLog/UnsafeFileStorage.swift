@@ -44,18 +44,18 @@ package final class FileStorage: LogStorage {
         return names
     }
 
-    package func read(_ name: String) throws(LogError) -> [UInt8] { try read(name, first: .max) }
+    package func read(_ name: String) throws(LogError) -> [UInt8] { try read(name, from: 0, count: .max) }
 
-    package func read(_ name: String, first count: Int) throws(LogError) -> [UInt8] {
+    package func read(_ name: String, from offset: Int, count: Int) throws(LogError) -> [UInt8] {
         let descriptor = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { throw .system(file(name), "cannot open the file") }
         defer { close(descriptor) }
         let size = try size(of: descriptor, name)
-        let wanted = min(size, count)
+        let wanted = min(max(0, size - offset), count)
         var problem: LogError?
         let bytes = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, filled in
             while filled < wanted {
-                let count = pread(descriptor, buffer.baseAddress.map { $0 + filled }, wanted - filled, filled)
+                let count = pread(descriptor, buffer.baseAddress.map { $0 + filled }, wanted - filled, offset + filled)
                 if count < 0, errno == EINTR { continue }
                 if count < 0 { problem = .system(file(name), "cannot read") }
                 if count <= 0 { break }
@@ -101,19 +101,8 @@ package final class FileStorage: LogStorage {
         guard unlinkat(folder, name, 0) == 0 else { throw .system(file(name), "cannot remove the file") }
     }
 
-    package func replace(_ name: String, with bytes: [UInt8]) throws(LogError) {
-        let staged = name + ".new"
-        _ = unlinkat(folder, staged, 0)
-        do throws(LogError) {
-            let written = try create(staged)
-            try written.write(bytes)
-            try written.synchronize()
-        } catch {
-            _ = unlinkat(folder, staged, 0)
-            throw error
-        }
-        guard renameat(folder, staged, folder, name) == 0 else { throw .system(file(name), "cannot replace the file") }
-        try synchronizeNames()
+    package func rename(_ name: String, to other: String) throws(LogError) {
+        guard renameat(folder, name, folder, other) == 0 else { throw .system(file(other), "cannot replace the file") }
     }
 
     package func synchronizeNames() throws(LogError) {

@@ -166,6 +166,16 @@ package final class RecentEvents {
         try result.get()
     }
 
+    /// Adds what bytes of `serialise` know, as later events than those that are known; of equal seeds only.
+    ///
+    /// - Throws: as `load`; nothing is changed then.
+    package func add(_ bytes: [UInt8]) throws(LiveStateError) {
+        let other = try RecentEvents(capacity: max(1, bytes.count / 8), seed: seed)
+        try other.load(bytes)
+        guard other.seed == seed else { throw LiveStateError(.malformed, "recent events of another seed") }
+        for number in 0..<other.count { _ = insert(Key(hash: other.ring[number])) }
+    }
+
     private func clear() {
         memset(table, 0, (mask + 1) * 4)
         (count, next) = (0, 0)

@@ -61,12 +61,12 @@ final class MemoryStorage: LogStorage {
 
     func names() throws(LogError) -> [String] { files.withLock { Array($0.keys) } }
 
-    func read(_ name: String) throws(LogError) -> [UInt8] { try read(name, first: .max) }
+    func read(_ name: String) throws(LogError) -> [UInt8] { try read(name, from: 0, count: .max) }
 
-    func read(_ name: String, first count: Int) throws(LogError) -> [UInt8] {
+    func read(_ name: String, from offset: Int, count: Int) throws(LogError) -> [UInt8] {
         if faults.withLock({ $0.failsRead }) { throw Self.failure() }
         guard let bytes = files.withLock({ $0[name]?.bytes }) else { throw Self.failure(.notFound) }
-        return Array(bytes.prefix(count))
+        return Array(bytes.dropFirst(offset).prefix(count))
     }
 
     func size(_ name: String) throws(LogError) -> Int {
@@ -97,9 +97,12 @@ final class MemoryStorage: LogStorage {
         files.withLock { _ = $0.removeValue(forKey: name) }
     }
 
-    func replace(_ name: String, with bytes: [UInt8]) throws(LogError) {
-        if let room = faults.withLock({ $0.room }), bytes.count > room { throw Self.failure(.diskFull) }
-        files.withLock { $0[name] = Content(bytes: bytes, syncedBytes: bytes.count, isNamed: true) }
+    func rename(_ name: String, to other: String) throws(LogError) {
+        files.withLock { files in
+            guard var content = files.removeValue(forKey: name) else { return }
+            content.isNamed = false
+            files[other] = content
+        }
     }
 
     func synchronizeNames() throws(LogError) {

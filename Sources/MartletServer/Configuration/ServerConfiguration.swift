@@ -80,6 +80,8 @@ package struct EventsConfiguration: Sendable, Equatable {
     package var retentionAge: Duration = .seconds(30 * 86_400)
     package var retentionBytes = 16 << 30
     package var pendingBytesMax = 32 << 20
+    /// Between two snapshots of what is known of users; zero: only when the node stops.
+    package var snapshotInterval: Duration = .seconds(300)
     /// How far ahead of the node's a producer's clock may be.
     package var futureMax: Duration = .seconds(300)
     /// Events of a user that are kept one by one.

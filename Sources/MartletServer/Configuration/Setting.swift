@@ -187,6 +187,9 @@ package struct Setting: Sendable {
             "events.pending_bytes_max", \.events.pendingBytesMax, in: (64 << 10)...(1 << 30),
             "Events that wait for the disk; more are answered RESOURCE_EXHAUSTED."),
         duration(
+            "events.snapshot_interval", \.events.snapshotInterval,
+            "Between snapshots of what is known of users, from which a restart goes on; 0s: one when the node stops."),
+        duration(
             "events.future_max", \.events.futureMax, "How far ahead of the node's clock an event's time may be."),
         duration(
             "events.age_max", \.events.ageMax, from: .seconds(1), to: SettingValue.ageMax, "Older events are refused."),

@@ -22,6 +22,8 @@ final class EventStore: Sendable {
     /// Of the events' IDs; the same for all shards.
     private let seed: UInt64
     private let subscribers: Subscribers
+    /// The log's last record when a snapshot was taken last; held while one is taken.
+    private let snapshotted = Mutex<UInt64>(0)
 
     /// Who learns what became of records. Set once, before the first record is appended.
     private final class Subscribers: Sendable {
@@ -41,15 +43,20 @@ final class EventStore: Sendable {
         self.configuration = configuration
         self.logger = logger
         numbers = try ItemNumbers(countMax: configuration.itemsMax)
-        types = try EventTypes()
         seed = .random(in: 0...(.max))
         guard let directory = configuration.directory else {
             log = nil
             storage = nil
+            types = try EventTypes()
             return
         }
         let storage = try FileStorage(path: directory, creates: true)
         self.storage = storage
+        let stored = StoredTypes.names(storage)
+        types = try EventTypes(stored: stored)
+        if !stored.isEmpty, let change = types.change(since: stored) {
+            logger.notice("event types changed", metadata: ["events.types": "\(change)"])
+        }
         let log = try LogWriter(
             storage, EventLog.LogConfiguration(configuration),
             clock: { LoopWorker.now }, wallClock: Self.wallClock, outcome: { subscribers.tell($0) })
@@ -91,17 +98,51 @@ final class EventStore: Sendable {
     func replay(on pool: NIOThreadPool, _ node: NodeContext) async throws {
         guard let storage else { return }
         let began = LoopWorker.now
-        let (report, events) = try await pool.runIfActive { try Replay(node).run(storage) }
+        let (numbers, logger) = (numbers, logger)
+        let outcome = try await pool.runIfActive {
+            var replay = Replay(node, numbers: numbers, logger: logger)
+            try replay.run(storage)
+            return replay.outcome
+        }
         logger.info(
-            "event log replayed",
+            "state of users restored",
             metadata: [
-                "events.count": "\(events)", "events.records": "\(report.records)",
+                "events.snapshot": "\(outcome.snapshot ?? "none")", "events.snapshot_bytes": "\(outcome.snapshotBytes)",
+                "events.replayed": "\(outcome.events)",
                 "events.milliseconds": "\((LoopWorker.now &- began) / 1_000_000)",
             ])
-        for damage in report.damages {
+        for damage in outcome.report.damages {
             logger.error(
                 "the event log is damaged; `martlet log verify` shows all of it",
                 metadata: ["events.damage": "\(damage)"])
+        }
+    }
+
+    /// Takes a snapshot where there is something new; not on a loop.
+    ///
+    /// - Parameter isHurried: The node stops.
+    func takeSnapshot(_ node: NodeContext, isHurried: Bool) {
+        guard let storage, let log else { return }
+        snapshotted.withLock { last in
+            let sequence = log.statistics.storedThrough
+            guard sequence > last else { return }
+            let began = LoopWorker.now
+            do {
+                let taken = try SnapshotTaker(node: node, types: types, numbers: numbers, storage: storage).take(
+                    isHurried: isHurried)
+                log.allowRemoval(through: taken.mayRemoveThrough)
+                last = sequence
+                logger.info(
+                    "snapshot of users taken",
+                    metadata: [
+                        "events.snapshot_bytes": "\(taken.bytes)", "events.sequence": "\(sequence)",
+                        "events.milliseconds": "\((LoopWorker.now &- began) / 1_000_000)",
+                    ])
+            } catch {
+                logger.error(
+                    "no snapshot of users could be taken; a restart replays more of the log",
+                    metadata: ["error": "\(error)"])
+            }
         }
     }
 

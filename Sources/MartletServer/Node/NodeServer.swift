@@ -7,6 +7,7 @@ import NIOPosix
 import Retrieval
 import ServiceLifecycle
 import Serving
+import Synchronization
 import Telemetry
 import UnixSignals
 import VectorMath
@@ -49,6 +50,9 @@ package final class ServingNode: Service {
     private let pool: NIOThreadPool
     /// Checks samples of searches, below everything else.
     private let samplingPool: NIOThreadPool
+    /// Takes snapshots of what is known of users.
+    private let snapshotPool = NIOThreadPool(numberOfThreads: 1)
+    private let hasStarted = Atomic<Bool>(false)
     private let acceptor: Acceptor
     private let metrics: NodeMetrics
     private let events: EventStore
@@ -146,6 +150,7 @@ package final class ServingNode: Service {
     package func start() async throws {
         pool.start()
         samplingPool.start()
+        snapshotPool.start()
         await models.connect(context.workers)
         for worker in context.workers { try await worker.eventLoop.flatSubmit { worker.start() }.get() }
         if let endpoint = configuration.http {
@@ -161,6 +166,8 @@ package final class ServingNode: Service {
             throw ListenFailure(endpoint: configuration.listen, key: "listen", underlying: error)
         }
         await ports.set(rpc: address)
+        hasStarted.store(true, ordering: .releasing)
+        scheduleSnapshots()
         if configuration.bundle != nil { becomeReady() }
         let http = await ports.http?.endpoint.description ?? "off"
         logger.info(
@@ -169,6 +176,18 @@ package final class ServingNode: Service {
                 "node.listen": "\(address?.description ?? "?")", "node.http": "\(http)",
                 "node.shards": "\(context.shardCount)", "node.kernels": "\(Kernels.isa)",
             ])
+    }
+
+    /// Now and then, off the loops.
+    private func scheduleSnapshots() {
+        let interval = TimeAmount(configuration.events.snapshotInterval)
+        guard configuration.events.directory != nil, interval > .zero else { return }
+        acceptorLoop.next().scheduleRepeatedTask(initialDelay: interval, delay: interval) {
+            [events, context, snapshotPool] _ in
+            snapshotPool.submit { state in
+                if case .active = state { events.takeSnapshot(context, isHurried: false) }
+            }
+        }
     }
 
     private func becomeReady() {
@@ -234,12 +253,18 @@ package final class ServingNode: Service {
                 worker.stop()
             }.get()
         }
+        if hasStarted.load(ordering: .acquiring) {
+            try? await snapshotPool.runIfActive { [events, context] in
+                events.takeSnapshot(context, isHurried: true)
+            }
+        }
         // What is in line is stored first, and told to those who wait as far as their connections stand.
         events.close()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()
         try? await samplingPool.shutdownGracefully()
+        try? await snapshotPool.shutdownGracefully()
         logger.info("node stopped")
     }
 }

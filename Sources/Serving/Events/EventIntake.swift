@@ -45,6 +45,8 @@ final class EventIntake {
     /// IDs of events that wait for the log.
     private var pendingIDs: Set<RecentEvents.Key> = []
     private var lastSequence: UInt64 = 0
+    /// The last record whose events were applied, as far as they are this shard's.
+    var appliedThrough: UInt64 = 0
     private let live: LiveUsers
 
     /// The time, and which items there are.
@@ -125,6 +127,7 @@ final class EventIntake {
             }
             answered(first.call, result)
         }
+        appliedThrough = max(appliedThrough, outcome.through)
     }
 
     private func count(_ event: UserEvent, _ moment: Moment, in result: inout RecordedEvents) {

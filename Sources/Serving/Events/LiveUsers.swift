@@ -7,7 +7,7 @@ import Vocabulary
 package final class LiveUsers {
     package let types: EventTypes
     package let states: UserStates
-    package let recent: RecentEvents
+    package internal(set) var recent: RecentEvents
     package let numbers: ItemNumbers
     package let epochs: UserEpochs
     private var buffer = HistoryBuffer()

@@ -162,12 +162,16 @@ package actor Shard {
         intake?.settle(outcome, makeMoment(), answered: answered)
     }
 
-    /// Makes events count that were stored by an earlier process.
-    package func replay(_ events: [UserEvent]) {
+    /// Makes events count that were stored by an earlier process, up to the record of that number.
+    package func replay(_ events: [UserEvent], through sequence: UInt64) {
         guard let live else { return }
         let now = wallClock()
         for event in events { live.apply(event, now: now) }
+        intake?.appliedThrough = max(intake?.appliedThrough ?? 0, sequence)
     }
+
+    /// The last record all of whose events count, as far as they are this shard's.
+    package var appliedThrough: UInt64 { intake?.appliedThrough ?? 0 }
 
     private func makeMoment() -> EventIntake.Moment {
         EventIntake.Moment(seconds: wallClock(), rows: engines.first?.generation.rowsByNumber ?? [])
