@@ -21,6 +21,7 @@ final class EventStore: Sendable {
     private let logger: Logger
     /// Of the events' IDs; the same for all shards.
     private let seed: UInt64
+    let restored = Mutex<Replay.Outcome?>(nil)
     private let subscribers: Subscribers
     /// The log's last record when a snapshot was taken last; held while one is taken.
     private let snapshotted = Mutex<UInt64>(0)
@@ -104,6 +105,7 @@ final class EventStore: Sendable {
             try replay.run(storage)
             return replay.outcome
         }
+        restored.withLock { $0 = outcome }
         logger.info(
             "state of users restored",
             metadata: [

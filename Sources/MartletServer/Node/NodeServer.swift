@@ -190,6 +190,14 @@ package final class ServingNode: Service {
         }
     }
 
+    /// Takes a snapshot now.
+    package func takeSnapshot() async {
+        try? await snapshotPool.runIfActive { [events, context] in events.takeSnapshot(context, isHurried: false) }
+    }
+
+    /// What was brought back at the start; nil without an event log.
+    var restored: Replay.Outcome? { events.restored.withLock { $0 } }
+
     private func becomeReady() {
         context.state.becomeReady()
         metrics.setReady(true)
