@@ -236,7 +236,7 @@ enum GenerationLoader {
         parts.append((.userDirectory, model.users.ids.byteCount + model.users.historyByteCount))
         parts.append(
             (.itemCatalogue, model.items.byteCount + model.attributes.byteCount + (model.availability?.byteCount ?? 0)))
-        if let ranker { parts.append((.ranker, ranker.plan.byteCount + ranker.network.byteCount)) }
+        if let ranker { parts.append((.ranker, ranker.byteCount)) }
         return parts
     }
 }
