@@ -29,7 +29,7 @@ package struct ItemPartsFinding: Sendable, Encodable, Equatable {
 
 extension RankerCalibration {
     /// What whole rows must cost at least beside parts; less is not worth the memory.
-    static let partsGainMin = 1.05
+    static let partsGainMin = 1.1
 
     /// Cuts a ranker's network where that pays, fits into `itemBytesMax` and hardly changes anybody's order.
     ///

@@ -27,7 +27,8 @@ package final class CandidateFeatures {
     private(set) var numbers: UnsafeMutablePointer<Float>
     private let crossStride: Int
     private var capacity = 256
-    /// Values that were missing and became the declared ones, by field of the schema; counts up.
+    /// Values of the last request that were missing and became the declared ones, by field of the schema; of user and context
+    /// one a request, else one a candidate.
     package private(set) var missing: [Int]
     /// Numbers of cross fields before normalisation, `[candidates, cross fields]`; for fitting it.
     package private(set) var crossNumbers: [Double?] = []
@@ -63,6 +64,7 @@ package final class CandidateFeatures {
     /// - Complexity: O(candidates * fields + history), in the form of parts O(candidates * cross fields + history); factors
     ///   are read where there are products of them.
     package func fill(_ request: RankingRequest, _ form: Form = .rows) {
+        for field in missing.indices { missing[field] = 0 }
         rows.removeAll()
         own.removeAll()
         count = request.candidates.count
@@ -105,6 +107,7 @@ package final class CandidateFeatures {
     }
 
     private func setUser(_ request: RankingRequest) {
+        let name = request.user.map(plan.model.users.name)
         for field in plan.userFields {
             switch field.value {
             case .history:
@@ -113,7 +116,7 @@ package final class CandidateFeatures {
                     field.encoder.number(Double(request.history.count)))
             case .id:
                 var id = field.encoder.unknown
-                if let user = request.user { id = field.encoder.row(of: plan.model.users.name(user)) }
+                if let name { id = field.encoder.row(of: name) }
                 if id == field.encoder.unknown { missing[field.field] += 1 }
                 setAll(field.place, id, 0)
             }
@@ -140,6 +143,13 @@ package final class CandidateFeatures {
             bags[number] = values.isEmpty ? [field.encoder.unknown] : values.map { field.encoder.row(of: String($0)) }
         }
         return bags
+    }
+
+    /// Tells how many values were missing by where they come from, where there were any.
+    package func forEachMissing(_ body: (FeatureGroup, Int) -> Void) {
+        for (field, count) in missing.enumerated() where count > 0 {
+            if let group = plan.schema.fields[field].source.group { body(group, count) }
+        }
     }
 
     // MARK: Of user and item

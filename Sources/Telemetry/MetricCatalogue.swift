@@ -69,6 +69,12 @@ package enum MetricCatalogue {
         "martlet_microbatch_expired_total", .counter,
         help: "Requests that left a ranker's queue because their deadline passed.")
 
+    static let missingFeatures = Metric(
+        "martlet_ranker_missing_features_total", .counter, labels: ["group"],
+        help:
+            "Values of a ranker's features that were missing, by where they come from: of user and context one a request, else one a candidate."
+    )
+
     // The result cache.
     static let cacheRequests = Metric(
         "martlet_cache_requests_total", .counter, labels: ["level", "result"],
@@ -157,7 +163,7 @@ package enum MetricCatalogue {
     package static let all: [Metric] = [
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
         searches, together, split, splitParts, reranked, recall, recallSamples,
-        batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired,
+        batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired, missingFeatures,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

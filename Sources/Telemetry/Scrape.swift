@@ -117,6 +117,10 @@ extension NodeMetrics {
         }
         writer.begin(MetricCatalogue.batchesExpired)
         writer.sample([], small(Layout.batchExpired))
+        writer.begin(MetricCatalogue.missingFeatures)
+        for group in FeatureGroup.allCases {
+            writer.sample([group.label], small(Layout.missingFeatures + Int(group.rawValue)))
+        }
     }
 
     private func write(

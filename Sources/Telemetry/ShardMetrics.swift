@@ -220,7 +220,8 @@ package final class ShardMetrics: Sendable {
         /// 16 cells: one for each stage.
         @inlinable package static var deadline: Int { 88 }
         @inlinable package static var batchClosed: Int { 104 }
-        @inlinable package static var smallCells: Int { 112 }
+        @inlinable package static var missingFeatures: Int { 112 }
+        @inlinable package static var smallCells: Int { 120 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

@@ -60,7 +60,8 @@ final class RankingBatcher {
 
     /// False when the queue is full.
     fileprivate func enter(_ seat: RankingSeat, deadline: UInt64, _ now: UInt64) -> Bool {
-        queue.add(seat.number, rows: seat.scorer.features.count, deadline: deadline, at: now)
+        if let metrics { seat.scorer.features.forEachMissing(metrics.countMissingFeatures) }
+        return queue.add(seat.number, rows: seat.scorer.features.count, deadline: deadline, at: now)
     }
 
     fileprivate func leave(_ seat: RankingSeat, isLate: Bool) {
