@@ -18,7 +18,8 @@ extension RankerSummary {
     /// What a node may hold of each item.
     private func partsText(items: Int) -> String {
         guard let bytes = partsBytes(items: items) else { return "none: it has no first layer that can be cut by side" }
-        return "\(bytes.half) bytes (f16) or \(bytes.whole) (f32), where that is cheaper and ranker_item_bytes allows it"
+        return
+            "\(bytes.half) bytes (f16) or \(bytes.whole) (f32), where that is cheaper and ranker_item_bytes allows it"
     }
 
     private func partsBytes(items: Int) -> (half: Int, whole: Int)? {

@@ -188,6 +188,39 @@ struct ArgumentTests {
         #expect { _ = try RankCommand.lines(of: folder.file("none")) } throws: { "\($0)".contains("cannot be read") }
     }
 
+    @Test("flags of rankers that would change nothing are refused by name")
+    func rankerFlags() {
+        let train = ["ranker", "train", "--examples", "e", "--ranker"]
+        let evaluate = ["ranker", "evaluate", "--ranker", "r", "--test", "t"]
+        for (arguments, message) in [
+            (train + ["lr", "--hidden", "8"], "--hidden has no effect with lr, which has no layers"),
+            (train + ["fm", "--dropout", "0.1"], "--dropout has no effect with fm, which has no layers"),
+            (
+                train + ["lr", "--embedding-width", "8"],
+                "--embedding-width has no effect with lr, which has no embeddings"
+            ),
+            (
+                ["train", "--input", "i", "--output", "o", "--ranker", "fm", "--ranker-hidden", "8"],
+                "--ranker-hidden has no effect with fm"
+            ),
+            (evaluate + ["--categorical", "a"], "--categorical"), (evaluate + ["--min-count", "1"], "--min-count"),
+            (evaluate + ["--normalise", "log"], "--normalise"),
+        ] {
+            do {
+                _ = try Martlet.parseAsRoot(arguments)
+                Issue.record("\(arguments) was taken")
+            } catch {
+                #expect(Martlet.message(for: error).contains(message), "\(Martlet.message(for: error))")
+            }
+        }
+        for arguments in [
+            train + ["fm", "--embedding-width", "8"], train + ["mlp", "--hidden", "8", "--dropout", "0"],
+            evaluate + ["--label", "clicked", "--positive-above", "3", "--example-format", "csv"],
+        ] {
+            #expect(throws: Never.self) { try Martlet.parseAsRoot(arguments) }
+        }
+    }
+
     @Test("--context takes names and values, each name once")
     func context() throws {
         for command in ["recommend --user u", "rank u i"] {
@@ -204,7 +237,8 @@ struct ArgumentTests {
             #expect(complaint("--context", "hour")?.contains("such as hour=21, not 'hour'") == true)
             #expect(complaint("--context", "=1")?.contains("takes a name and a value") == true)
             #expect(complaint("--context", "a=1", "--context", "a=2")?.contains("a stands twice") == true)
-            #expect(complaint("--context", "a=" + String(repeating: "x", count: 1025))?.contains("at most 1024") == true)
+            #expect(
+                complaint("--context", "a=" + String(repeating: "x", count: 1025))?.contains("at most 1024") == true)
         }
     }
 

@@ -249,6 +249,8 @@ import VectorMath
         #expect(split([], 100) == nil)
         var fields = schema().fields
         fields[0].side = .cross
-        #expect(!SplitNetwork.isPossible(Self.sample(layout, hidden: [8]).weights.shape, FeatureLayout(.init(fields: fields))))
+        #expect(
+            !SplitNetwork.isPossible(
+                Self.sample(layout, hidden: [8]).weights.shape, FeatureLayout(.init(fields: fields))))
     }
 }
