@@ -176,6 +176,30 @@ import Vocabulary
         }
     }
 
+    @Test("items' parts go with the generation that they belong to")
+    func dropped() async throws {
+        let kept = WeakParts()
+        try await serveOnce(kept)
+        #expect(kept.wereThere && kept.first == nil && kept.second == nil)
+    }
+
+    private final class WeakParts {
+        weak var first: SplitNetwork?
+        weak var second: SplitNetwork?
+        var wereThere = false
+    }
+
+    private func serveOnce(_ kept: WeakParts) async throws {
+        let generations = try generations(TemporaryFolder(), itemParts: true)
+        (kept.first, kept.second) = (generations[0].ranker?.split, generations[1].ranker?.split)
+        var course = Course(requests: requests(40, generations[0].model), arrivals: Array(repeating: 4, count: 10))
+        course.swaps = [2, 5]
+        let (outcomes, _) = try await follow(
+            course, generations, ranking: RankingConfiguration(batchRowsMax: 64, batchRequestsMax: 12))
+        #expect(outcomes.count == 40)
+        kept.wereThere = kept.first != nil && kept.second != nil
+    }
+
     @Test("calls that are cancelled, late, or overtaken by a new generation harm no others", arguments: [1, 2, 3, 4])
     func disturbed(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)

@@ -205,6 +205,12 @@ struct RankingTests {
             let path = folder.file("world")
             let model = try RetrievalModel(bundle: Bundle(opening: path))
             let file = try NetworkRanker(Bundle(opening: path).file(NetworkRanker.fileName))
+            let socket = try BlockingSocket(port: node.httpPort)
+            try socket.send(Array("GET /status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".utf8))
+            let status = String(decoding: try socket.receiveAll(), as: UTF8.self)
+            for word in ["\"ranker\" : {", "\"precision\" : \"f32\"", "\"item_parts\" : {", "\"reason\" : "] {
+                #expect(status.contains(word), "\(word)")
+            }
             let with = try ranked(path, user: 11, context: ["hour": "9"], candidatesMax: 6)
             let without = try ranked(path, user: 11, candidatesMax: 6)
             var request = RecommendRequest(user: model.users.name(11), k: 9)
