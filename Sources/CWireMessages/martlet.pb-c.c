@@ -2244,7 +2244,7 @@ const ProtobufCMessageDescriptor martlet__v1__pin__descriptor =
   (ProtobufCMessageInit) martlet__v1__pin__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[16] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[20] =
 {
   {
     "items",
@@ -2438,29 +2438,81 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "features",
+    17,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Martlet__V1__RecommendReply, n_features),
+    offsetof(Martlet__V1__RecommendReply, features),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ranked_items",
+    18,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Martlet__V1__RecommendReply, n_ranked_items),
+    offsetof(Martlet__V1__RecommendReply, ranked_items),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "values",
+    19,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__RecommendReply, n_values),
+    offsetof(Martlet__V1__RecommendReply, values),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "contributions",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__RecommendReply, n_contributions),
+    offsetof(Martlet__V1__RecommendReply, contributions),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   11,   /* field[11] = arm */
+  19,   /* field[19] = contributions */
   5,   /* field[5] = degraded */
   12,   /* field[12] = eligible_items */
   4,   /* field[4] = fallback */
+  16,   /* field[16] = features */
   2,   /* field[2] = generation */
   0,   /* field[0] = items */
   3,   /* field[3] = model */
   6,   /* field[6] = next_cursor */
   15,   /* field[15] = placements */
   13,   /* field[13] = propensities */
+  17,   /* field[17] = ranked_items */
   8,   /* field[8] = reasons */
   1,   /* field[1] = scores */
   14,   /* field[14] = seed */
   9,   /* field[9] = shares */
   10,   /* field[10] = timings */
   7,   /* field[7] = titles */
+  18,   /* field[18] = values */
 };
 static const ProtobufCIntRange martlet__v1__recommend_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 16 }
+  { 0, 20 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
 {
@@ -2470,7 +2522,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
   "Martlet__V1__RecommendReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendReply),
-  16,
+  20,
   martlet__v1__recommend_reply__field_descriptors,
   martlet__v1__recommend_reply__field_indices_by_name,
   1,  martlet__v1__recommend_reply__number_ranges,

@@ -17,10 +17,20 @@ package struct RankerCalibration: Sendable {
     package var precision: RankerPrecision
     /// The share of pairs of one user's candidates that may change places.
     package var orderLossMax = 0.005
+    /// Bytes of the items' parts of the first layer at most; where they would take more, whole rows are computed. 0: none.
+    package var itemBytesMax: Int
+    package static let itemBytesMaxDefault = 256 << 20
+    /// Threads that compute them; nil: as many as there are cores.
+    package var threads: Int?
+    /// Holds them whatever they cost; for tests.
+    package var forcesItemParts = false
     /// Users whose candidates are looked at.
     static let usersMax = 24
 
-    package init(precision: RankerPrecision = .auto) { self.precision = precision }
+    package init(precision: RankerPrecision = .auto, itemBytesMax: Int = Self.itemBytesMaxDefault) {
+        self.precision = precision
+        self.itemBytesMax = itemBytesMax
+    }
 
     /// What was found out of one precision.
     package struct Finding: Sendable {
@@ -39,8 +49,9 @@ package struct RankerCalibration: Sendable {
         func network(_ precision: LayerPrecision) -> Network {
             Network(file.weights, layout: plan.layout, precision: precision)
         }
-        let exact = network(.f32)
-        let sample = try logits(exact, plan, model)
+        let exact = CandidateRanker(plan: plan, network: network(.f32))
+        let samples = try samples(model)
+        let sample = logits(exact, samples)
         guard sample.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
             throw ArtifactError(
                 .invalidContent, path: path,
@@ -49,23 +60,23 @@ package struct RankerCalibration: Sendable {
         var findings: [Finding] = []
         let wanted = precision.fixed.map { [$0] } ?? LayerPrecision.supported.reversed()
         for precision in wanted where precision != .f32 && file.weights.shape.isDeep {
-            let narrow = network(precision)
-            let finding = Finding(
-                precision: precision, orderLoss: Self.orderLoss(sample, try logits(narrow, plan, model)))
+            let narrow = CandidateRanker(plan: plan, network: network(precision))
+            let finding = Finding(precision: precision, orderLoss: Self.orderLoss(sample, logits(narrow, samples)))
             findings.append(finding)
             if self.precision != .auto || finding.orderLoss <= orderLossMax {
-                return (CandidateRanker(plan: plan, network: narrow), findings)
+                return (
+                    cut(narrow, file.weights, samples, exact: sample, orderLoss: finding.orderLoss), findings
+                )
             }
         }
-        return (CandidateRanker(plan: plan, network: exact), findings)
+        return (cut(exact, file.weights, samples, exact: sample, orderLoss: 0), findings)
     }
 
-    /// Scores of some users' candidates.
-    private func logits(_ network: Network, _ plan: FeaturePlan, _ model: RetrievalModel) throws -> [[Float]] {
+    /// Some users' candidates.
+    private func samples(_ model: RetrievalModel) throws -> [RankingRequest] {
         let generator = CandidateGenerator(model: model)
-        let scorer = CandidateScorer(CandidateRanker(plan: plan, network: network))
         let count = model.users.count
-        var found: [[Float]] = []
+        var found: [RankingRequest] = []
         for user in stride(from: 0, to: count, by: max(1, count / Self.usersMax)) {
             let history = model.users.history(of: UInt32(user))
             generator.mask.begin()
@@ -73,13 +84,21 @@ package struct RankerCalibration: Sendable {
             generator.begin(user: UInt32(user), history: history, mix: model.mix)
             while try !generator.step() {}
             var candidates: [ScoredRow] = []
-            generator.select(200, into: &candidates)
-            scorer.begin(
+            generator.select(CandidateRanker.candidatesDefault, into: &candidates)
+            found.append(
                 RankingRequest(user: UInt32(user), history: history, candidates: candidates, lists: generator.lists))
-            while !scorer.step() {}
-            found.append(candidates.indices.map(scorer.logit))
         }
         return found
+    }
+
+    /// Scores of the samples' candidates.
+    func logits(_ ranker: CandidateRanker, _ samples: [RankingRequest]) -> [[Float]] {
+        let scorer = CandidateScorer(ranker)
+        return samples.map { sample in
+            scorer.begin(sample)
+            while !scorer.step() {}
+            return sample.candidates.indices.map(scorer.logit)
+        }
     }
 
     /// The share of pairs that stand the other way round.

@@ -8,7 +8,7 @@ import RankingModels
 package final class BatchScorer {
     package let ranker: CandidateRanker
     private let rows: FeatureRows
-    private let scratch: NetworkScratch
+    private let scratch: RankerScratch
     private var logits: UnsafeMutablePointer<Float>
     private var capacity = 256
 
@@ -27,7 +27,7 @@ package final class BatchScorer {
     package init(_ ranker: CandidateRanker) {
         self.ranker = ranker
         rows = FeatureRows(ranker.plan.layout, capacity: capacity)
-        scratch = NetworkScratch(ranker.network)
+        scratch = RankerScratch(ranker)
         logits = .allocate(capacity: capacity)
     }
 
@@ -41,9 +41,10 @@ package final class BatchScorer {
     /// - Complexity: one call of the network; rows of one request alone are not copied.
     package func score(_ parts: [Part]) {
         guard parts.count != 1 else { return parts[0].scorer.step(rows: parts[0].rows.count) }
+        for part in parts { precondition(part.scorer.ranker === ranker, "candidates of another ranker") }
+        if let batch = scratch.batch { return batch.score(parts) }
         rows.removeAll()
         for part in parts {
-            precondition(part.scorer.ranker === ranker, "candidates of another ranker")
             for row in part.rows { rows.append(copying: row, of: part.scorer.features.rows) }
         }
         if rows.count > capacity {
@@ -51,7 +52,7 @@ package final class BatchScorer {
             capacity = rows.count * 2
             logits = .allocate(capacity: capacity)
         }
-        ranker.network.score(rows, 0..<rows.count, scratch, into: logits)
+        ranker.network.score(rows, 0..<rows.count, scratch.network, into: logits)
         var first = 0
         for part in parts {
             part.scorer.take(logits + first, part.rows)

@@ -1,7 +1,8 @@
 import Features
 import RankingModels
 
-/// What each feature of scored candidates was, and what it did to their scores: the score less that with the feature unknown.
+/// What each feature of candidates was, and what it did to their scores: the score less that with the feature unknown, both of
+/// whole rows.
 ///
 /// One feature a step. Contributions of features that act together do not add up to the score.
 package final class FeatureContributions {
@@ -14,21 +15,21 @@ package final class FeatureContributions {
 
     private let ranker: CandidateRanker
     private let rows: FeatureRows
-    private let logits: [Float]
+    /// Scores of the rows as they are; made in the first step.
+    private var logits: [Float] = []
     private let scratch: NetworkScratch
     private var next = 0
 
     /// - Parameters:
-    ///   - rows: The candidates' features, which are copied.
-    ///   - logits: Their scores.
-    package init(_ ranker: CandidateRanker, _ rows: FeatureRows, logits: [Float]) {
-        precondition(rows.count == logits.count, "\(rows.count) rows and \(logits.count) scores")
+    ///   - all: Features of candidates.
+    ///   - places: Those of them that are looked at; they are copied.
+    package init(_ ranker: CandidateRanker, _ all: FeatureRows, _ places: some Collection<Int>) {
         self.ranker = ranker
-        self.logits = logits
         scratch = NetworkScratch(ranker.network)
         let layout = ranker.plan.layout
-        self.rows = FeatureRows(layout, capacity: rows.count)
-        for row in 0..<rows.count { self.rows.append(copying: row, of: rows) }
+        let rows = FeatureRows(layout, capacity: places.count)
+        for place in places { rows.append(copying: place, of: all) }
+        self.rows = rows
         names = ranker.plan.schema.fields.map(\.name)
         values = [Float](repeating: 0, count: rows.count * names.count)
         contributions = values
@@ -45,7 +46,8 @@ package final class FeatureContributions {
 
     /// Leaves the next feature out; true when all were.
     package func step() -> Bool {
-        guard next < names.count else { return true }
+        guard next < names.count, rows.count > 0 else { return true }
+        if logits.isEmpty { logits = scores(of: rows) }
         let layout = ranker.plan.layout
         let without = FeatureRows(layout, capacity: rows.count)
         let categorical = layout.categorical.firstIndex { $0.field == next }
@@ -60,12 +62,17 @@ package final class FeatureContributions {
                 without.set(copy, dense: number, to: encoder.number(nil))
             }
         }
-        var scores = [Float](repeating: 0, count: rows.count)
-        scores.withUnsafeMutableBufferPointer {
-            if let base = $0.baseAddress { ranker.network.score(without, 0..<rows.count, scratch, into: base) }
-        }
+        let scores = scores(of: without)
         for row in 0..<rows.count { contributions[row * names.count + next] = logits[row] - scores[row] }
         next += 1
         return next == names.count
+    }
+
+    private func scores(of rows: FeatureRows) -> [Float] {
+        var scores = [Float](repeating: 0, count: rows.count)
+        scores.withUnsafeMutableBufferPointer {
+            if let base = $0.baseAddress { ranker.network.score(rows, 0..<rows.count, scratch, into: base) }
+        }
+        return scores
     }
 }

@@ -92,6 +92,8 @@ package struct Explanation: Sendable {
     package var eligibleItems: Int
     /// What re-ranking did to each item; empty where nothing is re-ranked.
     package var placements: [RerankedItem] = []
+    /// What the ranker made of the items; nil where none gave the order, or time was up.
+    package var features: SlateFeatures?
 }
 
 /// What chance had to do with a slate.

@@ -85,6 +85,11 @@ package enum MetricCatalogue {
         "martlet_event_log_failures_total", .counter, help: "Writes and syncs of the event log that failed.")
     static let logRefusing = Metric(
         "martlet_event_log_refusing", .gauge, help: "1 while the event log takes nothing for its disk's sake.")
+    static let missingFeatures = Metric(
+        "martlet_ranker_missing_features_total", .counter, labels: ["group"],
+        help:
+            "Values of a ranker's features that were missing, by where they come from: of user and context one a request, else one a candidate."
+    )
 
     // The result cache.
     static let cacheRequests = Metric(
@@ -174,7 +179,7 @@ package enum MetricCatalogue {
     package static let all: [Metric] = [
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
         searches, together, split, splitParts, reranked, recall, recallSamples,
-        batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired,
+        batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired, missingFeatures,
         events, logBytes, logSegments, logSequence, logSyncs, logSyncSeconds, logFailures, logRefusing,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,

@@ -118,6 +118,10 @@ extension NodeMetrics {
         }
         writer.begin(MetricCatalogue.batchesExpired)
         writer.sample([], small(Layout.batchExpired))
+        writer.begin(MetricCatalogue.missingFeatures)
+        for group in FeatureGroup.allCases {
+            writer.sample([group.label], small(Layout.missingFeatures + Int(group.rawValue)))
+        }
     }
 
     private func writeEvents(to writer: inout ExpositionWriter, _ reading: Reading) {

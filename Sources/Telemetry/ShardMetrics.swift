@@ -227,7 +227,8 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var deadline: Int { 88 }
         @inlinable package static var batchClosed: Int { 104 }
         @inlinable package static var events: Int { 112 }
-        @inlinable package static var smallCells: Int { 120 }
+        @inlinable package static var missingFeatures: Int { 120 }
+        @inlinable package static var smallCells: Int { 128 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

@@ -30,7 +30,7 @@ struct RankerInspectCommand: ParsableCommand {
 /// What there is to say of a ranker.
 struct RankerSummary {
     private let ranker: NetworkRanker
-    private let layout: FeatureLayout
+    let layout: FeatureLayout
     private let path: String
     private let fileBytes: Int
     private let hash: String
@@ -43,7 +43,15 @@ struct RankerSummary {
         hash = ranker.schema.hash
     }
 
-    private var shape: NetworkShape { ranker.weights.shape }
+    var shape: NetworkShape { ranker.weights.shape }
+
+    /// "3 of item, 1 of user"
+    private var sides: String {
+        FeatureSide.allCases.compactMap { side in
+            let count = ranker.schema.fields.count { $0.side == side }
+            return count == 0 ? nil : "\(count) \(side.rawValue)"
+        }.joined(separator: ", ")
+    }
 
     var table: String {
         var text = """
@@ -52,7 +60,7 @@ struct RankerSummary {
             layers       \(shape.isDeep ? ([shape.inputs(layout)] + shape.hidden + [1]).map(String.init).joined(separator: " > ") : "none")
             embeddings   \(layout.tableRows) rows of \(shape.embeddingWidth)
             weights      \(ranker.weights.count)
-            features     \(ranker.schema.fields.count), SHA-256 \(hash)
+            features     \(ranker.schema.fields.count) (\(sides)), SHA-256 \(hash)
 
 
             """

@@ -77,6 +77,7 @@ struct MessageTests {
                             fields.eligibleItems = UInt32(reply.eligibleItems)
                             fields.seed = reply.seed
                             fields.placements = reply.placements
+                            fields.ranking = reply.ranking
                             reply.propensities.withUnsafeBufferPointer { propensities in
                                 fields.propensities = propensities
                                 #expect(encoded(fields) == encoded(reply))

@@ -73,6 +73,13 @@ extension SeededGenerator {
             reply.seed = integer(UInt64.self)
             reply.placements = (0..<count).map { _ in placement() }
         }
+        if count > 0, chance(2) {
+            let features = texts(Int.random(in: 1...6, using: &self))
+            let items = (0..<Int.random(in: 0...count, using: &self)).map { UInt32($0) }
+            reply.ranking = RankerFeatures(
+                features: features, items: items, values: floats(items.count * features.count),
+                contributions: floats(items.count * features.count))
+        }
         return reply
     }
 

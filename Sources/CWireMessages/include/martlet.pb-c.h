@@ -468,10 +468,27 @@ struct  Martlet__V1__RecommendReply
    */
   size_t n_placements;
   Martlet__V1__Placement **placements;
+  /*
+   * with explain, where a ranker gave the order: its features
+   */
+  size_t n_features;
+  ProtobufCBinaryData *features;
+  /*
+   * indexes of the items that it ranked: as many as fit into 16384 cells, the first ones
+   */
+  size_t n_ranked_items;
+  uint32_t *ranked_items;
+  /*
+   * For each of ranked_items one for each of features, as in RankReply.
+   */
+  size_t n_values;
+  float *values;
+  size_t n_contributions;
+  float *contributions;
 };
 #define MARTLET__V1__RECOMMEND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0,NULL, 0, 0,NULL }
+    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0,NULL, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 /*

@@ -25,6 +25,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     /// How the items' factors are held.
     package var itemRows = RetrievalModel.Options().itemRows
     package var rankerPrecision = RankerPrecision.auto
+    /// Bytes of the items' parts of a ranker's first layer at most; 0: none.
+    package var rankerItemBytes = RankerCalibration.itemBytesMaxDefault
     /// What walks over a graph read of them.
     package var graphRows = RetrievalModel.Options().graphRows
     /// Recall that an approximate search must reach at load to be chosen, 0 to 1.

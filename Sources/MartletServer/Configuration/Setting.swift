@@ -117,6 +117,10 @@ package struct Setting: Sendable {
         } assign: { (configuration, text) throws(SettingFault) in
             configuration.rankerPrecision = try SettingValue.choice(text, of: RankerPrecision.self)
         },
+        size(
+            "ranker_item_bytes", \.rankerItemBytes, in: 0...(1 << 40),
+            "What a ranker's first layer makes of each item may be held in so many bytes, where that is cheaper; 0: never."
+        ),
         Setting(
             "graph_rows",
             "What walks over a graph read of each item: rows, f16, int8 (8-bit codes) or auto (what is quickest for the rank)."

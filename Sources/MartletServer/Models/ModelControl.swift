@@ -28,6 +28,8 @@ actor ModelControl {
     nonisolated let planners = Mutex<[String: SearchPlanner]>([:])
     /// How its items' factors are held; nil where it has none. Any thread.
     nonisolated let itemRows = Mutex<RowPrecision?>(nil)
+    /// Its ranker; nil where it has none. Any thread.
+    nonisolated let ranker = Mutex<RankerStatus?>(nil)
     private let logger: Logger
     private let metrics: NodeMetrics
     private let pool: NIOThreadPool
@@ -83,14 +85,17 @@ actor ModelControl {
         // While a generation serves, the cores are for its requests.
         options.threads = current == nil ? nil : 1
         let loadOptions = options
-        let (wallClock, calibration, numbers) = (wallClock, calibration, numbers)
+        var rankerOptions = self.calibration
+        rankerOptions.threads = options.threads
+        let rankerCalibration = rankerOptions
+        let (wallClock, numbers) = (wallClock, numbers)
         let generation: Generation
         do {
             generation = try await pool.runIfActive {
                 // Below the loops: loading must not cost requests their time.
                 setpriority(__priority_which_t(0), 0, 10)
                 let generation = try GenerationLoader.load(
-                    path, number: number, options: loadOptions, calibration: calibration, numbers: numbers)
+                    path, number: number, options: loadOptions, calibration: rankerCalibration, numbers: numbers)
                 // The first look at all windows, here rather than in a request.
                 _ = generation.model.availability?.moment(at: wallClock())
                 return generation
@@ -112,12 +117,14 @@ actor ModelControl {
             }
         }
         itemRows.withLock { $0 = generation.model.itemRows }
+        ranker.withLock { $0 = generation.ranker.map { RankerStatus($0) } }
         metrics.countSwap(.swapped)
         logger.info(
             "model serves",
             metadata: [
                 "model.name": "\(generation.label)", "model.generation": "\(number)", "model.path": "\(path)",
                 "model.ranker": "\(generation.ranker.map { $0.network.precision.rawValue } ?? "none")",
+                "model.ranker_item_parts": "\(generation.ranker.map { $0.itemParts.kind.rawValue } ?? "none")",
                 "model.item_rows": "\(generation.model.itemRows?.rawValue ?? "none")",
                 "load.milliseconds": "\(nanoseconds / 1_000_000)",
             ])
@@ -255,7 +262,7 @@ enum GenerationLoader {
         parts.append((.userDirectory, model.users.ids.byteCount + model.users.historyByteCount))
         parts.append(
             (.itemCatalogue, model.items.byteCount + model.attributes.byteCount + (model.availability?.byteCount ?? 0)))
-        if let ranker { parts.append((.ranker, ranker.plan.byteCount + ranker.network.byteCount)) }
+        if let ranker { parts.append((.ranker, ranker.byteCount)) }
         return parts
     }
 }

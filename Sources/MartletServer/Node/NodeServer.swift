@@ -94,8 +94,10 @@ package final class ServingNode: Service {
             options: RetrievalModel.Options(
                 index: configuration.index, recallMin: configuration.recallMin, itemRows: configuration.itemRows,
                 graphRows: configuration.graphRows),
-            calibration: RankerCalibration(precision: configuration.rankerPrecision), scenarios: serving.scenarios,
-            metrics: metrics, logger: logger, pool: pool, numbers: events.numbers, wallClock: wallClock)
+            calibration: RankerCalibration(
+                precision: configuration.rankerPrecision, itemBytesMax: configuration.rankerItemBytes),
+            scenarios: serving.scenarios, metrics: metrics, logger: logger, pool: pool, numbers: events.numbers,
+            wallClock: wallClock)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)

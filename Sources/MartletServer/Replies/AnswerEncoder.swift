@@ -241,6 +241,11 @@ extension RecommendReplyFields {
                 item: $0.item, source: $0.source.rawValue, rank: $0.rank, score: $0.score, contribution: $0.contribution
             )
         }
+        if let found = explanation.features {
+            ranking = RankerFeatures(
+                features: found.features, items: found.items.map { UInt32($0) }, values: found.values,
+                contributions: found.contributions)
+        }
         timings = explanation.timings.map {
             StageTiming(stage: $0.stage, microseconds: UInt32(clamping: $0.microseconds))
         }

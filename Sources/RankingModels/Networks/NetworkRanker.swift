@@ -22,7 +22,8 @@ package struct NetworkRanker: Sendable, Equatable {
 
 // ranker.safetensors
 //   metadata  kind = "network", shape = JSON of NetworkShape, features = JSON of the schema with the sizes of its dictionaries
-//             in place of their values, features_sha256 = the hash of the whole schema
+//             in place of their values, features_sha256 = the hash of the whole schema, weights_sha256 = the hash of all
+//             F32 tensors in the order below; files of other tools may lack both hashes
 //   dictionary.N.*        values of the dictionary of field N (bytes, offsets, table)
 //   embedding.weight      F32 or F16 [table rows, embedding width]
 //   linear.weight         F32 [table rows]        dense_linear.weight  F32 [dense fields]
@@ -42,7 +43,7 @@ extension NetworkRanker {
             return [
                 "kind": Self.kind, "shape": JSONText.print(shape, indented: false),
                 "features": JSONText.print(schema.json(dictionaries: false), indented: false),
-                "features_sha256": schema.hash,
+                "features_sha256": schema.hash, "weights_sha256": weights.hash,
             ]
         }
     }
@@ -119,6 +120,14 @@ extension NetworkRanker {
             linear: try file.floats("linear.weight", shape: [shape.hasLinear ? layout.tableRows : 0]),
             denseLinear: try file.floats("dense_linear.weight", shape: [shape.hasLinear ? layout.dense.count : 0]),
             layers: layers, output: try file.floats("output.weight", shape: [shape.hidden.last ?? 0]), bias: bias[0])
+        // Of halves, what was hashed is not what was read.
+        let isExact = file.describe("embedding.weight")?.type == .f32
+        if let hash = file.metadata["weights_sha256"], isExact, hash != weights.hash {
+            throw ArtifactError(
+                .checksumMismatch, path: file.path,
+                "its weights have the SHA-256 \(weights.hash) and were written with \(hash): the file is damaged; copy it again, or train it anew"
+            )
+        }
         try self.init(schema: schema, weights: weights, path: file.path)
     }
 
@@ -150,5 +159,13 @@ extension NetworkRanker {
                 "its shape cannot be used: \(shape.fault() ?? "layers are no numbers")")
         }
         return shape
+    }
+}
+
+extension NetworkWeights {
+    /// Of all numbers in the order of the file's tensors.
+    fileprivate var hash: String {
+        ContentHash.sha256(
+            of: [table, linear, denseLinear] + layers.flatMap { [$0.weights, $0.bias] } + [output, [bias]])
     }
 }

@@ -32,6 +32,8 @@ final class SlateRun: ShardRun {
     private var isCancelled = false
     /// The ranker's order; nil: retrieval's.
     private var ranked: RankedCandidates?
+    /// What the ranker made of the shown items is being found out; the answer is made but for that.
+    private var features: SlateFeatureRun?
     private var sourceStarted: UInt64 = 0
     /// Time of each list, in the lists' order.
     private var sourceNanoseconds: [UInt64] = []
@@ -171,6 +173,7 @@ final class SlateRun: ShardRun {
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
         do {
             if ranking != nil { return rank(now, deadline, clock) }
+            if features != nil { return explainRanking(now, deadline) }
             if now >= deadline {
                 // What the sources have brought so far is better than nothing, and costs no further time.
                 if generator.candidateCount == 0 {
@@ -220,7 +223,7 @@ final class SlateRun: ShardRun {
                 user: user,
                 history: user.map { model.users.history(of: $0) } ?? UnsafeBufferPointer(start: nil, count: 0),
                 context: request.context, candidates: Array(candidates.prefix(count)), lists: generator.lists),
-            deadline: deadline, now)
+            keepsRows: request.explain, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
@@ -262,6 +265,18 @@ final class SlateRun: ShardRun {
         let done = clock()
         times.rank = done &- ranking.started
         finish(done, clock)
+        if request.explain, ranked != nil, case .slate(let slate) = answer {
+            features = SlateFeatureRun(slate.items, ranked: ranking.candidates.prefix(ranking.count), seat.scorer)
+        }
+        return features == nil
+    }
+
+    /// Leaves the next feature out of the shown items' scores; true when the explanation is whole or time is up.
+    private func explainRanking(_ now: UInt64, _ deadline: UInt64) -> Bool {
+        guard now < deadline, let features, case .slate(var slate) = answer else { return true }
+        guard let found = features.step() else { return false }
+        slate.explanation?.features = found
+        answer = .slate(slate)
         return true
     }
 

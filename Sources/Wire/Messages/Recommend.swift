@@ -127,6 +127,8 @@ public struct RecommendReply: Sendable, Hashable {
     public var seed: UInt64 = 0
     /// What re-ranking did to each item, or none at all.
     public var placements: [Placement] = []
+    /// What the ranker made of items; only where reasons were asked for and a ranker gave the order.
+    public var ranking = RankerFeatures()
 
     public init() {}
 }
@@ -149,6 +151,7 @@ extension RecommendReply: MessageBody {
         propensities.withUnsafeBufferPointer { sink.packed(14, $0) }
         sink.field(15, seed)
         for placement in placements { sink.message(16, placement) }
+        ranking.write(to: &sink)
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -183,6 +186,7 @@ extension RecommendReply: MessageBody {
             placement in placement.map { Placement($0.pointee) }
         }
         try Columns.check("placements", placements.count, placements.isEmpty ? 0 : items.count)
+        ranking = try RankerFeatures(message, items: items.count)
     }
 }
 

@@ -47,6 +47,7 @@ import Vocabulary
         let values: [String: String] = [
             "node_name": "n1", "listen": "[::1]:7001", "http": "off", "shards": "7", "bundle": "/b",
             "models_root": "/m", "index": "scan", "item_rows": "f16", "graph_rows": "int8", "ranker_precision": "bf16",
+            "ranker_item_bytes": "5MiB",
             "recall_min": "0.9",
             "recall_sample_share": "0.5",
             "calls_together": "4", "search_helpers": "2", "ranking.batch_rows": "99", "ranking.batch_requests": "5",
