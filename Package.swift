@@ -205,7 +205,8 @@ let package = Package(
         tests(
             "MartletServerTests",
             [
-                "MartletServer", "Retrieval", "Telemetry", "Vocabulary", "TestSupport", logging, nioCore, nioPosix,
+                "MartletServer", "LiveState", "Retrieval", "Telemetry", "Vocabulary", "TestSupport", logging, nioCore,
+                nioPosix,
                 nioHTTP1,
             ]),
     ],

@@ -23,6 +23,7 @@ extension LoadedConfiguration {
                 lines.append(("# \(indentation)\(parts[parts.count - 1]):", "not set"))
             }
         }
+        lines += Self.lines(configuration.events.types).map { ($0, "") }
         lines.append(("scenarios:", ""))
         for (name, scenario) in configuration.orderedScenarios {
             lines.append(("  \(Self.scalar(name)):", "\(origins["scenarios.\(name)"] ?? .defaults)"))
@@ -93,7 +94,7 @@ extension LoadedConfiguration {
     }
 
     /// Quotes what YAML would read as something else than this text.
-    private static func scalar(_ text: String) -> String {
+    static func scalar(_ text: String) -> String {
         let isPlain = text.utf8.allSatisfy { byte in
             (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
                 || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "._-/:".utf8.contains(byte)

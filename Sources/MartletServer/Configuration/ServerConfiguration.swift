@@ -1,4 +1,5 @@
 import CandidateRanking
+import LiveState
 import Logging
 import Retrieval
 import Serving
@@ -72,6 +73,8 @@ package struct BatchConfiguration: Sendable, Equatable {
 package struct EventsConfiguration: Sendable, Equatable {
     package enum Sync: String, CaseIterable, Sendable { case always, interval, never }
 
+    /// What an event may be.
+    package var types = EventTypes.standardTypes
     /// The folder of the event log; nil: events live as long as the process.
     package var directory: String?
     package var sync = Sync.always
