@@ -21,11 +21,13 @@ package final class CandidateFeatures {
     private var places: [UInt32: Int] = [:]
     private var values: [Double?] = []
     private var shares: [UInt32: Int] = [:]
+    private let neighbors: HistoryNeighbors?
 
     package init(_ plan: FeaturePlan) {
         self.plan = plan
         rows = FeatureRows(plan.layout, capacity: 256)
         missing = [Int](repeating: 0, count: plan.schema.fields.count)
+        neighbors = HistoryNeighbors(plan)
     }
 
     /// Encodes the candidates of a request.
@@ -58,6 +60,11 @@ package final class CandidateFeatures {
                 setAll(
                     field.place, field.encoder.row(of: "\(request.history.count)"),
                     field.encoder.number(Double(request.history.count)))
+            case .idle(let times):
+                let last = request.user.flatMap { plan.model.users.historyTimes(of: $0)?.last }
+                let days = last.flatMap { times.days(since: $0) }
+                if days == nil { missing[field.field] += 1 }
+                setAll(field.place, field.encoder.unknown, field.encoder.number(days))
             case .id:
                 var id = field.encoder.unknown
                 if let user = request.user { id = field.encoder.row(of: plan.model.users.name(user)) }
@@ -93,6 +100,7 @@ package final class CandidateFeatures {
 
     private func setCross(_ request: RankingRequest) {
         let numbers = plan.layout.dense.count
+        neighbors?.visit(request)
         if keepsCrossNumbers {
             crossNumbers = [Double?](repeating: nil, count: rows.count * plan.crossFields.count)
         }
@@ -107,7 +115,11 @@ package final class CandidateFeatures {
                 for place in request.candidates.indices { values.append(request.isRetrieved ? Double(place + 1) : nil) }
             case .product(let factors): takeProducts(factors, request)
             case .source(let source): takeScores(source, request)
+            case .sourceRank(let source): takeScores(source, request, isPlace: true)
             case .shared(let attribute): takeShares(attribute.numbers, request)
+            case .affinity(let shares): takeLifts(shares, request)
+            case .historySum(let items): takeNeighbors(request) { $0.sum(place: $1, newest: items) }
+            case .historyMax: takeNeighbors(request) { $0.most(place: $1) }
             }
             for (row, value) in values.enumerated() {
                 if value == nil { missing[field.field] += 1 }
@@ -132,13 +144,20 @@ package final class CandidateFeatures {
         for product in products { values.append(Double(product)) }
     }
 
-    private func takeScores(_ source: RetrievalSource, _ request: RankingRequest) {
+    /// - Parameter isPlace: Whether places are wanted in place of scores.
+    private func takeScores(_ source: RetrievalSource, _ request: RankingRequest, isPlace: Bool = false) {
         for _ in request.candidates { values.append(nil) }
         guard let list = request.lists.first(where: { $0.entry.source == source }) else { return }
         places.removeAll(keepingCapacity: true)
         for (place, candidate) in request.candidates.enumerated() { places[candidate.row] = place }
-        for row in list.rows {
-            if let place = places[row.row] { values[place] = Double(row.score) }
+        for (rank, row) in list.rows.enumerated() {
+            if let place = places[row.row] { values[place] = isPlace ? Double(rank + 1) : Double(row.score) }
+        }
+    }
+
+    private func takeNeighbors(_ request: RankingRequest, _ value: (HistoryNeighbors, Int) -> Double) {
+        for place in request.candidates.indices {
+            values.append(request.history.isEmpty ? nil : neighbors.map { value($0, place) })
         }
     }
 
@@ -151,12 +170,33 @@ package final class CandidateFeatures {
             for _ in request.candidates { values.append(nil) }
             return
         }
-        shares.removeAll(keepingCapacity: true)
-        for item in history { for value in texts(item) { shares[value, default: 0] += 1 } }
+        countValues(texts, history)
         let whole = Double(history.count)
         for candidate in request.candidates {
             let most = texts(candidate.row).reduce(0) { max($0, shares[$1] ?? 0) }
             values.append(Double(most) / whole)
+        }
+    }
+
+    private func countValues(_ texts: (UInt32) -> UnsafeBufferPointer<UInt32>, _ history: Slice<UnsafeBufferPointer<UInt32>>) {
+        shares.removeAll(keepingCapacity: true)
+        for item in history { for value in texts(item) { shares[value, default: 0] += 1 } }
+    }
+
+    private func takeLifts(_ attribute: AttributeShares, _ request: RankingRequest) {
+        let history = request.history.suffix(Self.historyMax)
+        let texts = attribute.attribute.numbers
+        countValues(texts, history)
+        for candidate in request.candidates {
+            let own = texts(candidate.row)
+            guard !history.isEmpty, !own.isEmpty else {
+                values.append(nil)
+                continue
+            }
+            let sum = own.reduce(0) {
+                $0 + attribute.lift($1, count: shares[$1] ?? 0, history: history.count)
+            }
+            values.append(sum / Double(own.count))
         }
     }
 }
