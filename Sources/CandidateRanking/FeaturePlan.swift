@@ -18,6 +18,7 @@ package final class FeaturePlan: @unchecked Sendable {
     /// The encoded item side, a row an item; what is not of items is unknown there.
     let items: FeatureRows
 
+    private let itemFields: [Extractor<ItemValue>]
     let userFields: [Extractor<UserValue>]
     let contextFields: [Extractor<String>]
     let crossFields: [CrossField]
@@ -108,8 +109,8 @@ package final class FeaturePlan: @unchecked Sendable {
                 guard let value = ItemValue(field.source, model.items, times) else {
                     throw refuse(
                         field.source.isTimed
-                            ? InteractionTimes.fault :
-                        "the bundle's items have no such attribute; there are \(model.items.details.attributes.map(\.name))"
+                            ? InteractionTimes.fault
+                            : "the bundle's items have no such attribute; there are \(model.items.details.attributes.map(\.name))"
                     )
                 }
                 itemSide.append(.init(value: value, place: place, encoder: encoder, field: number))
@@ -128,6 +129,7 @@ package final class FeaturePlan: @unchecked Sendable {
         userFields = users
         contextFields = contexts
         crossFields = crosses
+        itemFields = itemSide
         items = Self.encoded(itemSide, layout, itemCount: model.items.count)
     }
 
@@ -186,6 +188,11 @@ package final class FeaturePlan: @unchecked Sendable {
         }
         // What is not of items is zero until a candidate sets it.
         return rows
+    }
+
+    /// The number that an item feature is before normalisation, by its number in the schema; nil where the item has none.
+    package func itemNumber(field: Int, item: UInt32) -> Double? {
+        itemFields.first { $0.field == field }?.value.number(item)
     }
 
     /// Bytes of the encoded items.

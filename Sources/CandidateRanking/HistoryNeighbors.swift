@@ -12,8 +12,6 @@ final class HistoryNeighbors {
     private let lists: ItemNeighbors
     /// How many newest items the sums are over, ascending, each once.
     private let lengths: [Int]
-    /// By item row, the place of the candidate plus 1; all 0 between requests.
-    private var places: [UInt16]
     /// Shape `[candidates, lengths]`.
     private var sums: [Float] = []
     private var largest: [Float] = []
@@ -33,25 +31,21 @@ final class HistoryNeighbors {
         guard isNeeded, let lists = plan.model.neighbors else { return nil }
         self.lists = lists
         self.lengths = lengths.sorted()
-        places = [UInt16](repeating: 0, count: plan.model.items.count)
     }
 
     /// Goes through the history of a request.
     ///
+    /// - Parameter index: Of the request's candidates.
     /// - Complexity: O(`itemsMax` * neighbours of an item + candidates).
-    func visit(_ request: RankingRequest) {
-        let candidates = request.candidates.prefix(Int(UInt16.max) - 1)
+    func visit(_ request: RankingRequest, _ index: CandidateIndex) {
         sums.removeAll(keepingCapacity: true)
         sums.append(contentsOf: repeatElement(0, count: request.candidates.count * lengths.count))
         largest.removeAll(keepingCapacity: true)
         largest.append(contentsOf: repeatElement(0, count: request.candidates.count))
-        for (place, candidate) in candidates.enumerated() { places[Int(candidate.row)] = UInt16(place + 1) }
-        defer { for candidate in candidates { places[Int(candidate.row)] = 0 } }
         for (age, item) in request.history.suffix(Self.itemsMax).reversed().enumerated() {
             let (rows, weights) = lists.neighbors(of: item)
             for (row, weight) in zip(rows, weights) {
-                let place = Int(places[Int(row)]) - 1
-                if place < 0 { continue }
+                guard let place = index.place(of: row) else { continue }
                 largest[place] = max(largest[place], weight)
                 for (number, length) in lengths.enumerated() where age < length {
                     sums[place * lengths.count + number] += weight

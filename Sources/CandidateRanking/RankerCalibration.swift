@@ -54,10 +54,10 @@ package struct RankerCalibration: Sendable {
                 precision: precision, orderLoss: Self.orderLoss(sample, try logits(narrow, plan, model)))
             findings.append(finding)
             if self.precision != .auto || finding.orderLoss <= orderLossMax {
-                return (CandidateRanker(plan: plan, network: narrow), findings)
+                return (CandidateRanker(plan: plan, network: narrow, fitted: file.candidates), findings)
             }
         }
-        return (CandidateRanker(plan: plan, network: exact), findings)
+        return (CandidateRanker(plan: plan, network: exact, fitted: file.candidates), findings)
     }
 
     /// Scores of some users' candidates.

@@ -18,7 +18,7 @@ package final class CandidateFeatures {
     private var query: [Float] = []
     private var products: [Float] = []
     private var ids: [UInt32] = []
-    private var places: [UInt32: Int] = [:]
+    private var index = CandidateIndex()
     private var values: [Double?] = []
     private var shares: [UInt32: Int] = [:]
     private let neighbors: HistoryNeighbors?
@@ -100,7 +100,8 @@ package final class CandidateFeatures {
 
     private func setCross(_ request: RankingRequest) {
         let numbers = plan.layout.dense.count
-        neighbors?.visit(request)
+        index.begin(request.candidates)
+        neighbors?.visit(request, index)
         if keepsCrossNumbers {
             crossNumbers = [Double?](repeating: nil, count: rows.count * plan.crossFields.count)
         }
@@ -148,16 +149,16 @@ package final class CandidateFeatures {
     private func takeScores(_ source: RetrievalSource, _ request: RankingRequest, isPlace: Bool = false) {
         for _ in request.candidates { values.append(nil) }
         guard let list = request.lists.first(where: { $0.entry.source == source }) else { return }
-        places.removeAll(keepingCapacity: true)
-        for (place, candidate) in request.candidates.enumerated() { places[candidate.row] = place }
         for (rank, row) in list.rows.enumerated() {
-            if let place = places[row.row] { values[place] = isPlace ? Double(rank + 1) : Double(row.score) }
+            if let place = index.place(of: row.row) { values[place] = isPlace ? Double(rank + 1) : Double(row.score) }
         }
     }
 
     private func takeNeighbors(_ request: RankingRequest, _ value: (HistoryNeighbors, Int) -> Double) {
-        for place in request.candidates.indices {
-            values.append(request.history.isEmpty ? nil : neighbors.map { value($0, place) })
+        for candidate in request.candidates {
+            // An item that the caller named twice has its sums at the first place.
+            let place = index.place(of: candidate.row)
+            values.append(request.history.isEmpty ? nil : neighbors.flatMap { near in place.map { value(near, $0) } })
         }
     }
 
@@ -178,7 +179,9 @@ package final class CandidateFeatures {
         }
     }
 
-    private func countValues(_ texts: (UInt32) -> UnsafeBufferPointer<UInt32>, _ history: Slice<UnsafeBufferPointer<UInt32>>) {
+    private func countValues(
+        _ texts: (UInt32) -> UnsafeBufferPointer<UInt32>, _ history: Slice<UnsafeBufferPointer<UInt32>>
+    ) {
         shares.removeAll(keepingCapacity: true)
         for item in history { for value in texts(item) { shares[value, default: 0] += 1 } }
     }

@@ -46,7 +46,16 @@ struct ModelInspectCommand: ParsableCommand {
             StandardError.write("Error: \(error)\n")
             throw ExitCode(1)
         }
-        print(json ? JSONText.print(summary.json, indented: true) : summary.table(showsTensors: tensors))
+        let ranker = summary.faults.isEmpty ? try? RankerNote(bundle: bundle) : nil
+        if json {
+            var members = summary.json.objectValue ?? [:]
+            if let ranker { members["ranker"] = ranker.json }
+            print(JSONText.print(.object(members), indented: true))
+        } else {
+            print(summary.table(showsTensors: tensors))
+            if let ranker { print(ranker.line) }
+        }
+        for warning in ranker?.warnings ?? [] { StandardError.write("Warning: \(warning)\n") }
         for fault in summary.faults { StandardError.write("Error: \(fault)\n") }
         if !summary.faults.isEmpty { throw ExitCode(1) }
         do {
