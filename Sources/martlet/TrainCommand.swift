@@ -108,16 +108,14 @@ struct TrainCommand: ParsableCommand {
         _ cancellation: Cancellation
     ) throws -> NetworkRanker? {
         guard var wanted = ranking.plan(training.seed) else { return nil }
-        let rehearsal = Rehearsal(plan: plan, k: k, cancellation: cancellation)
-        let (ranker, report): (NetworkRanker, RankerReport)
-        if let file = ranking.rankerFile {
-            let found = try NetworkRanker(TensorFile(path: file))
-            if ranking.rankCandidates == nil, let fitted = found.candidates {
-                wanted.candidates = min(fitted.count, RetrievalMix.limitMax)
-            }
-            (ranker, report) = try rehearsal.assess(found, wanted, interactions, attributes)
-        } else {
-            (ranker, report) = try rehearsal.fitRanker(wanted, interactions, attributes)
+        let ranker: NetworkRanker
+        let report: RankerReport
+        do {
+            (ranker, report) = try judged(&wanted, plan, interactions, attributes, cancellation)
+        } catch let error as DatasetError where error.code == .empty && !wanted.force {
+            StandardError.write("note: there is no ranker: \(error); the bundle is written without one\n")
+            notes.ranker = ["published": .bool(false), "reason": .string("\(error)")]
+            return nil
         }
         print(Self.summary(report))
         fflush(nil)
@@ -130,6 +128,24 @@ struct TrainCommand: ParsableCommand {
                     : "note: \(refusal); the bundle is written without it; --force-ranker takes it all the same\n")
         }
         return isTaken ? ranker : nil
+    }
+
+    /// Fits the ranker, or reads it from its file, and judges it.
+    ///
+    /// - Parameter wanted: Gets the number of candidates that a file was fitted with, where no flag says another.
+    private func judged(
+        _ wanted: inout RankerPlan, _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes,
+        _ cancellation: Cancellation
+    ) throws -> (ranker: NetworkRanker, report: RankerReport) {
+        let rehearsal = Rehearsal(plan: plan, k: k, cancellation: cancellation)
+        if let file = ranking.rankerFile {
+            let found = try NetworkRanker(TensorFile(path: file))
+            if ranking.rankCandidates == nil, let fitted = found.candidates {
+                wanted.candidates = min(fitted.count, RetrievalMix.limitMax)
+            }
+            return try rehearsal.assess(found, wanted, interactions, attributes)
+        }
+        return try rehearsal.fitRanker(wanted, interactions, attributes)
     }
 
     private static func summary(_ report: RankerReport) -> String {

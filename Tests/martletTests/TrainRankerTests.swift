@@ -13,7 +13,7 @@ import Training
 /// Everybody draws from the same popular items, whatever they had: the best order is that of popularity, which retrieval by
 /// likeness misses and a ranker learns.
 @Suite struct TrainRankerTests {
-    private func write(_ folder: TemporaryFolder, users: Int = 600) throws {
+    private func write(_ folder: TemporaryFolder, users: Int = 400) throws {
         var random = SeededGenerator(seed: 21)
         var (training, test) = ("user,item\n", "user,item\n")
         for user in 0..<users {
@@ -100,6 +100,18 @@ import Training
         let bundle = try train(folder, "few", "--ranker", "lr")
         #expect(!bundle.has(NetworkRanker.fileName))
         #expect(try served(folder, "few") > 0)
+
+        // So few that there is nothing to learn from at all.
+        let handful = try TemporaryFolder()
+        try write(handful, users: 15)
+        let none = try train(handful, "none", "--ranker", "lr")
+        #expect(!none.has(NetworkRanker.fileName))
+        let told = try #require(none.manifest.training["ranker"])
+        #expect(told["published"] == .bool(false))
+        #expect(told["reason"]?.stringValue?.contains("20 are needed") == true)
+        #expect(throws: (any Error).self) {
+            _ = try train(handful, "forced", "--ranker", "lr", "--force-ranker")
+        }
     }
 
     @Test func `flags of a fit go with a fit`() {

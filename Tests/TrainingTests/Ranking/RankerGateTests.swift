@@ -39,7 +39,7 @@ import VectorMath
         #expect(
             chance.refusal
                 == "the ranker's gain is within what chance would do (ndcg@20 0.3254 against retrieval's 0.3246: +0.0500 with a "
-                + "standard error of 0.0501 over 400 users, and a gain of more than 0.0823 is needed)",
+                + "standard error of 0.0501 over 400 users, and a gain of more than 0.0824 is needed)",
             "\(chance.refusal ?? "")")
         #expect(report((0..<400).map { _ in -0.1 }).refusal?.contains("no better than retrieval") == true)
         #expect(report((0..<400).map { $0 % 2 == 0 ? 0.1 : 0 }).refusal == nil)
