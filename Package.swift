@@ -186,7 +186,12 @@ let package = Package(
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),
-        tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),
+        tests(
+            "martletTests",
+            [
+                "martlet", "MartletClient", "Training", "CandidateRanking", "RankingModels", "Retrieval", "Artifacts",
+                "TestSupport", arguments,
+            ]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
             "MartletClientTests", ["MartletClient", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),
@@ -198,8 +203,8 @@ let package = Package(
         tests(
             "TrainingTests",
             [
-                "Training", "Retrieval", "RankingModels", "Features", "FactorModels", "NearestNeighbors", "Catalog",
-                "Artifacts", "VectorMath", "Vocabulary", "CZlib", "TestSupport",
+                "Training", "CandidateRanking", "Retrieval", "RankingModels", "Features", "FactorModels",
+                "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "CZlib", "TestSupport",
             ]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(

@@ -44,7 +44,7 @@ extension RankerCalibration {
         func refused(_ reason: String, _ finding: ItemPartsFinding = .init()) -> CandidateRanker {
             var finding = finding
             (finding.kind, finding.bytes, finding.reason) = (.none, 0, reason)
-            return CandidateRanker(plan: plan, network: network, itemParts: finding)
+            return CandidateRanker(plan: plan, network: network, fitted: whole.fitness.fitted, itemParts: finding)
         }
         guard itemBytesMax > 0 else { return refused("ranker_item_bytes is 0") }
         guard SplitNetwork.isPossible(network.shape, plan.layout),
@@ -63,7 +63,7 @@ extension RankerCalibration {
         else { return refused("the bundle has no items") }
         var finding = ItemPartsFinding(
             kind: isHalf ? .f16 : .f32, bytes: split.byteCount, reason: "cheaper than whole rows")
-        let ranker = CandidateRanker(plan: plan, network: network, split: split)
+        let ranker = CandidateRanker(plan: plan, network: network, fitted: whole.fitness.fitted, split: split)
         let loss = Self.orderLoss(exact, logits(ranker, samples))
         finding.orderLoss = loss
         guard loss <= max(orderLossMax, wholeLoss) else {
@@ -74,7 +74,8 @@ extension RankerCalibration {
         guard forcesItemParts || gain >= Self.partsGainMin else {
             return refused("whole rows cost no more, as measured at load", finding)
         }
-        return CandidateRanker(plan: plan, network: network, split: split, itemParts: finding)
+        return CandidateRanker(
+            plan: plan, network: network, fitted: whole.fitness.fitted, split: split, itemParts: finding)
     }
 
     /// Processor time of one ranker over another's, features included; the least of some turns each.

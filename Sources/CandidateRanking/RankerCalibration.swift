@@ -49,7 +49,7 @@ package struct RankerCalibration: Sendable {
         func network(_ precision: LayerPrecision) -> Network {
             Network(file.weights, layout: plan.layout, precision: precision)
         }
-        let exact = CandidateRanker(plan: plan, network: network(.f32))
+        let exact = CandidateRanker(plan: plan, network: network(.f32), fitted: file.candidates)
         let samples = try samples(model)
         let sample = logits(exact, samples)
         guard sample.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
@@ -60,7 +60,7 @@ package struct RankerCalibration: Sendable {
         var findings: [Finding] = []
         let wanted = precision.fixed.map { [$0] } ?? LayerPrecision.supported.reversed()
         for precision in wanted where precision != .f32 && file.weights.shape.isDeep {
-            let narrow = CandidateRanker(plan: plan, network: network(precision))
+            let narrow = CandidateRanker(plan: plan, network: network(precision), fitted: file.candidates)
             let finding = Finding(precision: precision, orderLoss: Self.orderLoss(sample, logits(narrow, samples)))
             findings.append(finding)
             if self.precision != .auto || finding.orderLoss <= orderLossMax {

@@ -5,19 +5,26 @@ import VectorMath
 
 /// A ranker that is ready to score candidates: a network with the plan of its features. Immutable; shared by all shards.
 package final class CandidateRanker: Sendable {
-    /// Candidates that are ranked where nothing else is said.
+    /// Candidates that are ranked where neither the ranker nor the scenario says how many.
     package static let candidatesDefault = 200
+
+    /// Candidates that are ranked where the scenario does not say how many.
+    package var candidateCount: Int { fitness.fitted?.count ?? Self.candidatesDefault }
 
     package let plan: FeaturePlan
     package let network: Network
+    package let fitness: RankerFitness
     /// The network cut by side, with the items' parts; nil where whole rows are computed.
     package let split: SplitNetwork?
     /// Why, and what was measured.
     package let itemParts: ItemPartsFinding
 
+    /// - Parameter fitted: What the network was fitted with; nil: nobody knows.
     package init(
-        plan: FeaturePlan, network: Network, split: SplitNetwork? = nil, itemParts: ItemPartsFinding = .init()
+        plan: FeaturePlan, network: Network, fitted: FittedCandidates? = nil, split: SplitNetwork? = nil,
+        itemParts: ItemPartsFinding = .init()
     ) {
+        fitness = RankerFitness(fitted, plan.schema)
         precondition(plan.layout == network.layout, "the plan is of another schema than the network")
         precondition(split == nil || split?.network === network, "the cut network is another")
         self.plan = plan

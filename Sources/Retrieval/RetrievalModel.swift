@@ -99,15 +99,18 @@ package final class RetrievalModel: Sendable {
                 scan: scan("\(kind.rawValue).scan", .innerProduct), similar: scan("\(kind.rawValue).similar", .cosine),
                 options: options)
         }
-        let mix: RetrievalMix
-        if bundle.manifest.retrieval == .null {
-            mix = .unknownUser
-        } else {
-            mix = try RetrievalMix(manifest: bundle.manifest.retrieval, path: bundle.path)
-        }
+        let mix = try Self.mix(of: bundle)
         try self.init(
             users: users, items: items, als: factors(.als), spectral: factors(.spectral),
             neighbors: bundle.has("item_to_item") ? ItemNeighbors(bundle: bundle) : nil, mix: mix, options: options)
+    }
+
+    /// The mix that a bundle names.
+    ///
+    /// - Throws: `ArtifactError` when it cannot be served.
+    package static func mix(of bundle: Bundle) throws(ArtifactError) -> RetrievalMix {
+        guard bundle.manifest.retrieval != .null else { return .unknownUser }
+        return try RetrievalMix(manifest: bundle.manifest.retrieval, path: bundle.path)
     }
 
     /// Puts a model together from parts in memory.

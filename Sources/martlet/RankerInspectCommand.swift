@@ -44,6 +44,8 @@ struct RankerSummary {
     }
 
     var shape: NetworkShape { ranker.weights.shape }
+    /// Nil for a ranker that was not fitted to candidates.
+    var fitted: FittedCandidates? { ranker.candidates }
 
     /// "3 of item, 1 of user"
     private var sides: String {

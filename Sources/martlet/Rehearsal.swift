@@ -19,39 +19,53 @@ struct Rehearsal {
         }
     }
 
-    /// Fits a ranker to the last choices of each user, among the candidates that the rest would have found.
+    /// Fits a ranker to what users chose later, among the candidates that what came before would have found.
     func fitRanker(
         _ ranker: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
     ) throws -> (ranker: NetworkRanker, report: RankerReport) {
         let start = ContinuousClock.now
-        return try withEarlierModel(ranker, interactions, attributes) { model, later, fit in
-            try fit.fit(model, later: later, clock: { (ContinuousClock.now - start) / .seconds(1) })
+        let cuts = try RankerCuts(interactions, share: ranker.heldOut, seed: plan.seed)
+        return try withWindow(cuts.newest, isPast: cuts.arePast, attributes) { window in
+            let fit = rankerFit(ranker)
+            defer { fit.progress.clear() }
+            func fitted(_ earlier: RankerWindow?) throws -> (ranker: NetworkRanker, report: RankerReport) {
+                try fit.fit.fit(window, earlier: earlier, clock: { (ContinuousClock.now - start) / .seconds(1) })
+            }
+            guard let earlier = cuts.earlier else { return try fitted(nil) }
+            return try withWindow(earlier, isPast: true, attributes, fitted)
         }
     }
 
-    /// Judges a ranker that is there by the last choices of each user.
+    /// Judges a ranker that is there by what users chose later.
+    ///
+    /// - Returns: The ranker with a note of the candidates that it was judged with, and the judgement.
     func assess(
         _ ranker: NetworkRanker, _ plan: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
-    ) throws -> RankerReport {
-        try withEarlierModel(plan, interactions, attributes) { model, later, fit in
-            try fit.assess(ranker, model, later: later)
+    ) throws -> (ranker: NetworkRanker, report: RankerReport) {
+        let cuts = try RankerCuts(interactions, share: plan.heldOut, seed: self.plan.seed)
+        return try withWindow(cuts.newest, isPast: cuts.arePast, attributes) { window in
+            let fit = rankerFit(plan)
+            defer { fit.progress.clear() }
+            var judged = ranker
+            judged.candidates = fit.fit.fitted(with: window.model)
+            return (judged, try fit.fit.assess(ranker, window))
         }
     }
 
-    /// Fits retrieval to all but the last choices of each user.
-    private func withEarlierModel<Result>(
-        _ ranker: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes,
-        _ body: (RetrievalModel, Interactions, RankerFit) throws -> Result
+    private func rankerFit(_ ranker: RankerPlan) -> (fit: RankerFit, progress: TrainingProgress) {
+        let progress = TrainingProgress()
+        let fit = RankerFit(ranker, k: k, threads: plan.threads, cancellation: cancellation) { progress.show($0) }
+        return (fit, progress)
+    }
+
+    /// Fits retrieval to what came before.
+    private func withWindow<Result>(
+        _ split: Split, isPast: Bool, _ attributes: ItemAttributes, _ body: (RankerWindow) throws -> Result
     ) throws -> Result {
-        let split = try interactions.split(
-            interactions.times == nil ? .random : .latest, share: ranker.heldOut, seed: plan.seed)
-        return try withBundle(of: split.training, attributes) { path in
+        try withBundle(of: split.training, attributes) { path in
             let model = try RetrievalModel(
                 bundle: Bundle(opening: path, verify: .sizes), options: RetrievalModel.Options(index: .scan))
-            let progress = TrainingProgress()
-            defer { progress.clear() }
-            let fit = RankerFit(ranker, k: k, threads: plan.threads, cancellation: cancellation) { progress.show($0) }
-            return try body(model, split.test, fit)
+            return try body(RankerWindow(model: model, later: split.test, isPast: isPast))
         }
     }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Artifacts
 import Foundation
 import RankingModels
+import Retrieval
 import Training
 import Vocabulary
 
@@ -106,25 +107,45 @@ struct TrainCommand: ParsableCommand {
         _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes, _ notes: inout Trainer.Notes,
         _ cancellation: Cancellation
     ) throws -> NetworkRanker? {
-        guard let wanted = ranking.plan(training.seed) else { return nil }
-        let rehearsal = Rehearsal(plan: plan, k: k, cancellation: cancellation)
-        let (ranker, report): (NetworkRanker, RankerReport)
-        if let file = ranking.rankerFile {
-            ranker = try NetworkRanker(TensorFile(path: file))
-            report = try rehearsal.assess(ranker, wanted, interactions, attributes)
-        } else {
-            (ranker, report) = try rehearsal.fitRanker(wanted, interactions, attributes)
+        guard var wanted = ranking.plan(training.seed) else { return nil }
+        let ranker: NetworkRanker
+        let report: RankerReport
+        do {
+            (ranker, report) = try judged(&wanted, plan, interactions, attributes, cancellation)
+        } catch let error as DatasetError where error.code == .empty && !wanted.force {
+            StandardError.write("note: there is no ranker: \(error); the bundle is written without one\n")
+            notes.ranker = ["published": .bool(false), "reason": .string("\(error)")]
+            return nil
         }
         print(Self.summary(report))
         fflush(nil)
         let isTaken = report.isBetter || wanted.force
         notes.ranker = report.json(candidates: wanted.candidates, isPublished: isTaken)
-        if !isTaken {
+        if let refusal = report.refusal {
             StandardError.write(
-                "note: the ranker ranks no better than retrieval, so the bundle is written without it; --force-ranker takes it all the same\n"
-            )
+                isTaken
+                    ? "note: \(refusal); it is in the bundle all the same, as --force-ranker asks\n"
+                    : "note: \(refusal); the bundle is written without it; --force-ranker takes it all the same\n")
         }
         return isTaken ? ranker : nil
+    }
+
+    /// Fits the ranker, or reads it from its file, and judges it.
+    ///
+    /// - Parameter wanted: Gets the number of candidates that a file was fitted with, where no flag says another.
+    private func judged(
+        _ wanted: inout RankerPlan, _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes,
+        _ cancellation: Cancellation
+    ) throws -> (ranker: NetworkRanker, report: RankerReport) {
+        let rehearsal = Rehearsal(plan: plan, k: k, cancellation: cancellation)
+        if let file = ranking.rankerFile {
+            let found = try NetworkRanker(TensorFile(path: file))
+            if ranking.rankCandidates == nil, let fitted = found.candidates {
+                wanted.candidates = min(fitted.count, RetrievalMix.limitMax)
+            }
+            return try rehearsal.assess(found, wanted, interactions, attributes)
+        }
+        return try rehearsal.fitRanker(wanted, interactions, attributes)
     }
 
     private static func summary(_ report: RankerReport) -> String {
@@ -134,7 +155,7 @@ struct TrainCommand: ParsableCommand {
         let auc = report.classification.auc.map { $0.text(digits: 4) } ?? "unknown"
         return
             "ranker: \(report.examples == 0 ? "" : report.examples.counted("example") + "; ")on \(report.users.counted("user")) kept apart "
-            + "\(quality(report.ranked)), retrieval's order \(quality(report.retrieval)); AUC \(auc), "
+            + "\(quality(report.ranked)), retrieval's order \(quality(report.retrieval)); difference \(report.difference.words); AUC \(auc), "
             + "log-loss \(report.classification.logLoss.text(digits: 4)), calibration "
             + "\(report.classification.calibration?.text(digits: 3) ?? "unknown")"
     }

@@ -30,7 +30,11 @@ extension LoadedConfiguration {
             lines.append(("    k: \(scenario.k)", ""))
             if let ttl = scenario.cacheTTL { lines.append(("    cache_ttl: \(SettingValue.text(duration: ttl))", "")) }
             lines.append(("    ranker: \(scenario.ranker.rawValue)", ""))
-            lines.append(("    rank_candidates: \(scenario.rankCandidates)", ""))
+            if let count = scenario.rankCandidates {
+                lines.append(("    rank_candidates: \(count)", ""))
+            } else {
+                lines.append(("    # rank_candidates:", "as the bundle's ranker says"))
+            }
             if let retrieval = scenario.retrieval {
                 lines.append(("    retrieval:", ""))
                 lines.append(("      normalisation: \(retrieval.normalisation.rawValue)", ""))

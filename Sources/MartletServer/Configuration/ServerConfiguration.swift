@@ -149,8 +149,8 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var reranking: RerankingConfiguration?
     /// Whether candidates are put in the order of the bundle's ranker.
     package var ranker = RankerUse.auto
-    /// Candidates that are ranked at most.
-    package var rankCandidates = 200
+    /// Candidates that are ranked at most; nil: as many as the bundle's ranker was fitted with.
+    package var rankCandidates: Int?
 
     package init() {}
 }

@@ -6,6 +6,8 @@ import Features
 package struct NetworkRanker: Sendable, Equatable {
     package var schema: FeatureSchema
     package var weights: NetworkWeights
+    /// Nil where it was not fitted to the candidates of retrieval.
+    package var candidates: FittedCandidates?
 
     /// - Throws: `ArtifactError` when they do not fit each other.
     package init(schema: FeatureSchema, weights: NetworkWeights, path: String) throws(ArtifactError) {
@@ -23,7 +25,7 @@ package struct NetworkRanker: Sendable, Equatable {
 // ranker.safetensors
 //   metadata  kind = "network", shape = JSON of NetworkShape, features = JSON of the schema with the sizes of its dictionaries
 //             in place of their values, features_sha256 = the hash of the whole schema, weights_sha256 = the hash of all
-//             F32 tensors in the order below; files of other tools may lack both hashes
+//             F32 tensors in the order below; files of other tools may lack both hashes; candidates = JSON of FittedCandidates
 //   dictionary.N.*        values of the dictionary of field N (bytes, offsets, table)
 //   embedding.weight      F32 or F16 [table rows, embedding width]
 //   linear.weight         F32 [table rows]        dense_linear.weight  F32 [dense fields]
@@ -40,11 +42,13 @@ extension NetworkRanker {
                 "hidden": .array(weights.shape.hidden.map { .int(Int64($0)) }),
                 "linear": .bool(weights.shape.hasLinear), "pairs": .bool(weights.shape.hasPairs),
             ]
-            return [
+            var metadata = [
                 "kind": Self.kind, "shape": JSONText.print(shape, indented: false),
                 "features": JSONText.print(schema.json(dictionaries: false), indented: false),
                 "features_sha256": schema.hash, "weights_sha256": weights.hash,
             ]
+            if let candidates { metadata[FittedCandidates.key] = JSONText.print(candidates.json, indented: false) }
+            return metadata
         }
     }
 
@@ -129,6 +133,13 @@ extension NetworkRanker {
             )
         }
         try self.init(schema: schema, weights: weights, path: file.path)
+        if file.metadata[FittedCandidates.key] != nil {
+            candidates = FittedCandidates(json: try Self.json(FittedCandidates.key, file))
+            guard candidates != nil else {
+                throw invalid(
+                    "its metadata \"candidates\" needs a \"count\" of 1 or more and a list \"sources\" of names")
+            }
+        }
     }
 
     private static func json(_ key: String, _ file: TensorFile) throws(ArtifactError) -> JSONValue {
