@@ -48,6 +48,9 @@ package final class UserStates {
         slots.contains(Int(slot.value)) ? tables[Int(slot.value) - slots.lowerBound].count : 0
     }
 
+    /// Bytes of a slot's table, as allocated, without its users.
+    func tableBytes(_ slot: Slot) -> Int { tables[Int(slot.value) - slots.lowerBound].bytes }
+
     // MARK: Changing
 
     /// Takes an event of a user.
