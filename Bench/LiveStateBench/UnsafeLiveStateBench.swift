@@ -68,6 +68,7 @@ package struct LiveStateBench {
         body(Figure(name: "resident memory that came with them", value: perUser(resident), unit: "bytes/user"))
         body(Figure(name: "apply, median of rounds", value: Self.median(nanoseconds), unit: "ns/event"))
         body(Figure(name: "apply, last rounds", value: Self.median(Array(nanoseconds.suffix(max(1, events / 10)))), unit: "ns/event"))
+        body(Figure(name: "for comparison: one read that waits for memory", value: Self.median((0..<5).map { _ in Self.memoryWait() }), unit: "ns"))
         read(body)
         serialise(body)
         numbers(body)
@@ -187,6 +188,17 @@ package struct LiveStateBench {
         let start = now()
         body()
         return (now() - start) / Double(count)
+    }
+
+    /// Nanoseconds of a read in 256 MiB whose place depends on the one before.
+    private static func memoryWait() -> Double {
+        let count = 1 << 26
+        let places = [UInt32](repeating: 7, count: count)
+        var place = 1
+        let time = time(500_000) {
+            for _ in 0..<500_000 { place = (place &* 0x2545_F491_4F6C_DD1D &+ Int(places[place >> 20 & (count - 1)])) }
+        }
+        return place == 0 ? 0 : time
     }
 
     private static func median(_ values: [Double]) -> Double {

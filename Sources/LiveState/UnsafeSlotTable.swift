@@ -12,8 +12,17 @@ import Glibc
 /// bits, and `malloc` gives multiples of 16, so both ends are free.
 struct SlotTable {
     private(set) var words: UnsafeMutablePointer<UInt64>?
-    private(set) var capacity = 0
-    private(set) var count = 0
+    private var places: UInt32 = 0
+    private var users: UInt32 = 0
+
+    private(set) var capacity: Int {
+        get { Int(places) }
+        set { places = UInt32(newValue) }
+    }
+    private(set) var count: Int {
+        get { Int(users) }
+        set { users = UInt32(newValue) }
+    }
 
     private static let addressMask: UInt64 = 0x0000_FFFF_FFFF_FFF0
     private static let usedBit: UInt64 = 1
