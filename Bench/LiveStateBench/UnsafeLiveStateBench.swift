@@ -64,11 +64,20 @@ package struct LiveStateBench {
             nanoseconds.append(Self.time(users) { apply(batch) })
         }
         let resident = Self.residentBytes() - before
-        body(Figure(name: "\(users) users x \(events) events: accounted", value: perUser(states.statistics.bytes), unit: "bytes/user"))
+        body(
+            Figure(
+                name: "\(users) users x \(events) events: accounted", value: perUser(states.statistics.bytes),
+                unit: "bytes/user"))
         body(Figure(name: "resident memory that came with them", value: perUser(resident), unit: "bytes/user"))
         body(Figure(name: "apply, median of rounds", value: Self.median(nanoseconds), unit: "ns/event"))
-        body(Figure(name: "apply, last rounds", value: Self.median(Array(nanoseconds.suffix(max(1, events / 10)))), unit: "ns/event"))
-        body(Figure(name: "for comparison: one read that waits for memory", value: Self.median((0..<5).map { _ in Self.memoryWait() }), unit: "ns"))
+        body(
+            Figure(
+                name: "apply, last rounds", value: Self.median(Array(nanoseconds.suffix(max(1, events / 10)))),
+                unit: "ns/event"))
+        body(
+            Figure(
+                name: "for comparison: one read that waits for memory",
+                value: Self.median((0..<5).map { _ in Self.memoryWait() }), unit: "ns"))
         read(body)
         serialise(body)
         numbers(body)
@@ -88,7 +97,8 @@ package struct LiveStateBench {
             let power = Double(random & 0xFFFF) / 65_536
             seconds[user] += UInt32(10 * pow(25_920, power))
             batch[place] = UserEvent(
-                item: UInt32(truncatingIfNeeded: random >> 32) % items, type: UInt8(random >> 16 & 7) % 7, seconds: seconds[user],
+                item: UInt32(truncatingIfNeeded: random >> 32) % items, type: UInt8(random >> 16 & 7) % 7,
+                seconds: seconds[user],
                 value: random >> 20 % 10 == 0 ? Float(random >> 24 & 7) / 2 : nil)
         }
     }
@@ -161,7 +171,10 @@ package struct LiveStateBench {
             let find = Self.time(users) { for user in order { _ = numbers.number(of: id(Int(user), all)) } }
             body(Figure(name: "numbers: find", value: find, unit: "ns/item"))
         }
-        body(Figure(name: "numbers: memory, IDs of \(Self.idBytes) bytes", value: perUser(numbers.bytes), unit: "bytes/item"))
+        body(
+            Figure(
+                name: "numbers: memory, IDs of \(Self.idBytes) bytes", value: perUser(numbers.bytes), unit: "bytes/item"
+            ))
     }
 
     private func recent(_ body: (Figure) -> Void) {

@@ -6,7 +6,8 @@ import LoadGenerator
 struct LiveStateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "live-state",
-        abstract: "Measures what a node's knowledge of its users takes: memory, events, readings, snapshots, on one thread.",
+        abstract:
+            "Measures what a node's knowledge of its users takes: memory, events, readings, snapshots, on one thread.",
         discussion: """
             Users and events are made. Pin it (taskset -c 0) for steady figures. Memory is the allocator's: a node has jemalloc,
             this tool only with LD_PRELOAD=libjemalloc.so.2.

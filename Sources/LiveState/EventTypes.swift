@@ -50,13 +50,15 @@ package struct EventTypes: Sendable, Equatable {
         var types: [EventType] = []
         var retired = EventTypeSet.none
         for type in configured { try type.validate() }
-        for (place, type) in configured.enumerated() where configured[..<place].contains(where: { $0.name == type.name }) {
+        for (place, type) in configured.enumerated()
+        where configured[..<place].contains(where: { $0.name == type.name }) {
             throw LiveStateError(.invalidConfiguration, "event type \"\(type.name)\" is there twice; name it once")
         }
         for (code, name) in stored.enumerated() {
             guard code < Self.countMax, !stored[..<code].contains(name) else {
                 throw LiveStateError(
-                    .malformed, "the stored names of event types are damaged: \"\(name)\" is one too many or there twice")
+                    .malformed,
+                    "the stored names of event types are damaged: \"\(name)\" is one too many or there twice")
             }
             if let type = configured.first(where: { $0.name == name }) {
                 types.append(type)

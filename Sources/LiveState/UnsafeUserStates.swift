@@ -164,7 +164,9 @@ package final class UserStates {
     private func find(_ user: UnsafeRawBufferPointer) -> (table: Int, place: Int)? {
         let hash = XXH64.hash(user)
         let slot = Int(hash % UInt64(Slot.count))
-        guard slots.contains(slot), let place = tables[slot - slots.lowerBound].find(user, hash: hash) else { return nil }
+        guard slots.contains(slot), let place = tables[slot - slots.lowerBound].find(user, hash: hash) else {
+            return nil
+        }
         return (slot - slots.lowerBound, place)
     }
 

@@ -90,7 +90,8 @@ extension UserStates {
 
     /// The same, from an array.
     @discardableResult
-    package func load(_ bytes: [UInt8], itemCount: UInt64 = 1 << 32) throws(LiveStateError) -> (slot: Slot, users: Int) {
+    package func load(_ bytes: [UInt8], itemCount: UInt64 = 1 << 32) throws(LiveStateError) -> (slot: Slot, users: Int)
+    {
         let result = bytes.withUnsafeBytes { bytes -> Result<(slot: Slot, users: Int), LiveStateError> in
             do throws(LiveStateError) { return .success(try load(bytes, itemCount: itemCount)) } catch {
                 return .failure(error)
@@ -107,12 +108,14 @@ extension UserStates {
         }
         let version = bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self)
         guard version <= Self.version else {
-            throw LiveStateError(.newerFormat, "users of version \(version); this program reads version \(Self.version)")
+            throw LiveStateError(
+                .newerFormat, "users of version \(version); this program reads version \(Self.version)")
         }
         let number = bytes.loadUnaligned(fromByteOffset: 6, as: UInt16.self)
         guard version == Self.version, slots.contains(Int(number)) else {
             throw LiveStateError(
-                .malformed, "users of slot \(number), version \(version); wanted: slots \(slots), version \(Self.version)")
+                .malformed,
+                "users of slot \(number), version \(version); wanted: slots \(slots), version \(Self.version)")
         }
         let typeCount = bytes.loadUnaligned(fromByteOffset: 16, as: UInt32.self)
         guard typeCount >= 1, typeCount <= UInt32(types.count),

@@ -27,7 +27,8 @@ package struct UserStatesConfiguration: Sendable, Equatable {
 
     /// - Throws: `invalidConfiguration` that names the setting and its range.
     package func validate() throws(LiveStateError) {
-        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>, or other: Int? = nil) throws(LiveStateError) {
+        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>, or other: Int? = nil) throws(LiveStateError)
+        {
             guard range.contains(value) || value == other else {
                 let also = other.map { "\($0), or " } ?? ""
                 throw LiveStateError(

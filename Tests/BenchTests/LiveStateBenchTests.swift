@@ -7,7 +7,7 @@ import Testing
         var bench = try LiveStateBench(users: 500, events: 12, items: 1000, historyMax: 10)
         var figures: [LiveStateBench.Figure] = []
         bench.run { figures.append($0) }
-        #expect(figures.count == 20)
+        #expect(figures.count == 21)
         #expect(figures.map(\.name).contains("reading all slots"))
         #expect(figures[0].value > 50)
     }

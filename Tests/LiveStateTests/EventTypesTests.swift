@@ -25,7 +25,9 @@ import Testing
 
     @Test("Types keep their codes when the configuration changes, and gone ones are retired")
     func stored() throws {
-        let old = try EventTypes([EventType("a", weight: 1), EventType("b", weight: 2, .seen), EventType("c", weight: 3)])
+        let old = try EventTypes([
+            EventType("a", weight: 1), EventType("b", weight: 2, .seen), EventType("c", weight: 3),
+        ])
         let new = try EventTypes(
             [EventType("d", weight: 4), EventType("c", weight: 5, .hides), EventType("a", weight: 6)],
             stored: old.codeNames)
@@ -54,7 +56,8 @@ import Testing
             #expect(fault([EventType("a", weight: weight)])?.contains("weight") == true)
         }
         #expect(fault([EventType("a", weight: 0, [.hides, .unhides])])?.contains("hides and unhides") == true)
-        #expect(fault([EventType("a", weight: 0, [.impression, .success])])?.contains("impression and success") == true)
+        #expect(
+            fault([EventType("a", weight: 0, [.impression, .success])])?.contains("impression and success") == true)
         #expect(fault([EventType("a", weight: 0), EventType("a", weight: 1)])?.contains("twice") == true)
         let many = (0..<33).map { EventType("t\($0)", weight: 0) }
         #expect(fault(many)?.contains("33 event types") == true)

@@ -15,7 +15,9 @@ import Vocabulary
         for step in 0..<20_000 {
             let now = UserStatesTests.start + UInt32(step)
             // Half of the events are of the same few users.
-            let user = users[Bool.random(using: &random) ? Int.random(in: 0..<20, using: &random) : Int.random(in: 0..<users.count, using: &random)]
+            let user = users[
+                Bool.random(using: &random)
+                    ? Int.random(in: 0..<20, using: &random) : Int.random(in: 0..<users.count, using: &random)]
             let event = UserStatesTests.event(&random, now: now, items: 100, typeCount: states.types.count)
             let isNew = states.apply(event, user, now: now).isNewUser
             #expect(isNew || oracle[user] != nil)

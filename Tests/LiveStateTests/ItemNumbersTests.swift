@@ -108,7 +108,9 @@ import Testing
             let copy = try ItemNumbers(countMax: 1000)
             do throws(LiveStateError) {
                 try copy.load(bytes)
-                for number in 0..<copy.count { #expect(copy.id(UInt32(number)).map { copy.number(of: $0) } == UInt32(number)) }
+                for number in 0..<copy.count {
+                    #expect(copy.id(UInt32(number)).map { copy.number(of: $0) } == UInt32(number))
+                }
             } catch { #expect(!error.fault.isEmpty) }
         }
     }

@@ -13,7 +13,8 @@ import Testing
         var model: [UInt64] = []
         for step in 0..<(capacity * 20 + 500) {
             // Few different lowest bits: long runs, wrapping around.
-            let hash = UInt64.random(in: 0..<UInt64(capacity * 3), using: &random) << 32 | ~UInt64(step % 3) & 0xFFFF_FFFF
+            let hash =
+                UInt64.random(in: 0..<UInt64(capacity * 3), using: &random) << 32 | ~UInt64(step % 3) & 0xFFFF_FFFF
             let isNew = !model.contains(hash)
             #expect(recent.contains(Self.key(hash)) == !isNew)
             #expect(recent.insert(Self.key(hash)) == isNew)
@@ -79,7 +80,9 @@ import Testing
             copy.insert(Self.key(UInt64(round) << 20))
             #expect(copy.contains(Self.key(UInt64(round) << 20)))
         }
-        for capacity in [0, -1, 1 << 29] { #expect(throws: LiveStateError.self) { try RecentEvents(capacity: capacity, seed: 1) } }
+        for capacity in [0, -1, 1 << 29] {
+            #expect(throws: LiveStateError.self) { try RecentEvents(capacity: capacity, seed: 1) }
+        }
         var double = sound
         double.replaceSubrange(24..<32, with: sound[32..<40])
         #expect(throws: LiveStateError.self) { try copy.load(double) }

@@ -59,7 +59,8 @@ import Vocabulary
     func smallerBounds() throws {
         let (states, users, now) = try Self.states(seed: 3, slots: 7..<9, configuration: Self.configuration)
         let small = try UserStates(
-            UserStatesConfiguration(historyMax: 10, seenMax: 500, hiddenMax: 16), types: UserStatesTests.types(), slots: 7..<9)
+            UserStatesConfiguration(historyMax: 10, seenMax: 500, hiddenMax: 16), types: UserStatesTests.types(),
+            slots: 7..<9)
         for slot in 7..<9 as Range<UInt16> { try small.load(states.serialise(Slot(slot))) }
         for user in users {
             let (old, new) = (states.told(user, now: now), small.told(user, now: now))
@@ -76,7 +77,8 @@ import Vocabulary
     @Test("Loading stays within the bound")
     func loadingEvicts() throws {
         var configuration = Self.configuration
-        let (states, _, _) = try Self.states(seed: 4, slots: 0..<4, configuration: configuration, events: 10_000, users: 300)
+        let (states, _, _) = try Self.states(
+            seed: 4, slots: 0..<4, configuration: configuration, events: 10_000, users: 300)
         configuration.bytesMax = 64 << 10
         let small = try UserStates(configuration, types: UserStatesTests.types(), slots: 0..<4)
         for slot in 0..<4 as Range<UInt16> { try small.load(states.serialise(Slot(slot))) }
@@ -112,7 +114,9 @@ import Vocabulary
             } catch {
                 #expect(!error.fault.isEmpty)
             }
-            if round % 100 == 0 { #expect(target.statistics.bytes == target.countedBytes, "seed \(seed), round \(round)") }
+            if round % 100 == 0 {
+                #expect(target.statistics.bytes == target.countedBytes, "seed \(seed), round \(round)")
+            }
         }
         #expect(accepted < 2500)
         // A refusal changes nothing.
@@ -126,7 +130,8 @@ import Vocabulary
     func faults() throws {
         let (states, _, _) = try Self.states(seed: 1, slots: 50..<52, configuration: Self.configuration)
         let sound = states.serialise(Slot(50))
-        func code(_ bytes: [UInt8], items: UInt64 = 1 << 32, slots: Range<Int> = 50..<52) throws -> LiveStateError.Code? {
+        func code(_ bytes: [UInt8], items: UInt64 = 1 << 32, slots: Range<Int> = 50..<52) throws -> LiveStateError.Code?
+        {
             let target = try UserStates(Self.configuration, types: UserStatesTests.types(), slots: slots)
             do throws(LiveStateError) { try target.load(bytes, itemCount: items) } catch { return error.code }
             return nil

@@ -11,7 +11,8 @@ struct OracleUser {
     var last: UInt32 = 0
     var epoch: UInt32 = 0
 
-    mutating func apply(_ event: UserEvent, _ configuration: UserStatesConfiguration, _ types: EventTypes, now: UInt32) {
+    mutating func apply(_ event: UserEvent, _ configuration: UserStatesConfiguration, _ types: EventTypes, now: UInt32)
+    {
         var event = event
         event.seconds = min(event.seconds, now)
         let place = history.firstIndex { $0.seconds > event.seconds } ?? history.count
@@ -32,7 +33,8 @@ struct OracleUser {
     }
 
     func seen(
-        _ wanted: EventTypeSet, _ configuration: UserStatesConfiguration, _ types: EventTypes, now: UInt32, after: UInt32
+        _ wanted: EventTypeSet, _ configuration: UserStatesConfiguration, _ types: EventTypes, now: UInt32,
+        after: UInt32
     ) -> Set<UInt32> {
         let age = configuration.seenAgeSeconds
         let first = max(after, age == 0 || age > now ? 0 : now - age)
@@ -63,7 +65,8 @@ struct OracleUser {
             own.append(event)
         }
         return UserSession(
-            events: own.count, distinctItems: Set(own.map(\.item)).count, secondsSinceStart: now - own[own.count - 1].seconds,
+            events: own.count, distinctItems: Set(own.map(\.item)).count,
+            secondsSinceStart: now - own[own.count - 1].seconds,
             secondsSinceLast: now - last.seconds, lastType: last.type,
             isCut: own.count == history.count && total > history.count)
     }

@@ -30,7 +30,9 @@ import Vocabulary
             case 3: 1024
             default: nil
             }
-        let item = Bool.random(using: &random) ? UInt32.random(in: 0..<items, using: &random) : .random(in: 0..<30, using: &random)
+        let item =
+            Bool.random(using: &random)
+            ? UInt32.random(in: 0..<items, using: &random) : .random(in: 0..<30, using: &random)
         return UserEvent(
             item: Int.random(in: 0..<50, using: &random) == 0 ? .max - item : item,
             type: UInt8.random(in: 0..<UInt8(typeCount), using: &random), seconds: seconds, value: value)
@@ -154,7 +156,9 @@ import Vocabulary
         #expect(states.told("u", now: Self.start + 86_400 * 12)?.seen == [])
         let full = states.statistics.bytes
         let later = Self.start + 86_400 * 12
-        for item in 0..<40 as Range<UInt32> { states.apply(UserEvent(item: item, type: 1, seconds: later), "u", now: later) }
+        for item in 0..<40 as Range<UInt32> {
+            states.apply(UserEvent(item: item, type: 1, seconds: later), "u", now: later)
+        }
         #expect(states.told("u", now: later)?.seen.count == 40)
         #expect(states.statistics.bytes < full - 2000)
         #expect(states.statistics.bytes == states.countedBytes)
@@ -196,7 +200,8 @@ import Vocabulary
     @Test("Settings out of their ranges are refused by name")
     func configuration() throws {
         for (change, name) in [
-            ({ $0.historyMax = 0 }, "historyMax"), ({ $0.historyMax = 4097 }, "historyMax"), ({ $0.seenMax = 63 }, "seenMax"),
+            ({ $0.historyMax = 0 }, "historyMax"), ({ $0.historyMax = 4097 }, "historyMax"),
+            ({ $0.seenMax = 63 }, "seenMax"),
             ({ $0.seenMax = 65_001 }, "seenMax"), ({ $0.hiddenMax = 1 }, "hiddenMax"),
             ({ $0.sessionGapSeconds = 1 }, "sessionGapSeconds"), ({ $0.bytesMax = 1000 }, "bytesMax"),
         ] as [((inout UserStatesConfiguration) -> Void, String)] {
