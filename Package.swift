@@ -144,11 +144,12 @@ let package = Package(
         room(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
+        room("LiveStateBench", path: "Bench/LiveStateBench", ["LiveState", "Vocabulary"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "FactorModels",
-                "VectorMath", arguments,
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
+                "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
@@ -181,8 +182,8 @@ let package = Package(
         tests(
             "BenchTests",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "martlet-bench",
-                "TestSupport", "Wire",
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
+                "martlet-bench", "TestSupport", "Wire",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),

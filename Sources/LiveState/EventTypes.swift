@@ -98,6 +98,11 @@ package struct EventTypes: Sendable, Equatable {
     /// Whether new events of this code are taken.
     package func isKnown(_ code: UInt8) -> Bool { Int(code) < types.count && !retired.contains(code) }
 
+    /// Whether an event of this code says more of its user than that something was shown.
+    package func changesTheUser(_ code: UInt8) -> Bool {
+        seen.contains(code) || hides.contains(code) || unhides.contains(code) || changesSlate.contains(code)
+    }
+
     /// The code of a configured type; nil for a retired or unknown one.
     package func code(named name: String) -> UInt8? {
         var name = name

@@ -71,7 +71,7 @@ extension UserStates {
         for number in 0..<users {
             let rest = bytes.count - place
             guard rest >= UserBlob.headerBytes else { throw Self.malformed(slot, "it ends before user \(number)") }
-            let blob = UserBlob(base + place)
+            let blob = UserBlob(base + place, nil)
             let size = Int(blob.capacity)
             guard size <= rest else { throw Self.malformed(slot, "it ends within user \(number)") }
             if let fault = blob.fault(bytes: size, rules) { throw Self.malformed(slot, "user \(number): \(fault)") }
@@ -84,7 +84,7 @@ extension UserStates {
         }
         guard place == bytes.count else { throw Self.malformed(slot, "\(bytes.count - place) bytes are left over") }
         try checkDistinct(found, slot)
-        replace(slot, with: found.map { (UserBlob(copying: $0.blob), hash: $0.hash) })
+        replace(slot, with: found)
         return (slot, users)
     }
 
@@ -145,14 +145,5 @@ extension UserStates {
 
     private static func malformed(_ slot: Slot, _ fault: String) -> LiveStateError {
         LiveStateError(.malformed, "slot \(slot): \(fault)")
-    }
-}
-
-extension UserBlob {
-    /// A copy in memory of its own.
-    init(copying other: UserBlob) {
-        let used = other.usedBytes
-        self.init(bytes: used + Self.slackBytes)
-        (base + 4).copyMemory(from: other.base + 4, byteCount: used - 4)
     }
 }
