@@ -28,6 +28,10 @@ package final class RetrievalModel: Sendable {
         /// Whether scans of requests that wait together take turns; nil: where that gains something.
         package var sharesScans: Bool?
 
+        /// Sources beside those of the bundle's mix that somebody will ask for. What `content` and `user_to_user` search is
+        /// made at load, and only where the mix or this names them.
+        package var sources: Set<RetrievalSource> = []
+
         /// Threads that make the indexes; nil: one for each core.
         package var threads: Int?
 
@@ -61,6 +65,10 @@ package final class RetrievalModel: Sendable {
     package let als: Factors?
     package let spectral: Factors?
     package let neighbors: ItemNeighbors?
+    /// Nil where no mix asks for it, and where the items have nothing in common.
+    package let content: ContentIndex?
+    /// Nil where no mix asks for it, and without factors.
+    package let userNeighbors: UserNeighbors?
     /// What training found best.
     package let mix: RetrievalMix
     package let options: Options
@@ -133,6 +141,13 @@ package final class RetrievalModel: Sendable {
         self.als = als
         self.spectral = spectral
         self.neighbors = neighbors
+        func isWanted(_ source: RetrievalSource) -> Bool {
+            options.sources.contains(source) || mix.sources.contains { $0.source == source }
+        }
+        let content = isWanted(.content) ? ContentIndex(items) : nil
+        self.content = content?.isEmpty == true ? nil : content
+        userNeighbors =
+            isWanted(.userToUser) ? try (als ?? spectral).map { try UserNeighbors($0.model, options: options) } : nil
         self.mix = mix
         self.options = options
     }
@@ -184,6 +199,8 @@ package final class RetrievalModel: Sendable {
         case .spectral: spectral != nil
         case .itemToItem: neighbors != nil
         case .popular, .recent: true
+        case .content: content != nil
+        case .userToUser: userNeighbors != nil
         }
     }
 
@@ -203,7 +220,7 @@ package final class RetrievalModel: Sendable {
         switch source {
         case .als: als
         case .spectral: spectral
-        case .itemToItem, .popular, .recent: nil
+        case .itemToItem, .popular, .recent, .content, .userToUser: nil
         }
     }
 }
