@@ -75,8 +75,9 @@ struct FoldInCommand: ParsableCommand {
             samples.append(sample)
             Terminal.say(
                 String(
-                    format: "  history %6d  %@  p50 %8.1f us  p99 %8.1f us  cosine %.7f", count,
-                    result.form as NSString, result.p50Microseconds, result.p99Microseconds, result.cosine))
+                    format: "  history %6d  %@  p50 %8.1f us  p99 %8.1f us (processor time %8.1f)  cosine %.7f", count,
+                    result.form as NSString, result.p50Microseconds, result.p99Microseconds,
+                    result.p99ProcessorMicroseconds, result.cosine))
         }
         if let output { try bench.write(samples, results: results, to: output) }
     }

@@ -47,7 +47,11 @@ import Vocabulary
         options.sources = [.content, .userToUser]
         model = try RetrievalModel(
             users: UserDirectory(
-                ids: IDDictionary((0..<users).map { "u\($0)" }),
+                // Users stand by slot, then by ID.
+                ids: IDDictionary(
+                    (0..<users).map { "u\($0)" }.sorted {
+                        (Slot(user: $0), $0) < (Slot(user: $1), $1)
+                    }),
                 offsets: histories.reduce(into: [0]) { $0.append(($0.last ?? 0) + UInt64($1.count)) },
                 items: Array(histories.joined()), itemCount: items),
             items: sample.catalog(),
