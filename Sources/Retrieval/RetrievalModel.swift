@@ -32,6 +32,9 @@ package final class RetrievalModel: Sendable {
         /// made at load, and only where the mix or this names them.
         package var sources: Set<RetrievalSource> = []
 
+        /// Whether what folds users in is made at load, where there are ALS factors.
+        package var foldsIn = false
+
         /// Threads that make the indexes; nil: one for each core.
         package var threads: Int?
 
@@ -69,6 +72,10 @@ package final class RetrievalModel: Sendable {
     package let content: ContentIndex?
     /// Nil where no mix asks for it, and without factors.
     package let userNeighbors: UserNeighbors?
+    /// Nil where nobody asked for it (`Options.foldsIn`), and without ALS factors.
+    package let foldIn: FoldIn?
+    /// Where the numbers that users are folded in by come from; nil where they are not.
+    package let foldInOrigin: FoldInParameters.Origin?
     /// What training found best.
     package let mix: RetrievalMix
     package let options: Options
@@ -115,15 +122,20 @@ package final class RetrievalModel: Sendable {
         }
         try self.init(
             users: users, items: items, als: factors(.als), spectral: factors(.spectral),
-            neighbors: bundle.has("item_to_item") ? ItemNeighbors(bundle: bundle) : nil, mix: mix, options: options)
+            neighbors: bundle.has("item_to_item") ? ItemNeighbors(bundle: bundle) : nil, mix: mix, options: options,
+            foldInParameters: { $0.foldIn(manifest: bundle.manifest) })
     }
 
     /// Puts a model together from parts in memory.
     ///
+    /// - Parameter foldInParameters: How users are folded in to ALS factors; nil: they are not.
     /// - Throws: `ArtifactError` when row counts disagree.
     package init(
         users: UserDirectory, items: ItemCatalog, als: Factors?, spectral: Factors?, neighbors: ItemNeighbors?,
-        mix: RetrievalMix, options: Options = Options()
+        mix: RetrievalMix, options: Options = Options(),
+        foldInParameters: (FactorModel) -> (parameters: FoldInParameters, origin: FoldInParameters.Origin)? = {
+            $0.foldIn.map { ($0, .factors) }
+        }
     ) throws {
         for (name, factors) in [("als", als), ("spectral", spectral)] {
             guard let factors else { continue }
@@ -148,6 +160,13 @@ package final class RetrievalModel: Sendable {
         self.content = content?.isEmpty == true ? nil : content
         userNeighbors =
             isWanted(.userToUser) ? try (als ?? spectral).map { try UserNeighbors($0.model, options: options) } : nil
+        let folding = options.foldsIn ? als.flatMap { foldInParameters($0.model) } : nil
+        foldInOrigin = folding?.origin
+        foldIn = als.flatMap { als in
+            folding.map {
+                FoldIn(items: als.rows, parameters: $0.parameters, threads: options.threads ?? Parallel.coreCount)
+            }
+        }
         self.mix = mix
         self.options = options
     }
