@@ -162,7 +162,10 @@ let package = Package(
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
         tests(
             "RetrievalTests",
-            ["Retrieval", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "TestSupport"]),
+            [
+                "Retrieval", "NearestNeighbors", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
+                "TestSupport",
+            ]),
         tests(
             "RankingModelsTests", ["RankingModels", "Features", "VectorMath", "Artifacts", "TestSupport"],
             exclude: ["Resources"]),

@@ -85,6 +85,8 @@ package final class ShardMetrics: Sendable {
             case .itemToItem: 2
             case .popular: 3
             case .recent: 4
+            case .content: 5
+            case .userToUser: 6
             }
         cells.add(UInt64(truncatingIfNeeded: count), to: smallAt &+ Layout.candidates &+ index)
     }

@@ -12,10 +12,13 @@ struct Rehearsal {
     let k: Int
     let cancellation: Cancellation
 
-    func run(training: Interactions, test: Interactions, name: String) throws -> EvaluationReport {
-        try withBundle(of: training, ItemAttributes()) { path in
+    func run(
+        training: Interactions, _ attributes: ItemAttributes, test: Interactions, name: String
+    ) throws -> EvaluationReport {
+        try withBundle(of: training, attributes) { path in
             try Rehearsal.evaluate(
-                bundle: path, test: test, name: name, k: k, threads: plan.threads, cancellation: cancellation)
+                bundle: path, test: test, name: name, k: k, threads: plan.threads, sources: plan.extraSources,
+                cancellation: cancellation)
         }
     }
 
@@ -85,14 +88,19 @@ struct Rehearsal {
     }
 
     /// Evaluates the bundle at `path`.
+    ///
+    /// - Parameter sources: Sources to measure alone although the bundle's mix does not name them.
     static func evaluate(
-        bundle path: String, test: Interactions, name: String, k: Int, threads: Int, cancellation: Cancellation
+        bundle path: String, test: Interactions, name: String, k: Int, threads: Int, sources: Set<RetrievalSource>,
+        cancellation: Cancellation
     ) throws -> EvaluationReport {
         let bundle = try Bundle(opening: path)
         var options = RetrievalModel.Options()
         options.keepsGraphs = true
         let served = try RetrievalModel(bundle: bundle, options: options)
-        let exact = try RetrievalModel(bundle: bundle, options: RetrievalModel.Options(index: .scan))
+        var exactOptions = RetrievalModel.Options(index: .scan)
+        exactOptions.sources = sources
+        let exact = try RetrievalModel(bundle: bundle, options: exactOptions)
         let progress = TrainingProgress()
         var ranker: CandidateRanker?
         if bundle.has(NetworkRanker.fileName) {

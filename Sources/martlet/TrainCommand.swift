@@ -63,6 +63,9 @@ struct TrainCommand: ParsableCommand {
                 throw ValidationError("--tune-minutes is \(tuneMinutes); allowed: above 0 to 10000")
             }
         }
+        if training.sources != nil, !tune, valid == nil {
+            throw ValidationError("--sources has no effect where nothing is weighed; add --tune or --valid")
+        }
         try ArgumentCheck.range(k, "-k", 1...1000)
         let paths = [(input, "--input"), (output, "--output"), (valid, "--valid"), (items, "--items")]
         for (path, flag) in paths { try ArgumentCheck.path(path, flag) }
@@ -84,13 +87,15 @@ struct TrainCommand: ParsableCommand {
             notes.take(attributes, interactions)
             if let evaluate {
                 let split = try interactions.split(evaluate, seed: training.seed)
-                plan = try tuned(plan, split.training, &notes, cancellation)
+                plan = try tuned(plan, split.training, attributes, &notes, cancellation)
                 let evaluated = try Rehearsal(plan: plan, k: k, cancellation: cancellation)
-                    .run(training: split.training, test: split.test, name: "\(evaluate.rawValue) split of \(input)")
+                    .run(
+                        training: split.training, attributes, test: split.test,
+                        name: "\(evaluate.rawValue) split of \(input)")
                 print(evaluated.table)
                 notes.evaluation = evaluated.json
             } else {
-                plan = try tuned(plan, interactions, &notes, cancellation)
+                plan = try tuned(plan, interactions, attributes, &notes, cancellation)
             }
             let ranker = try ranker(plan, interactions, attributes, &notes, cancellation)
             let progress = TrainingProgress()
@@ -163,7 +168,8 @@ struct TrainCommand: ParsableCommand {
     /// The plan with the mix, and with `--tune` the settings, that serve held-out interactions best; as it is when the
     /// flags ask for neither.
     private func tuned(
-        _ plan: TrainingPlan, _ interactions: Interactions, _ notes: inout Trainer.Notes, _ cancellation: Cancellation
+        _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes,
+        _ notes: inout Trainer.Notes, _ cancellation: Cancellation
     ) throws -> TrainingPlan {
         guard tune || valid != nil else { return plan }
         let parts: (training: Interactions, test: Interactions)
@@ -182,7 +188,7 @@ struct TrainCommand: ParsableCommand {
         let tuner = Tuner(
             plan, k: k, budget: budget, elapsed: { ContinuousClock.now - began }, cancellation: cancellation,
             onTrial: { trial in if tune { line.note("tune: \(trial)") } })
-        let outcome = try tuner.tune(training: parts.training, validation: parts.test)
+        let outcome = try tuner.tune(training: parts.training, validation: parts.test, attributes: attributes)
         line.finish(words.summary(outcome))
         notes.tuning = try outcome.json
         notes.evaluation = [
