@@ -100,8 +100,8 @@ let package = Package(
         room(
             "Serving",
             [
-                "Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "CandidateRanking", "MicroBatching",
-                "Catalog", "Telemetry", "EventLog", "LiveState", deque,
+                "Vocabulary", "VectorMath", "FactorModels", "NearestNeighbors", "Retrieval", "CandidateRanking",
+                "MicroBatching", "Catalog", "Telemetry", "EventLog", "LiveState", deque,
             ]),
         room(
             "Training",

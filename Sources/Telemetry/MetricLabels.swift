@@ -222,7 +222,8 @@ package enum SwapResult: UInt8, CaseIterable, Sendable {
 
 /// What the node's memory is spent on, as far as the node counts it itself.
 package enum MemoryPart: UInt8, CaseIterable, Sendable {
-    case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, ranker, resultCache, liveState
+    case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, ranker, resultCache, liveState,
+        content, userNeighbors, foldIn
 
     package var label: String {
         switch self {
@@ -235,6 +236,9 @@ package enum MemoryPart: UInt8, CaseIterable, Sendable {
         case .ranker: "ranker"
         case .resultCache: "result_cache"
         case .liveState: "live_state"
+        case .content: "content"
+        case .userNeighbors: "user_neighbors"
+        case .foldIn: "fold_in"
         }
     }
 }

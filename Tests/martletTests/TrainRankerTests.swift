@@ -45,7 +45,7 @@ import Training
     private func served(_ folder: TemporaryFolder, _ bundle: String) throws -> Double {
         let interactions = try InteractionImporter().read(folder.file("test.csv")).interactions
         let report = try Rehearsal.evaluate(
-            bundle: folder.file(bundle), test: interactions, name: "test", k: 10, threads: 2,
+            bundle: folder.file(bundle), test: interactions, name: "test", k: 10, threads: 2, sources: [],
             cancellation: Cancellation())
         return try #require(report[EvaluationReport.servedName]).ndcg
     }

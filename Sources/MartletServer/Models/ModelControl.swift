@@ -125,6 +125,7 @@ actor ModelControl {
                 "model.name": "\(generation.label)", "model.generation": "\(number)", "model.path": "\(path)",
                 "model.ranker": "\(generation.ranker.map { $0.network.precision.rawValue } ?? "none")",
                 "model.ranker_item_parts": "\(generation.ranker.map { $0.itemParts.kind.rawValue } ?? "none")",
+                "model.fold_in": "\(generation.model.foldInOrigin.map { "\($0)" } ?? "none")",
                 "model.item_rows": "\(generation.model.itemRows?.rawValue ?? "none")",
                 "load.milliseconds": "\(nanoseconds / 1_000_000)",
             ])
@@ -279,6 +280,9 @@ enum GenerationLoader {
         parts.append(
             (.itemCatalogue, model.items.byteCount + model.attributes.byteCount + (model.availability?.byteCount ?? 0)))
         if let ranker { parts.append((.ranker, ranker.byteCount)) }
+        if let content = model.content { parts.append((.content, content.byteCount)) }
+        if let users = model.userNeighbors { parts.append((.userNeighbors, users.byteCount)) }
+        if let foldIn = model.foldIn { parts.append((.foldIn, foldIn.byteCount)) }
         return parts
     }
 }

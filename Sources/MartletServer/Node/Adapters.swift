@@ -34,6 +34,18 @@ extension Serving.ScenarioConfiguration {
     }
 }
 
+extension RetrievalModel.Options {
+    init(_ configuration: ServerConfiguration) {
+        self.init(
+            index: configuration.index, recallMin: configuration.recallMin, itemRows: configuration.itemRows,
+            graphRows: configuration.graphRows)
+        foldsIn = true
+        for scenario in configuration.scenarios.values {
+            sources.formUnion((scenario.retrieval?.sources ?? []).map(\.source))
+        }
+    }
+}
+
 extension NodeContext.Limits {
     init(_ configuration: ServerConfiguration) {
         let limits = configuration.limits
@@ -77,6 +89,9 @@ extension Generation.MemoryPart {
         case .userDirectory: .userDirectory
         case .itemCatalogue: .itemCatalogue
         case .ranker: .ranker
+        case .content: .content
+        case .userNeighbors: .userNeighbors
+        case .foldIn: .foldIn
         }
     }
 }

@@ -91,9 +91,7 @@ package final class ServingNode: Service {
         pool = NIOThreadPool(numberOfThreads: 1)
         models = ModelControl(
             root: configuration.effectiveModelsRoot,
-            options: RetrievalModel.Options(
-                index: configuration.index, recallMin: configuration.recallMin, itemRows: configuration.itemRows,
-                graphRows: configuration.graphRows),
+            options: RetrievalModel.Options(configuration),
             calibration: RankerCalibration(
                 precision: configuration.rankerPrecision, itemBytesMax: configuration.rankerItemBytes),
             scenarios: serving.scenarios, metrics: metrics, logger: logger, pool: pool, numbers: events.numbers,

@@ -74,6 +74,17 @@ package final class LiveUsers {
 
         package init() {}
 
+        /// Adds an item that the request names, as the newest.
+        mutating func add(recent row: UInt32) {
+            blocked.append(row)
+            if let place = liked.firstIndex(of: row) {
+                liked.remove(at: place)
+                weights.remove(at: place)
+            }
+            liked.append(row)
+            weights.append(1)
+        }
+
         mutating func clear() {
             liked.removeAll(keepingCapacity: true)
             weights.removeAll(keepingCapacity: true)

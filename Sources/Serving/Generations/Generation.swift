@@ -60,7 +60,8 @@ package final class Generation: Sendable {
 
     /// A part of a generation's memory.
     package enum MemoryPart: String, Sendable {
-        case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, ranker
+        case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, ranker, content,
+            userNeighbors, foldIn
     }
 
     package init(

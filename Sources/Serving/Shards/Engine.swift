@@ -1,7 +1,9 @@
+import FactorModels
 import Glibc
 import NearestNeighbors
 import Retrieval
 import Telemetry
+import VectorMath
 import Vocabulary
 
 /// The time of day, to the second.
@@ -27,6 +29,7 @@ package final class Engine {
     private let batcher: RankingBatcher?
     let recallSampler: RecallSampler?
     private let live: LiveUsers?
+    private var foldScratch: RidgeScratch?
     private let filters: FilterCache
     private let wallClock: @Sendable () -> Int64
     /// Gives seeds of draws for requests that bring none.
@@ -85,6 +88,21 @@ package final class Engine {
     func read(_ user: String, into knowledge: inout LiveUsers.Knowledge) {
         guard let live else { return }
         live.read(user, rows: generation.rowsByNumber, now: wallClock(), into: &knowledge)
+    }
+
+    /// The factor of a history; empty where it has none.
+    func fold(_ rows: [UInt32], _ weights: [Float], _ foldIn: FoldIn) -> [Float] {
+        let scratch = foldScratch ?? foldIn.makeScratch()
+        foldScratch = scratch
+        var factor = [Float](repeating: 0, count: foldIn.rank)
+        let isSolved = rows.withUnsafeBufferPointer { rows in
+            weights.withUnsafeBufferPointer { weights in
+                factor.withUnsafeMutableBufferPointer { factor in
+                    (try? foldIn.solve(rows: rows, weights: weights, into: factor, scratch: scratch)) ?? false
+                }
+            }
+        }
+        return isSolved ? factor : []
     }
 
     /// The user's epoch now.

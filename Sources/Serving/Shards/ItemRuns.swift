@@ -28,7 +28,7 @@ final class SimilarItemsRun: ShardRun {
         }
         self.row = row
         filter = try engine.rows(of: request.filter)
-        let similar: [RetrievalSource] = [.itemToItem, .als, .spectral]
+        let similar: [RetrievalSource] = [.itemToItem, .als, .spectral, .content]
         if request.source.isEmpty {
             guard let first = similar.first(where: { model.has($0) }) else {
                 throw Rejection(.failedPrecondition, "the bundle holds neither neighbours nor factors")
@@ -38,7 +38,7 @@ final class SimilarItemsRun: ShardRun {
             guard let named = RetrievalSource(rawValue: request.source), similar.contains(named) else {
                 throw Rejection(
                     .invalidArgument,
-                    "source '\(request.source)' cannot compare items; use item_to_item, als or spectral")
+                    "source '\(request.source)' cannot compare items; use item_to_item, als, spectral or content")
             }
             guard model.has(named) else {
                 throw Rejection(.failedPrecondition, "the bundle holds no \(named.rawValue)")

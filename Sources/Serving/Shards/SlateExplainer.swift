@@ -10,7 +10,7 @@ struct SlateExplainer {
 
     /// - Complexity: O(sources * candidates + items * history * neighbours): for people who ask, not for every request.
     func explain(
-        _ items: [SlateItem], user: UInt32?, eligible: Int, timings: [(stage: String, microseconds: Int)]
+        _ items: [SlateItem], history: [UInt32], eligible: Int, timings: [(stage: String, microseconds: Int)]
     ) -> Explanation {
         var places: [UInt32: Int] = [:]
         for (index, item) in items.enumerated() { places[item.row] = index }
@@ -27,19 +27,19 @@ struct SlateExplainer {
         }
         shares.sort { ($0.item, $0.rank, $0.source.rawValue) < ($1.item, $1.rank, $1.source.rawValue) }
         let reasons = items.indices.map { index in
-            reason(items[index].row, shares.filter { $0.item == index }, user)
+            reason(items[index].row, shares.filter { $0.item == index }, history)
         }
         return Explanation(reasons: reasons, shares: shares, timings: timings, eligibleItems: eligible)
     }
 
     /// The sentence of the source that counted most.
-    private func reason(_ row: UInt32, _ shares: [SourceShare], _ user: UInt32?) -> String {
+    private func reason(_ row: UInt32, _ shares: [SourceShare], _ history: [UInt32]) -> String {
         guard let best = shares.max(by: { ($0.contribution, $1.rank) < ($1.contribution, $0.rank) }) else {
             return "Popular with everyone, number \(row + 1) of all."
         }
         switch best.source {
         case .itemToItem:
-            if let user, let known = closestKnownItem(to: row, user) {
+            if let known = closestKnownItem(to: row, history) {
                 return "Goes with \(model.items.label(known)), which is in your history."
             }
             return "Goes with what is in your history."
@@ -48,7 +48,7 @@ struct SlateExplainer {
         case .popular: return "Popular with everyone, number \(row + 1) of all."
         case .recent: return "Popular lately, number \(best.rank) of those new to you."
         case .content:
-            let shared = user.flatMap { model.content?.common(row, with: model.users.history(of: $0), most: 3) } ?? []
+            let shared = history.withUnsafeBufferPointer { model.content?.common(row, with: $0, most: 3) } ?? []
             if shared.isEmpty { return "Like what is in your history (content, rank \(best.rank))." }
             return "Like what is in your history: \(shared.joined(separator: ", "))."
         case .userToUser: return "Had by the people whose taste is closest to yours (user_to_user, rank \(best.rank))."
@@ -56,10 +56,10 @@ struct SlateExplainer {
     }
 
     /// The item of the history whose neighbours name `row` with the largest weight.
-    private func closestKnownItem(to row: UInt32, _ user: UInt32) -> UInt32? {
+    private func closestKnownItem(to row: UInt32, _ history: [UInt32]) -> UInt32? {
         guard let neighbors = model.neighbors else { return nil }
         var best: (item: UInt32, weight: Float)?
-        for item in model.users.history(of: user) {
+        for item in history {
             let (rows, weights) = neighbors.neighbors(of: item)
             for position in rows.indices where rows[position] == row && weights[position] > (best?.weight ?? 0) {
                 best = (item, weights[position])

@@ -25,6 +25,8 @@ final class SlateRun: ShardRun {
     /// What events told of the user when the slate was begun, and the user's epoch then.
     private var knowledge = LiveUsers.Knowledge()
     private var stamp = UserEpochs.Stamp.nobody
+    /// Items of the history that the model was not made of.
+    private var newItems = 0
     private var retrievalStarted: UInt64 = 0
     private let seat: RankingSeat?
     /// What the ranker is at work on: all candidates, and how many of them it ranks; nil before and after.
@@ -105,7 +107,12 @@ final class SlateRun: ShardRun {
             mix = .unknownUser
         }
         generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
-        history.withUnsafeBufferPointer { generator.begin(user: user, history: $0, mix: mix) }
+        let factor = foldIn()
+        history.withUnsafeBufferPointer { history in
+            factor.withUnsafeBufferPointer { factor in
+                generator.begin(user: user, factor: factor.isEmpty ? nil : factor, history: history, mix: mix)
+            }
+        }
         retrievalStarted = clock()
         // A compiled filter and the mask.
         times.filter = retrievalStarted &- now
@@ -117,13 +124,12 @@ final class SlateRun: ShardRun {
     /// request says.
     private func makeHistory(_ known: UnsafeBufferPointer<UInt32>?) {
         history.removeAll(keepingCapacity: true)
-        var since = knowledge.liked
         for item in request.recentItems {
             guard let row = model.items.row(of: item) else { continue }
-            knowledge.blocked.append(row)
-            if let place = since.firstIndex(of: row) { since.remove(at: place) }
-            since.append(row)
+            knowledge.add(recent: row)
         }
+        let since = knowledge.liked
+        newItems = since.count
         if let known {
             if since.isEmpty {
                 history.append(contentsOf: known)
@@ -134,6 +140,21 @@ final class SlateRun: ShardRun {
         }
         history += since
     }
+
+    /// The user's factor as it is now; empty where the bundle's own, or none, holds.
+    private func foldIn() -> [Float] {
+        guard newItems > 0, let foldIn = model.foldIn else { return [] }
+        let rows = Array(history.suffix(Self.foldedItemsMax))
+        // What the model was made of counts as in the fit; what came since as its events' types say.
+        var weights = [Float](repeating: 1, count: rows.count)
+        for (place, weight) in knowledge.weights.suffix(rows.count).reversed().enumerated() {
+            weights[rows.count - 1 - place] = weight
+        }
+        return engine.fold(rows, weights, foldIn)
+    }
+
+    /// Of a longer history the newest items are folded in: a millionth of a second for about twenty of them.
+    private static let foldedItemsMax = 2000
 
     /// The items to choose among: those available now, or at the time of the first page.
     private func makeAvailable() -> RowBitmap? {
@@ -473,7 +494,7 @@ final class SlateRun: ShardRun {
         }
         if reranker != nil { timings.append((stage: "rerank", microseconds: Int(times.rerank / 1000))) }
         return explainer.explain(
-            items, user: model.users.row(of: request.user), eligible: generator.mask.eligibleCount, timings: timings)
+            items, history: history, eligible: generator.mask.eligibleCount, timings: timings)
     }
 
     private var currentMix: RetrievalMix {
