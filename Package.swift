@@ -104,7 +104,7 @@ let package = Package(
             "Training",
             [
                 "Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval",
-                "Features", "RankingModels", "CandidateRanking", "CZlib",
+                "Features", "RankingModels", "CandidateRanking", "EventLog", "CZlib",
             ]
         ),
 
@@ -123,7 +123,7 @@ let package = Package(
             "martlet",
             [
                 "MartletServer", "Training", "Retrieval", "CandidateRanking", "RankingModels", "Features", "Telemetry",
-                "MartletClient",
+                "MartletClient", "EventLog",
                 "Catalog", "Artifacts", "Vocabulary",
                 logging, arguments,
             ]
@@ -172,7 +172,7 @@ let package = Package(
             [
                 "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "CandidateRanking",
                 "RankingModels", "Features", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
-                "EventLog", "Wire", "Telemetry", "TestSupport", logging, nioCore, nioPosix,
+                "EventLog", "Wire", "Telemetry", "martlet", "TestSupport", logging, nioCore, nioPosix,
             ]),
         tests(
             "BenchTests",
@@ -182,7 +182,9 @@ let package = Package(
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),
-        tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),
+        tests(
+            "martletTests",
+            ["martlet", "MartletClient", "Training", "Retrieval", "EventLog", "Vocabulary", "TestSupport", arguments]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
             "MartletClientTests", ["MartletClient", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),
@@ -195,7 +197,7 @@ let package = Package(
             "TrainingTests",
             [
                 "Training", "Retrieval", "RankingModels", "Features", "FactorModels", "NearestNeighbors", "Catalog",
-                "Artifacts", "VectorMath", "Vocabulary", "CZlib", "TestSupport",
+                "Artifacts", "VectorMath", "Vocabulary", "EventLog", "CZlib", "TestSupport",
             ]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(

@@ -14,6 +14,8 @@ package struct RankerPlan: Sendable {
     package var usersMax = 20_000
     /// Candidates that were not chosen, for each that was.
     package var negatives = 10
+    /// What users were shown and passed over: all of it that is among the candidates is learnt from as not chosen.
+    package var shown: ShownItems?
     /// Whether a ranker is published that ranks no better than retrieval; else the bundle goes without.
     package var force = false
 
