@@ -126,7 +126,8 @@ struct Verdict {
 
     var text: String {
         let least = old * (1 - margin)
-        return "\(passes ? "PASSES" : "WORSE"): served \(metric) \(new.text(digits: 4)), the other's \(old.text(digits: 4)); "
+        return
+            "\(passes ? "PASSES" : "WORSE"): served \(metric) \(new.text(digits: 4)), the other's \(old.text(digits: 4)); "
             + "\(least.text(digits: 4)) or more was needed (margin \((margin * 100).text(digits: 1)) %), on \(users.counted("user"))"
     }
 

@@ -54,7 +54,8 @@ struct IngestCommand: AsyncParsableCommand {
 
     func run() async throws {
         let unfinished =
-            "what the summary counts is stored" + (noIds ? "" : "; run the same again, and no event with an ID counts twice")
+            "what the summary counts is stored"
+            + (noIds ? "" : "; run the same again, and no event with an ID counts twice")
         try await LongCommand.wait(unfinished: unfinished) { cancellation in
             let reader = try EventFileReader(file, format: format, defaultType: type)
             let rules = EventBatches.Rules(eventsMax: batch, limit: limit, makesIDs: !noIds)

@@ -118,7 +118,10 @@ struct IngestRun: Sendable {
                     // The node may have stored them: only those with an ID can be given again without counting twice.
                     for (line, event) in rest where event.id.isEmpty {
                         outcome.faults.append(
-                            (line, "outcome unknown", "may be stored or not, and has no ID to be given again by: \(why)"))
+                            (
+                                line, "outcome unknown",
+                                "may be stored or not, and has no ID to be given again by: \(why)"
+                            ))
                     }
                     rest.removeAll { $0.event.id.isEmpty }
                     if rest.isEmpty { return outcome }

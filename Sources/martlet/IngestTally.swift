@@ -77,7 +77,8 @@ extension IngestTally {
         if isDryRun {
             lines.append("\(path): \(events.counted("event")) could be sent; nothing was (\(rate))")
         } else {
-            lines.append("\(path): \(stored.counted("event")) stored\(place), \(duplicates.counted("duplicate")) (\(rate))")
+            lines.append(
+                "\(path): \(stored.counted("event")) stored\(place), \(duplicates.counted("duplicate")) (\(rate))")
         }
         if refused > 0 {
             let counts = reasons.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { "\($0.value) \($0.key)" }
@@ -113,7 +114,9 @@ extension IngestTally {
     /// "itme (item?)"
     private static func named(_ column: String) -> String {
         let fields = ["user", "item", "type", "value", "time", "scenario", "request_id", "id"]
-        let near = fields.first { NearestKey.edits(Array($0.utf8), Array(column.lowercased().utf8)) <= ($0.count > 3 ? 2 : 0) }
+        let near = fields.first {
+            NearestKey.edits(Array($0.utf8), Array(column.lowercased().utf8)) <= ($0.count > 3 ? 2 : 0)
+        }
         return near.map { "\(column) (\($0)?)" } ?? column
     }
 }

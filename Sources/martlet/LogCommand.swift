@@ -22,7 +22,8 @@ struct LogCommand: ParsableCommand {
             let shown = report.undecodable.map(String.init).joined(separator: ", ")
             let more = report.undecodableCount > report.undecodable.count ? ", ..." : ""
             StandardError.write(
-                "damage: \(report.undecodableCount.counted("record")) whole and yet without sense, lost: \(shown)\(more)\n")
+                "damage: \(report.undecodableCount.counted("record")) whole and yet without sense, lost: \(shown)\(more)\n"
+            )
         }
         if report.removedMeanwhile > 0 {
             StandardError.write(
@@ -57,7 +58,8 @@ struct WindowArguments: ParsableArguments {
             valueName: "time"))
     var since: String?
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("Take events before then; written like --since.", valueName: "time"))
+        parsing: .unconditional, help: ArgumentHelp("Take events before then; written like --since.", valueName: "time")
+    )
     var until: String?
 
     func validate() throws { _ = try window() }

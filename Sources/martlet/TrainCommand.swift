@@ -17,7 +17,8 @@ struct TrainCommand: ParsableCommand {
             The bundle is put together beside its place and moved there in one step: a reader, or Ctrl-C, never meets half of it.
             """)
 
-    @Option(help: "File of interactions, or the directory that holds it; with --from-log, what is known beside the log.")
+    @Option(
+        help: "File of interactions, or the directory that holds it; with --from-log, what is known beside the log.")
     var input: String?
     @Option(
         help:
@@ -99,7 +100,9 @@ struct TrainCommand: ParsableCommand {
                 let split = try interactions.split(evaluate, seed: training.seed)
                 plan = try tuned(plan, split.training, &notes, cancellation)
                 let evaluated = try Rehearsal(plan: plan, k: k, cancellation: cancellation)
-                    .run(training: split.training, test: split.test, name: "\(evaluate.rawValue) split of \(source.note)")
+                    .run(
+                        training: split.training, test: split.test, name: "\(evaluate.rawValue) split of \(source.note)"
+                    )
                 print(evaluated.table)
                 notes.evaluation = evaluated.json
             } else {
@@ -148,7 +151,8 @@ struct TrainCommand: ParsableCommand {
         guard log.fromLog != nil, ranking.ranker != nil else { return nil }
         let text = impressionWindow ?? "1h"
         guard let window = EventTime.duration(text) else {
-            throw ValidationError("--impression-window '\(text)' is no duration: write a number and s, m, h or d, such as 30m")
+            throw ValidationError(
+                "--impression-window '\(text)' is no duration: write a number and s, m, h or d, such as 30m")
         }
         return window
     }

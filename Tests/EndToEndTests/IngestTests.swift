@@ -44,7 +44,9 @@ struct IngestTests {
         }
     }
 
-    @Test("a file that went in comes out again, goes into another node, and is the same there", arguments: ["csv", "jsonl"])
+    @Test(
+        "a file that went in comes out again, goes into another node, and is the same there",
+        arguments: ["csv", "jsonl"])
     func roundTrip(format: String) async throws {
         let events = Self.events(2500)
         try await Self.withNode { _, folder, log, address in
@@ -73,11 +75,12 @@ struct IngestTests {
                 // Calls in flight may change places, and the first log may hold an event twice.
                 let lines = { (text: String) in Set(text.split(separator: "\n").map(String.init)) }
                 #expect(lines(copied.output) == lines(input))
-                let found = try Set(RecordEventsTests.logged(otherLog).map { event in
-                    var event = event
-                    event.id = ""
-                    return event
-                })
+                let found = try Set(
+                    RecordEventsTests.logged(otherLog).map { event in
+                        var event = event
+                        event.id = ""
+                        return event
+                    })
                 #expect(found == Set(events))
             }
         }
@@ -90,13 +93,15 @@ struct IngestTests {
             _ = try await node.client.recordEvents(RecordEventsRequest(events: events))
             let since = 1_700_000_000_000 + UInt64(977 * 100)
             let result = try await MartletProgram.run([
-                "log", "export", log, "--since", EventTime.text(since), "--until", "\(since + 977 * 500)", "--type", "click",
+                "log", "export", log, "--since", EventTime.text(since), "--until", "\(since + 977 * 500)", "--type",
+                "click",
                 "--type", "rating", "--format", "jsonl",
             ])
             #expect(result.status == 0 && result.output.split(separator: "\n").count == 200, "\(result.errors)")
             #expect(result.errors.contains("200 events of 1000"))
             let info = try await MartletProgram.run(["log", "info", log])
-            #expect(info.status == 0 && info.output.contains("2023-11-14T22:13:20Z to 2023-11-14T22:29:36.023Z"), "\(info)")
+            #expect(
+                info.status == 0 && info.output.contains("2023-11-14T22:13:20Z to 2023-11-14T22:29:36.023Z"), "\(info)")
             let json = try await MartletProgram.run(["log", "info", log, "--json"])
             #expect(json.output.contains("\"events\" : 1000") && json.output.contains("\"damaged\" : false"))
         }
@@ -115,9 +120,10 @@ struct IngestTests {
                 RecordEventsRequest(events: Array(Self.events(500)[part * 100..<part * 100 + 100])))
         }
         await node.stop()
-        let name = try #require(try folder.entries("events").filter { $0.hasSuffix(".log") }.max { a, b in
-            (try? folder.read("events/" + a).count) ?? 0 < (try? folder.read("events/" + b).count) ?? 0
-        })
+        let name = try #require(
+            try folder.entries("events").filter { $0.hasSuffix(".log") }.max { a, b in
+                (try? folder.read("events/" + a).count) ?? 0 < (try? folder.read("events/" + b).count) ?? 0
+            })
         var bytes = try folder.read("events/" + name)
         bytes[bytes.count / 2] ^= 4
         try folder.write(bytes, to: "events/" + name)
@@ -149,8 +155,11 @@ struct IngestTests {
             #expect(result.output.contains("5 refused: 3 unknown type, 1 no item, 1 time"), "\(result.output)")
             #expect(result.errors.contains("mixed.csv, line 9: no event type is named 'clik'"))
             #expect(try RecordEventsTests.logged(log).count == 57)
-            let checked = try await MartletProgram.run(["ingest", folder.file("mixed.csv"), "--dry-run", "--node", "127.0.0.1:1"])
-            #expect(checked.status == 1 && checked.output.contains("61 events could be sent; nothing was"), "\(checked)")
+            let checked = try await MartletProgram.run([
+                "ingest", folder.file("mixed.csv"), "--dry-run", "--node", "127.0.0.1:1",
+            ])
+            #expect(
+                checked.status == 1 && checked.output.contains("61 events could be sent; nothing was"), "\(checked)")
         }
     }
 

@@ -13,7 +13,8 @@ struct RetrainScriptTests {
         return (0..<4000).map { number in
             let user = Int.random(in: 0..<160, using: &random)
             let item = user % 4 * 25 + Int.random(in: 0..<25, using: &random)
-            var event = UserEvent(user: "user-\(user)", item: "item-\(item)", type: number % 4 == 0 ? "purchase" : "click")
+            var event = UserEvent(
+                user: "user-\(user)", item: "item-\(item)", type: number % 4 == 0 ? "purchase" : "click")
             event.timeMilliseconds = now - 864_000_000 + UInt64(number) * 215_900
             return event
         }
@@ -51,7 +52,9 @@ struct RetrainScriptTests {
         #expect(first.output.contains("nothing to compare"))
         let one = try await Self.serving(node)
         #expect(one.hasPrefix("retrain-"))
-        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: folder.file("models/current")) == folder.file("models/" + one))
+        #expect(
+            try FileManager.default.destinationOfSymbolicLink(atPath: folder.file("models/current"))
+                == folder.file("models/" + one))
 
         // Five hours of clicks make a worse model than nine days.
         let worse = try await run(["SINCE": "29h"])
@@ -72,8 +75,10 @@ struct RetrainScriptTests {
         #expect(try folder.entries("models") == [".retrain.lock", "current", two, three])
 
         for (setting, words) in [
-            (["MIN_USERS": "100000"], "are needed to decide"), (["SINCE": "1d", "HOLDOUT": "172800"], "--since is not before --until"),
-            (["HOLDOUT": "a day"], "a whole number is wanted"), (["NODE": "127.0.0.1:1"], "does not say what it serves"),
+            (["MIN_USERS": "100000"], "are needed to decide"),
+            (["SINCE": "1d", "HOLDOUT": "172800"], "--since is not before --until"),
+            (["HOLDOUT": "a day"], "a whole number is wanted"),
+            (["NODE": "127.0.0.1:1"], "does not say what it serves"),
             (["LOG": folder.file("none")], "is no folder"), (["TRAIN_FLAGS": "--rank 0"], "no bundle was trained"),
         ] {
             let failed = try await run(setting)

@@ -7,7 +7,9 @@ import Vocabulary
 
 @Suite("Logs as readers see them") struct LogArchiveTests {
     private static func events(_ record: Int, count: Int = 3) -> [UserEvent] {
-        (0..<count).map { UserEvent(user: "u\(record)", item: "i\($0)", type: "click", timeMilliseconds: UInt64(record)) }
+        (0..<count).map {
+            UserEvent(user: "u\(record)", item: "i\($0)", type: "click", timeMilliseconds: UInt64(record))
+        }
     }
 
     /// A log of `records` records of three events, in segments of about ten records.
@@ -43,9 +45,10 @@ import Vocabulary
     @Test("any byte that changes in a stored record is damage, and the other records are read", arguments: 1...4)
     func damaged(seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed))
-        let names = try Self.log(60).segmentNames
+        let whole = try Self.log(60)
+        let names = whole.segmentNames
         for round in 0..<40 {
-            let storage = try Self.log(60)
+            let storage = whole.afterKill()
             let name = names[Int.random(in: 0..<names.count - 1, using: &random)]
             let place = Int.random(in: SegmentHeader.byteCount..<storage.content(name).count, using: &random)
             storage.change(name) { $0[place] ^= 1 << UInt8.random(in: 0..<8, using: &random) }

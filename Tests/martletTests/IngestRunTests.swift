@@ -21,7 +21,11 @@ private final class InventedNode: Sendable {
     private let answer: @Sendable (Int, [UserEvent]) throws(MartletClientError) -> RecordEventsReply?
 
     /// - Parameter answer: What a call is answered with, by its number; nil: everything is stored.
-    init(_ answer: @escaping @Sendable (Int, [UserEvent]) throws(MartletClientError) -> RecordEventsReply? = { _, _ in nil }) {
+    init(
+        _ answer: @escaping @Sendable (Int, [UserEvent]) throws(MartletClientError) -> RecordEventsReply? = { _, _ in
+            nil
+        }
+    ) {
         self.answer = answer
     }
 
@@ -96,7 +100,9 @@ private final class InventedNode: Sendable {
         let node = InventedNode { call, events in
             guard call <= 3 else { return nil }
             var reply = RecordEventsReply()
-            reply.faults = events.indices.filter { $0 % 2 == 0 }.map { EventFault(event: $0, status: .notStored, message: "full") }
+            reply.faults = events.indices.filter { $0 % 2 == 0 }.map {
+                EventFault(event: $0, status: .notStored, message: "full")
+            }
             return reply
         }
         let tally = try await node.run(callsInFlight: 1).run(batches(100)) { _ in }
@@ -107,7 +113,9 @@ private final class InventedNode: Sendable {
     func away() async throws {
         for isSafe in [true, false] {
             let node = InventedNode { call, _ throws(MartletClientError) in
-                if call <= 7 { throw MartletClientError(.unavailable, "away", retryIsSafe: isSafe, retryAfter: .seconds(1)) }
+                if call <= 7 {
+                    throw MartletClientError(.unavailable, "away", retryIsSafe: isSafe, retryAfter: .seconds(1))
+                }
                 return nil
             }
             let tally = try await node.run().run(batches(300)) { _ in }
@@ -143,7 +151,9 @@ private final class InventedNode: Sendable {
 
     @Test("an error that does not pass ends the run at once")
     func wrong() async throws {
-        let node = InventedNode { _, _ throws(MartletClientError) in throw MartletClientError(.unimplemented, "an old node") }
+        let node = InventedNode { _, _ throws(MartletClientError) in
+            throw MartletClientError(.unimplemented, "an old node")
+        }
         let tally = try await node.run().run(batches(500)) { _ in }
         #expect(tally.stop?.line == 2 && tally.retries == 0 && tally.stored == 0)
     }
@@ -152,10 +162,14 @@ private final class InventedNode: Sendable {
     func refused() async throws {
         let node = InventedNode { _, events in
             var reply = RecordEventsReply()
-            reply.faults = events.indices.filter { $0 % 10 == 3 }.map { EventFault(event: $0, status: .unknownType, message: "no such type") }
+            reply.faults = events.indices.filter { $0 % 10 == 3 }.map {
+                EventFault(event: $0, status: .unknownType, message: "no such type")
+            }
             return reply
         }
-        let tally = try await node.run(callsInFlight: 4).run(batches(300, extra: "u,,click,1700000000\n\n,i,click\n")) { _ in }
+        let tally = try await node.run(callsInFlight: 4).run(batches(300, extra: "u,,click,1700000000\n\n,i,click\n")) {
+            _ in
+        }
         #expect(tally.refused == 32 && tally.reasons == ["unknown type": 30, "no item": 1, "no user": 1])
         #expect(tally.stored == 270 && !tally.isComplete)
         #expect(tally.samples.map(\.line) == (0..<10).map { 5 + $0 * 10 })
@@ -175,6 +189,8 @@ private final class InventedNode: Sendable {
         #expect(tally.events == 0)
         let checked = try await IngestRun.check(batches(20, times: false)) { _ in }
         #expect(checked.events == 20 && checked.withoutIDs == 20 && node.state.withLock { $0.calls } == 0)
-        #expect(checked.text(.seconds(1), isDryRun: true, makesIDs: true).contains("20 events have neither an ID nor a time"))
+        #expect(
+            checked.text(.seconds(1), isDryRun: true, makesIDs: true).contains(
+                "20 events have neither an ID nor a time"))
     }
 }

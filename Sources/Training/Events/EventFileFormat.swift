@@ -20,7 +20,8 @@ extension EventFileFormat {
         if text.hasPrefix("[") {
             throw DatasetError(
                 .unknownFormat,
-                "\(path): begins with '[', as a JSON array does; one object a line is read (`jq -c '.[]' FILE` makes that)")
+                "\(path): begins with '[', as a JSON array does; one object a line is read (`jq -c '.[]' FILE` makes that)"
+            )
         }
         if line.contains("\0") {
             throw DatasetError(.unknownFormat, "\(path): is a binary file, not text with one event a line")

@@ -62,7 +62,8 @@ struct EventParts {
     private func limited(_ text: String, _ field: EventField, _ most: Int) throws(EventLineFault) -> String {
         guard text.utf8.count <= most else {
             throw EventLineFault(
-                "\(field.rawValue) too long", "\(field.rawValue) has \(text.utf8.count) bytes; at most \(most) are allowed")
+                "\(field.rawValue) too long",
+                "\(field.rawValue) has \(text.utf8.count) bytes; at most \(most) are allowed")
         }
         return text
     }

@@ -30,7 +30,8 @@ package enum EventTime {
     /// Milliseconds of a duration such as 30m or 7d; nil when it is none.
     package static func duration(_ text: String) -> UInt64? {
         let far: UInt64 = 1 << 52
-        return text.last?.isLetter == true ? point(text, now: far).flatMap { $0 == 0 ? nil : far - $0 } : nil
+        guard text.last?.isLetter == true, let then = point(text, now: far), then > 0, then < far else { return nil }
+        return far - then
     }
 
     /// `2026-11-21T08:00:00Z`, milliseconds where there are any.

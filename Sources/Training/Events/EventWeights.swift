@@ -36,7 +36,8 @@ package struct EventWeights: Sendable, Equatable {
             else {
                 throw DatasetError(
                     .unreadable,
-                    "'\(part.prefix(60))' is no weight: write TYPE=NUMBER[,TYPE=NUMBER...], such as click=1,purchase=3,hide=-1")
+                    "'\(part.prefix(60))' is no weight: write TYPE=NUMBER[,TYPE=NUMBER...], such as click=1,purchase=3,hide=-1"
+                )
             }
             guard named.insert(pair[0]).inserted else {
                 throw DatasetError(.unreadable, "the weight of '\(pair[0])' is given twice")

@@ -75,24 +75,34 @@ package struct LogImport {
 
     private func check(_ report: LogImportReport, _ path: String, hasBase: Bool) throws(DatasetError) {
         guard report.pairs == 0, !hasBase || report.events == 0 else { return }
-        let window = [options.since.map { "since \(EventTime.text($0))" }, options.until.map { "until \(EventTime.text($0))" }]
-            .compactMap { $0 }.joined(separator: " ")
+        let window = [
+            options.since.map { "since \(EventTime.text($0))" }, options.until.map { "until \(EventTime.text($0))" },
+        ]
+        .compactMap { $0 }.joined(separator: " ")
         if report.archive.events == 0 {
             throw DatasetError(.empty, "\(path): there is no event in this log yet")
         }
         if report.events == 0 {
             throw DatasetError(
                 .empty,
-                "\(path): none of the \(report.archive.events.counted("event")) lies \(window); `martlet log info` shows their times")
+                "\(path): none of the \(report.archive.events.counted("event")) lies \(window); `martlet log info` shows their times"
+            )
         }
         var why: [String] = []
         if report.impressions > 0 { why.append(report.impressions.counted("impression")) }
-        if report.belowMinimum > 0 { why.append("\(report.belowMinimum.counted("rating")) below the minimum (--min-value)") }
-        if report.ratingsWithoutValue > 0 { why.append(report.ratingsWithoutValue.counted("rating without a value", many: "ratings without a value")) }
-        for (type, count) in report.unweighted.sorted(by: { $0.key < $1.key }) { why.append("\(count) of type '\(type)', which has no weight (--event-weights)") }
+        if report.belowMinimum > 0 {
+            why.append("\(report.belowMinimum.counted("rating")) below the minimum (--min-value)")
+        }
+        if report.ratingsWithoutValue > 0 {
+            why.append(report.ratingsWithoutValue.counted("rating without a value", many: "ratings without a value"))
+        }
+        for (type, count) in report.unweighted.sorted(by: { $0.key < $1.key }) {
+            why.append("\(count) of type '\(type)', which has no weight (--event-weights)")
+        }
         throw DatasetError(
             .empty,
-            "\(path): \(report.events.counted("event")), and none that makes an interaction\(why.isEmpty ? "" : ": \(why.joined(separator: ", "))")")
+            "\(path): \(report.events.counted("event")), and none that makes an interaction\(why.isEmpty ? "" : ": \(why.joined(separator: ", "))")"
+        )
     }
 }
 

@@ -93,7 +93,9 @@ package final class EventFileReader {
 
     private func missing(_ field: EventField) -> DatasetError {
         let shown = header.prefix(12).map { "'\($0.prefix(40))'" }.joined(separator: ", ")
-        let near = header.first { EventField.named($0) == nil && NearestKey.edits(Array($0.utf8), Array(field.rawValue.utf8)) <= 2 }
+        let near = header.first {
+            EventField.named($0) == nil && NearestKey.edits(Array($0.utf8), Array(field.rawValue.utf8)) <= 2
+        }
         let hint = near.map { " ('\($0)'?)" } ?? ""
         let remedy =
             field == .type
@@ -101,7 +103,8 @@ package final class EventFileReader {
             : "the first line must be a header; the columns are \(EventField.names)"
         return DatasetError(
             .badLine,
-            "\(path), line \(lines.lineNumber): no column is named \(field.rawValue)\(hint); \(remedy). Found: \(shown)")
+            "\(path), line \(lines.lineNumber): no column is named \(field.rawValue)\(hint); \(remedy). Found: \(shown)"
+        )
     }
 
     private func notText() -> DatasetError {

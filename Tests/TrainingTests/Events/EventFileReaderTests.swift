@@ -25,7 +25,8 @@ struct ReadEvents {
 /// Events with everything that an ID or a text may hold.
 func inventedEvents(_ count: Int, _ random: inout SeededGenerator) -> [UserEvent] {
     let pieces = [
-        "a", "user", "7", "007", "ü", "日本", ",", ";", "\t", "\"", "'", "\n", "\r", " ", "{", "}", "\\", "/", "😀", "\u{1}", ":", "=",
+        "a", "user", "7", "007", "ü", "日本", ",", ";", "\t", "\"", "'", "\n", "\r", " ", "{", "}", "\\", "/", "😀",
+        "\u{1}", ":", "=",
     ]
     func text(_ most: Int, least: Int = 1) -> String {
         var text = ""
@@ -41,7 +42,9 @@ func inventedEvents(_ count: Int, _ random: inout SeededGenerator) -> [UserEvent
             let value = Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &random))
             event.value = value.isFinite ? value : -0.5
         }
-        if Bool.random(using: &random) { event.timeMilliseconds = UInt64.random(in: EventTime.plausible, using: &random) }
+        if Bool.random(using: &random) {
+            event.timeMilliseconds = UInt64.random(in: EventTime.plausible, using: &random)
+        }
         event.scenario = text(100, least: 0)
         event.requestID = text(64, least: 0)
         event.id = text(64, least: 0)
@@ -99,11 +102,13 @@ func inventedEvents(_ count: Int, _ random: inout SeededGenerator) -> [UserEvent
     @Test(
         "times are told apart by their size and form, and dates that lost their dashes are no times",
         arguments: [
-            ("1700000000", 1_700_000_000_000), ("1700000000.25", 1_700_000_000_250), ("1700000000123", 1_700_000_000_123),
+            ("1700000000", 1_700_000_000_000), ("1700000000.25", 1_700_000_000_250),
+            ("1700000000123", 1_700_000_000_123),
             ("1700000000123456", 1_700_000_000_123), ("1700000000123456789", 1_700_000_000_123),
             ("2023-11-14T22:13:20Z", 1_700_000_000_000), ("2023-11-14 23:13:20+01:00", 1_700_000_000_000),
             ("2023-11-14", 1_699_920_000_000), ("0", 0), ("", 0), ("20231114", nil), ("20231114221320", nil),
-            ("12", nil), ("-5", nil), ("soon", nil), ("2023-13-01", nil), ("1e400", nil), ("9999999999999999999999", nil),
+            ("12", nil), ("-5", nil), ("soon", nil), ("2023-13-01", nil), ("1e400", nil),
+            ("9999999999999999999999", nil),
         ] as [(String, UInt64?)])
     func times(text: String, milliseconds: UInt64?) throws {
         let read = try ReadEvents(folder.write("t.csv", "user,item,type,time\nu,i,t,\(text)\n"))
@@ -124,7 +129,9 @@ func inventedEvents(_ count: Int, _ random: inout SeededGenerator) -> [UserEvent
         #expect(EventTime.text(1_700_000_000_000) == "2023-11-14T22:13:20Z")
         #expect(EventTime.point("90s", now: 1_700_000_000_000) == 1_699_999_910_000)
         #expect(EventTime.point("1.5d", now: 1_700_000_000_000) == 1_700_000_000_000 - 129_600_000)
-        #expect(EventTime.duration("30m") == 1_800_000 && EventTime.duration("30") == nil && EventTime.duration("0s") == nil)
+        #expect(
+            EventTime.duration("30m") == 1_800_000 && EventTime.duration("30") == nil && EventTime.duration("0s") == nil
+        )
         #expect(EventTime.point("7", now: 1_700_000_000_000) == nil && EventTime.point("yesterday", now: 1) == nil)
     }
 
@@ -154,7 +161,8 @@ func inventedEvents(_ count: Int, _ random: inout SeededGenerator) -> [UserEvent
 
         let csv = try folder.write(
             "f.csv",
-            Array("user,item,type,value\nu,i,t\nu,i,t,1,2\nu,\"open,t,1\nu,i,t,inf\n".utf8) + [0xE9] + Array(",i,t,1\nv,i,t,2".utf8))
+            Array("user,item,type,value\nu,i,t\nu,i,t,1,2\nu,\"open,t,1\nu,i,t,inf\n".utf8) + [0xE9]
+                + Array(",i,t,1\nv,i,t,2".utf8))
         let rows = try ReadEvents(csv)
         #expect(rows.events.map(\.user) == ["u", "v"])
         #expect(rows.faults.map(\.line) == [3, 4, 5, 6])

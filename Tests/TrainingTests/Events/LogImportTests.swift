@@ -47,11 +47,13 @@ func event(
         for number in 0..<6000 {
             let user = Int.random(in: 0..<120, using: &random)
             let item = (user % 4) * 20 + Int.random(in: 0..<25, using: &random)
-            let type = ["click", "purchase", "rating", "view", "impression", "like"].randomElement(using: &random) ?? "click"
+            let type =
+                ["click", "purchase", "rating", "view", "impression", "like"].randomElement(using: &random) ?? "click"
             let rating = Float(Int.random(in: 0...5, using: &random))
             let one = event("u\(user)", "i\(item)", type, UInt64(number), value: type == "rating" ? rating : nil)
             events.append(one)
-            let weight: Float = ["click": 1, "purchase": 3, "rating": rating, "view": 1, "impression": 0, "like": 2][type] ?? 0
+            let weight: Float =
+                ["click": 1, "purchase": 3, "rating": rating, "view": 1, "impression": 0, "like": 2][type] ?? 0
             csv += "u\(user),i\(item),\(weight),\(one.timeMilliseconds)\n"
         }
         return (events, csv)
@@ -72,7 +74,8 @@ func event(
         let lines = zip(events, csv.split(separator: "\n").dropFirst()).filter { one, _ in
             one.type == "rating" ? (one.value ?? 0) >= 3 : one.type != "impression"
         }
-        let expected = try imported(folder.write("strict.csv", "user,item,value,time\n" + lines.map { $0.1 + "\n" }.joined()))
+        let expected = try imported(
+            folder.write("strict.csv", "user,item,value,time\n" + lines.map { $0.1 + "\n" }.joined()))
         #expect(strict.inBundleOrder() == expected.inBundleOrder())
     }
 
@@ -109,14 +112,18 @@ func event(
             all.interactions.named.map { "\($0.user)\($0.item)=\(Int($0.value))x\($0.repeats)" }.sorted() == [
                 "ax=1x1", "ay=3x1", "bx=1x1", "cx=3x2",
             ])
-        #expect(all.report.unwanted == 1 && all.report.ratingsWithoutValue == 1 && all.report.unweighted == ["stare": 1])
+        #expect(
+            all.report.unwanted == 1 && all.report.ratingsWithoutValue == 1 && all.report.unweighted == ["stare": 1])
         var options = LogImportOptions()
         options.since = 1_700_000_020_000
         options.until = 1_700_000_080_000
         options.weights = try EventWeights(parsing: "stare=0.5, view = 0,purchase=7")
         let some = try read(events, options, name: "some")
         #expect(some.report.outsideWindow == 4)
-        #expect(some.interactions.named.map { "\($0.user)\($0.item)=\($0.value)" }.sorted() == ["ay=7.0", "az=1.0", "bv=0.5"])
+        #expect(
+            some.interactions.named.map { "\($0.user)\($0.item)=\($0.value)" }.sorted() == [
+                "ay=7.0", "az=1.0", "bv=0.5",
+            ])
     }
 
     @Test("a base is merged with the log, and may be undated")
@@ -132,20 +139,25 @@ func event(
                 NamedPair(user: "n", item: "new", time: 1_700_000_200_000),
             ])
         #expect(report.baseIsUndated && report.basePairs == 4 && report.unwanted == 1)
-        let dated = try imported(folder.write("dated.csv", "user,item,value,time\na,x,9,1800000000\nb,x,1,1600000000\nb,x,1,1600000001\n"))
+        let dated = try imported(
+            folder.write("dated.csv", "user,item,value,time\na,x,9,1800000000\nb,x,1,1600000000\nb,x,1,1600000001\n"))
         let later = try read(events, base: dated, name: "dated").interactions
-        #expect(later.named.first { $0.user == "a" && $0.item == "x" } == NamedPair(user: "a", item: "x", value: 9, time: 1_800_000_000_000, repeats: 2))
+        #expect(
+            later.named.first { $0.user == "a" && $0.item == "x" }
+                == NamedPair(user: "a", item: "x", value: 9, time: 1_800_000_000_000, repeats: 2))
         #expect(later.named.first { $0.user == "b" }?.repeats == 2)
     }
 
     @Test("what was shown and passed over is told from what was answered, and from what may still be")
     func shown() throws {
         let events = [
-            event("a", "passed", "impression", 0), event("a", "clicked", "impression", 0), event("a", "clicked", "click", 50),
+            event("a", "passed", "impression", 0), event("a", "clicked", "impression", 0),
+            event("a", "clicked", "click", 50),
             event("a", "late", "impression", 0), event("a", "late", "click", 200),
             event("a", "asked", "impression", 0, request: "r1"), event("a", "asked", "click", 500, request: "r1"),
             event("a", "before", "click", 0), event("a", "before", "impression", 10),
-            event("a", "twice", "impression", 0), event("a", "twice", "click", 5), event("a", "twice", "impression", 300),
+            event("a", "twice", "impression", 0), event("a", "twice", "click", 5),
+            event("a", "twice", "impression", 300),
             event("b", "passed", "click", 20), event("a", "hidden", "hide", 20), event("a", "open", "impression", 950),
             event("b", "end", "click", 1000),
         ]
@@ -153,12 +165,14 @@ func event(
         options.impressionWindow = 100_000
         let found = try #require(try read(events, options).shown)
         let items = ["passed", "clicked", "late", "asked", "before", "twice", "hidden", "open"]
-        #expect(items.filter { found.contains(user: "a", item: $0) } == ["passed", "late", "before", "twice", "hidden"])
+        #expect(
+            items.filter { found.contains(user: "a", item: $0) } == ["passed", "late", "before", "twice", "hidden"])
         #expect(found.count == 5 && found.letGo == 0)
         #expect(try read(events, name: "none").shown == nil)
         options.until = 1_700_000_000_000 + 150_000
         let early = try #require(try read(events, options, name: "early").shown)
-        #expect(items.filter { early.contains(user: "a", item: $0) } == ["passed", "late", "asked", "before", "hidden"])
+        #expect(
+            items.filter { early.contains(user: "a", item: $0) } == ["passed", "late", "asked", "before", "hidden"])
     }
 
     @Test("impressions are bounded: the oldest are let go")
@@ -182,17 +196,24 @@ func event(
             } catch { return "\(error)" }
         }
         #expect(message([], name: "empty").contains("there is no event in this log yet"))
-        #expect(message([event("a", "x", "impression", 0)], name: "shown").contains("none that makes an interaction: 1 impression"))
+        #expect(
+            message([event("a", "x", "impression", 0)], name: "shown").contains(
+                "none that makes an interaction: 1 impression"))
         #expect(message([event("a", "x", "stare", 0)], name: "odd").contains("1 of type 'stare', which has no weight"))
         var options = LogImportOptions()
         options.since = 1_800_000_000_000
-        #expect(message([event("a", "x", "click", 0)], options, name: "old").contains("none of the 1 event lies since 2027-01-15"))
-        #expect(message([event("a", "x", "click", 0), event("a", "x", "hide", 1)], name: "hidden").contains("did not want"))
+        #expect(
+            message([event("a", "x", "click", 0)], options, name: "old").contains(
+                "none of the 1 event lies since 2027-01-15"))
+        #expect(
+            message([event("a", "x", "click", 0), event("a", "x", "hide", 1)], name: "hidden").contains("did not want"))
         #expect(throws: LogError.self) { try LogArchive(path: folder.path) }
         #expect(throws: LogError.self) { try LogArchive(path: folder.path + "/absent") }
     }
 
-    @Test("weights that are none are refused by name", arguments: ["", "click", "click=", "=1", "click=nan", "click=1,click=2", "a=1e9"])
+    @Test(
+        "weights that are none are refused by name",
+        arguments: ["", "click", "click=", "=1", "click=nan", "click=1,click=2", "a=1e9"])
     func weights(text: String) {
         #expect(throws: DatasetError.self) { try EventWeights(parsing: text) }
     }
