@@ -27,11 +27,20 @@ package struct LogArchive {
     /// How often reading begins again because segments were removed under it.
     private static let attemptsMax = 100
 
+    private static let remedy = "name the one that events.directory of the node's configuration names"
+
     private let storage: any LogStorage
 
     /// - Throws: `LogError` when the folder is not there, cannot be read, or is no log's.
     package init(path: String) throws(LogError) {
-        try self.init(FileStorage(path: path, creates: false))
+        let storage: FileStorage
+        do throws(LogError) {
+            storage = try FileStorage(path: path, creates: false)
+        } catch {
+            guard error.code == .notFound else { throw error }
+            throw LogError(.notFound, path: path, "there is no such folder; \(Self.remedy)")
+        }
+        try self.init(storage)
     }
 
     package init(_ storage: any LogStorage) throws(LogError) {
@@ -42,8 +51,7 @@ package struct LogArchive {
         guard isLog else {
             throw LogError(
                 .malformed, path: storage.path,
-                "is no folder of an event log: there is no segment in it (00000000000000000001.log); name the one that "
-                    + "events.directory of the node's configuration names")
+                "is no folder of an event log: there is no segment in it (00000000000000000001.log); \(Self.remedy)")
         }
     }
 

@@ -36,6 +36,7 @@ final class EventBatches: Sendable {
     private let cancellation: Cancellation
     private let queue = DispatchQueue(label: "martlet.ingest")
     private let state: Mutex<State>
+    private let stopped = Atomic<Bool>(false)
 
     private struct State {
         let reader: EventFileReader
@@ -49,10 +50,16 @@ final class EventBatches: Sendable {
         state = Mutex(State(reader: reader, left: rules.limit ?? .max))
     }
 
+    /// Whether nothing more is wanted.
+    var isStopped: Bool { stopped.load(ordering: .relaxed) || cancellation.isCancelled }
+
+    /// Ends the reading, also where it waits for input.
+    func stop() { stopped.store(true, ordering: .relaxed) }
+
     /// Columns or keys that mean nothing, the first few.
     var passedOver: [String] { state.withLock { $0.reader.passedOver } }
 
-    /// The next batch; nil at the end, and once the work was cancelled.
+    /// The next batch; nil at the end, and once nothing more is wanted.
     ///
     /// - Throws: `DatasetError` when the file cannot be read.
     func next() async throws -> EventBatch? {
@@ -65,7 +72,7 @@ final class EventBatches: Sendable {
         try state.withLock { state in
             var batch = EventBatch()
             while batch.events.count < min(rules.eventsMax, state.left), batch.faults.count < rules.eventsMax {
-                if cancellation.isCancelled { break }
+                if isStopped { break }
                 if !state.reader.isReady(withinMilliseconds: Self.patienceMilliseconds) {
                     // Slow input: what is there goes; else it is waited for, with an eye on Ctrl-C.
                     if batch.firstLine < .max { break }
@@ -90,7 +97,7 @@ final class EventBatches: Sendable {
             if state.reader.fileBytes > 0 {
                 batch.fraction = Double(state.reader.consumedBytes) / Double(state.reader.fileBytes)
             }
-            return batch.firstLine < .max && !cancellation.isCancelled ? batch : nil
+            return batch.firstLine < .max && !isStopped ? batch : nil
         }
     }
 }

@@ -82,7 +82,6 @@ struct IngestCommand: AsyncParsableCommand {
             _ = try await client.health()
             let run = IngestRun(
                 callsInFlight: inFlight, retryFor: try NodeArguments.duration(retryFor, "time to retry for"),
-                isCancelled: { cancellation.isCancelled },
                 send: { events async throws(MartletClientError) in
                     try await client.recordEvents(RecordEventsRequest(events: events))
                 })

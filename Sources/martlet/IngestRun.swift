@@ -1,5 +1,4 @@
 import MartletClient
-import Synchronization
 import Training
 import Vocabulary
 
@@ -10,7 +9,6 @@ struct IngestRun: Sendable {
     var callsInFlight = 4
     /// How long the same events are given again, from their first failure on.
     var retryFor: Duration
-    var isCancelled: @Sendable () -> Bool = { false }
     var send: Send
     var sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
     var now: @Sendable () -> ContinuousClock.Instant = { .now }
@@ -29,13 +27,6 @@ struct IngestRun: Sendable {
         var stop: (line: Int, message: String)?
     }
 
-    /// Set once a batch could not be stored in time: the others are not waited for any longer, either.
-    private final class Stopping: Sendable {
-        private let flag = Atomic<Bool>(false)
-        var isSet: Bool { flag.load(ordering: .relaxed) }
-        func set() { flag.store(true, ordering: .relaxed) }
-    }
-
     /// Sends everything that `batches` gives.
     ///
     /// At most `callsInFlight` calls are under way, and one batch is read ahead: memory does not grow with the file.
@@ -44,10 +35,9 @@ struct IngestRun: Sendable {
     func run(_ batches: EventBatches, _ progress: (IngestTally) -> Void) async throws -> IngestTally {
         var tally = IngestTally()
         tally.path = batches.path
-        let stopping = Stopping()
         try await withThrowingTaskGroup(of: Outcome.self) { group in
             var underWay = 0
-            while !stopping.isSet, let batch = try await batches.next() {
+            while !batches.isStopped, let batch = try await batches.next() {
                 tally.read(batch)
                 if underWay == callsInFlight, let outcome = try await group.next() {
                     underWay -= 1
@@ -55,7 +45,7 @@ struct IngestRun: Sendable {
                 }
                 progress(tally)
                 guard !batch.events.isEmpty else { continue }
-                group.addTask { await deliver(batch.events, stopping) }
+                group.addTask { await deliver(batch.events, batches) }
                 underWay += 1
             }
             for try await outcome in group {
@@ -63,7 +53,7 @@ struct IngestRun: Sendable {
                 progress(tally)
             }
         }
-        return try Self.finish(tally, batches, progress, isCancelled())
+        return try Self.finish(tally, batches, progress)
     }
 
     /// Reads everything and sends nothing.
@@ -74,17 +64,17 @@ struct IngestRun: Sendable {
             tally.read(batch)
             progress(tally)
         }
-        return try finish(tally, batches, progress, false)
+        return try finish(tally, batches, progress)
     }
 
     private static func finish(
-        _ tally: IngestTally, _ batches: EventBatches, _ progress: (IngestTally) -> Void, _ isCancelled: Bool
+        _ tally: IngestTally, _ batches: EventBatches, _ progress: (IngestTally) -> Void
     ) throws -> IngestTally {
         var tally = tally
         tally.passedOver = batches.passedOver
         tally.isOver = true
         progress(tally)
-        if tally.events == 0, tally.refused == 0, !isCancelled {
+        if tally.events == 0, tally.refused == 0, !batches.isStopped {
             throw DatasetError(.empty, "\(tally.path): there is no event in it")
         }
         return tally
@@ -100,7 +90,7 @@ struct IngestRun: Sendable {
         if let stop = outcome.stop, stop.line < tally.stop?.line ?? .max { tally.stop = stop }
     }
 
-    private func deliver(_ events: [(line: Int, event: UserEvent)], _ stopping: Stopping) async -> Outcome {
+    private func deliver(_ events: [(line: Int, event: UserEvent)], _ batches: EventBatches) async -> Outcome {
         var outcome = Outcome()
         var rest = events
         var deadline: ContinuousClock.Instant?
@@ -113,7 +103,7 @@ struct IngestRun: Sendable {
                 if rest.isEmpty { return outcome }
             } catch {
                 why = error.message
-                guard Self.isPassing(error) else { return stopped(outcome, rest, why, stopping) }
+                guard Self.isPassing(error) else { return stopped(outcome, rest, why, batches) }
                 if !error.retryIsSafe {
                     // The node may have stored them: only those with an ID can be given again without counting twice.
                     for (line, event) in rest where event.id.isEmpty {
@@ -130,7 +120,8 @@ struct IngestRun: Sendable {
             }
             let end = deadline ?? now() + retryFor
             deadline = end
-            guard now() < end, !stopping.isSet, !isCancelled() else { return stopped(outcome, rest, why, stopping) }
+            // Nor are the others waited for once one batch could not be stored in time.
+            guard now() < end, !batches.isStopped else { return stopped(outcome, rest, why, batches) }
             // Half of it by chance, so that calls that failed together do not come back together.
             try? await sleep(min(pause * Double.random(in: 0.5...1), end - now()))
             pause = min(pause * 2, Self.longestPause)
@@ -162,9 +153,9 @@ struct IngestRun: Sendable {
     }
 
     private func stopped(
-        _ outcome: Outcome, _ rest: [(line: Int, event: UserEvent)], _ why: String, _ stopping: Stopping
+        _ outcome: Outcome, _ rest: [(line: Int, event: UserEvent)], _ why: String, _ batches: EventBatches
     ) -> Outcome {
-        stopping.set()
+        batches.stop()
         var outcome = outcome
         let line = rest.first?.line ?? 0
         outcome.stop = (

@@ -92,8 +92,8 @@ extension IngestTally {
                     + "(--no-ids turns that off)")
         }
         if withoutIDs > 0 {
-            let why = makesIDs ? "have neither an ID nor a time" : "have no ID"
-            lines.append("  \(withoutIDs.counted("event")) \(why): sent again, they count again")
+            let why = makesIDs ? "neither an ID nor a time" : "no ID"
+            lines.append("  \(withoutIDs.counted("event")) with \(why): sent again, it counts again")
         }
         if unknownItems > 0 {
             lines.append("  \(unknownItems.counted("event")) for items that the node's model does not know")

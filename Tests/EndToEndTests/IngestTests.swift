@@ -86,6 +86,89 @@ struct IngestTests {
         }
     }
 
+    @Test("a node that is stopped and comes back in the middle costs no event")
+    func restart() async throws {
+        let folder = try TemporaryFolder()
+        let log = folder.file("events")
+        @Sendable func node(_ port: Int) async throws -> TestNode {
+            try await TestNode(bundle: nil) { configuration in
+                configuration.modelsRoot = folder.path
+                configuration.events.directory = log
+                configuration.listen.port = port
+            }
+        }
+        let events = Self.events(4000)
+        let writer = EventFileWriter(.jsonl)
+        try folder.write(Array(events[..<1500].map(writer.line).joined().utf8), to: "a")
+        try folder.write(Array(events[1500...].map(writer.line).joined().utf8), to: "b")
+        let first = try await node(0)
+        let program = try MartletProgram.path
+        let wait = "while [ ! -e go ]; do sleep 0.05; done"
+        async let result = MartletProgram.run(
+            program: "/bin/sh",
+            [
+                "-c",
+                "cd '\(folder.path)' && (cat a; \(wait); cat b) | '\(program)' ingest - --node 127.0.0.1:\(first.port) --batch 200",
+            ])
+        // All of the first part is there.
+        for _ in 0..<600 where try Self.count(log) < 1500 { try await Task.sleep(for: .milliseconds(50)) }
+        await first.stop()
+        try folder.write([], to: "go")
+        try await Task.sleep(for: .milliseconds(500))
+        let second = try await node(first.port)
+        let ended = try await result
+        #expect(ended.status == 0 && ended.output.contains("4000 events stored on disk"), "\(ended)")
+        #expect(ended.output.contains("made again"))
+        await second.stop()
+        let found = try RecordEventsTests.logged(log)
+        #expect(Set(found.map(\.contentID)) == Set(events.map(\.contentID)))
+        #expect(found.allSatisfy { !$0.id.isEmpty })
+    }
+
+    private static func count(_ log: String) throws -> Int {
+        guard let archive = try? LogArchive(path: log) else { return 0 }
+        return try archive.read { _ in }.events
+    }
+
+    @Test("a log and a file of the same events train the same bundle")
+    func sameBundle() async throws {
+        let folder = try TemporaryFolder()
+        let log = folder.file("events")
+        let node = try await TestNode(bundle: nil) { configuration in
+            configuration.modelsRoot = folder.path
+            configuration.events.directory = log
+        }
+        var (events, csv): ([UserEvent], String) = ([], "userId,movieId,rating,timestamp\n")
+        var random = SeededGenerator(seed: 8)
+        for number in 0..<3000 {
+            let user = Int.random(in: 0..<80, using: &random)
+            var event = UserEvent(
+                user: "u\(user)", item: "i\(user % 3 * 20 + Int.random(in: 0..<30, using: &random))", type: "rating")
+            event.value = Float(Int.random(in: 1...5, using: &random))
+            event.timeMilliseconds = 1_700_000_000_000 + UInt64(number) * 1000
+            events.append(event)
+            csv += "\(event.user),\(event.item),\(event.value ?? 0),\(event.timeMilliseconds / 1000)\n"
+        }
+        try folder.write(Array(csv.utf8), to: "ratings.csv")
+        let sent = try await MartletProgram.run([
+            "ingest", folder.file("ratings.csv"), "--type", "rating", "--node", "127.0.0.1:\(node.port)",
+        ])
+        #expect(sent.status == 0)
+        for (name, source) in [("log", ["--from-log", log]), ("file", ["--input", folder.file("ratings.csv")])] {
+            let trained = try await MartletProgram.run(
+                ["train"] + source + [
+                    "--output", folder.file(name), "--rank", "8", "--iterations", "3", "--threads", "1", "--min-value",
+                    "3",
+                    "--confidence", "value",
+                ])
+            #expect(trained.status == 0, "\(trained)")
+        }
+        let files = try folder.entries("log").filter { $0 != "manifest.json" }
+        #expect(files.count > 4 && files == (try folder.entries("file").filter { $0 != "manifest.json" }))
+        for file in files { #expect(try folder.read("log/" + file) == folder.read("file/" + file), "\(file)") }
+        await node.stop()
+    }
+
     @Test("a window of time and types can be exported, and info counts what there is")
     func export() async throws {
         let events = Self.events(1000)
@@ -176,6 +259,8 @@ struct IngestTests {
         #expect(empty.status == 1 && empty.errors.contains("there is no event in it"), "\(empty)")
         let log = try await MartletProgram.run(["train", "--from-log", folder.path, "--output", folder.file("b")])
         #expect(log.status == 1 && log.errors.contains("is no folder of an event log"), "\(log)")
+        let nowhere = try await MartletProgram.run(["log", "verify", folder.file("none")])
+        #expect(nowhere.status == 1 && nowhere.errors.contains("there is no such folder; name the one"), "\(nowhere)")
         let neither = try await MartletProgram.run(["train", "--output", folder.file("b")])
         #expect(neither.status == 64 && neither.errors.contains("--from-log DIR"), "\(neither)")
     }

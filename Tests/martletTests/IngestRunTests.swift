@@ -183,14 +183,12 @@ private final class InventedNode: Sendable {
         await #expect(throws: DatasetError.self) { try await node.run().run(batches(0)) { _ in } }
         let cancellation = Cancellation()
         cancellation.cancel()
-        var run = node.run()
-        run.isCancelled = { true }
-        let tally = try await run.run(batches(100, cancellation)) { _ in }
+        let tally = try await node.run().run(batches(100, cancellation)) { _ in }
         #expect(tally.events == 0)
         let checked = try await IngestRun.check(batches(20, times: false)) { _ in }
         #expect(checked.events == 20 && checked.withoutIDs == 20 && node.state.withLock { $0.calls } == 0)
         #expect(
             checked.text(.seconds(1), isDryRun: true, makesIDs: true).contains(
-                "20 events have neither an ID nor a time"))
+                "20 events with neither an ID nor a time"))
     }
 }
