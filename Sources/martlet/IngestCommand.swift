@@ -63,9 +63,9 @@ struct IngestCommand: AsyncParsableCommand {
             let began = ContinuousClock.now
             let tally: IngestTally
             if dryRun {
-                tally = try await IngestRun.check(batches, progress(batches, began))
+                tally = try await IngestRun.check(batches, progress(began))
             } else {
-                tally = try await send(batches, cancellation, progress(batches, began))
+                tally = try await send(batches, progress(began))
             }
             report(tally, ContinuousClock.now - began)
             if cancellation.isCancelled { throw CancellationError() }
@@ -74,7 +74,7 @@ struct IngestCommand: AsyncParsableCommand {
     }
 
     private func send(
-        _ batches: EventBatches, _ cancellation: Cancellation, _ progress: @escaping (IngestTally) -> Void
+        _ batches: EventBatches, _ progress: @escaping (IngestTally) -> Void
     ) async throws -> IngestTally {
         var tally = IngestTally()
         try await node.ask("ingest", timeout: .seconds(30)) { client in
@@ -91,7 +91,7 @@ struct IngestCommand: AsyncParsableCommand {
     }
 
     /// Shows how far it is; called by one task.
-    private func progress(_ batches: EventBatches, _ began: ContinuousClock.Instant) -> (IngestTally) -> Void {
+    private func progress(_ began: ContinuousClock.Instant) -> (IngestTally) -> Void {
         let line = ProgressLine(dryRun ? "check" : "ingest")
         return { tally in
             if tally.isOver { return line.clear() }

@@ -89,10 +89,10 @@ struct IngestTests {
     @Test("a node that is stopped and comes back in the middle costs no event")
     func restart() async throws {
         let folder = try TemporaryFolder()
-        let log = folder.file("events")
+        let (root, log) = (folder.path, folder.file("events"))
         @Sendable func node(_ port: Int) async throws -> TestNode {
             try await TestNode(bundle: nil) { configuration in
-                configuration.modelsRoot = folder.path
+                configuration.modelsRoot = root
                 configuration.events.directory = log
                 configuration.listen.port = port
             }
@@ -108,7 +108,7 @@ struct IngestTests {
             program: "/bin/sh",
             [
                 "-c",
-                "cd '\(folder.path)' && (cat a; \(wait); cat b) | '\(program)' ingest - --node 127.0.0.1:\(first.port) --batch 200",
+                "cd '\(root)' && (cat a; \(wait); cat b) | '\(program)' ingest - --node 127.0.0.1:\(first.port) --batch 200",
             ])
         // All of the first part is there.
         for _ in 0..<600 where try Self.count(log) < 1500 { try await Task.sleep(for: .milliseconds(50)) }
@@ -163,8 +163,9 @@ struct IngestTests {
                 ])
             #expect(trained.status == 0, "\(trained)")
         }
-        let files = try folder.entries("log").filter { $0 != "manifest.json" }
-        #expect(files.count > 4 && files == (try folder.entries("file").filter { $0 != "manifest.json" }))
+        let files = try folder.entries("log").filter { !$0.hasPrefix("manifest.") }
+        #expect(files.count > 4)
+        #expect(try folder.entries("file").filter { !$0.hasPrefix("manifest.") } == files)
         for file in files { #expect(try folder.read("log/" + file) == folder.read("file/" + file), "\(file)") }
         await node.stop()
     }

@@ -71,9 +71,7 @@ struct EventParts {
 
 extension EventParts {
     /// The members of a JSON object.
-    ///
-    /// - Parameter passedOver: Told of keys that mean nothing here.
-    init(json bytes: [UInt8], passedOver: (String) -> Void) throws(EventLineFault) {
+    init(json bytes: [UInt8], _ keys: inout EventKeys) throws(EventLineFault) {
         let value: JSONValue
         do throws(JSONText.Fault) {
             value = try JSONText.parse(bytes)
@@ -83,13 +81,10 @@ extension EventParts {
         guard let members = value.objectValue else {
             throw EventLineFault("no JSON", "is JSON, but no object with user, item and type")
         }
-        let names = members.keys.sorted()
-        let places = EventField.places(in: names)
-        for (field, place) in places {
-            guard let member = members[names[place]] else { continue }
+        for (name, field) in keys.fields(of: members.keys) {
+            guard let member = members[name] else { continue }
             self[field] = try Self.text(member, field)
         }
-        if places.count < names.count { for name in names where EventField.named(name) == nil { passedOver(name) } }
     }
 
     private static func text(_ value: JSONValue, _ field: EventField) throws(EventLineFault) -> String? {
@@ -106,5 +101,33 @@ extension EventParts {
             throw EventLineFault(
                 "\(field.rawValue) is no text", "\(field.rawValue) is neither a text nor a number")
         }
+    }
+}
+
+/// What the keys of JSON objects mean, remembered: most objects of a file have the same.
+struct EventKeys {
+    /// Different sets of keys that are remembered.
+    private static let setsMax = 64
+    /// How many keys that mean nothing are kept, to be shown.
+    static let passedOverMax = 16
+
+    private var known: [Set<String>: [(name: String, field: EventField)]] = [:]
+    /// Columns or keys that mean nothing, the first few.
+    private(set) var passedOver: [String] = []
+
+    /// The keys that mean something.
+    mutating func fields(of keys: Dictionary<String, JSONValue>.Keys) -> [(name: String, field: EventField)] {
+        let set = Set(keys)
+        if let fields = known[set] { return fields }
+        let names = set.sorted()
+        let fields = EventField.places(in: names).map { (name: names[$0.value], field: $0.key) }
+        for name in names where EventField.named(name) == nil { passOver(name) }
+        if known.count < Self.setsMax { known[set] = fields }
+        return fields
+    }
+
+    mutating func passOver(_ name: String) {
+        let name = String(name.prefix(80))
+        if passedOver.count < Self.passedOverMax, !passedOver.contains(name) { passedOver.append(name) }
     }
 }

@@ -6,8 +6,6 @@ import Vocabulary
 package final class EventFileReader {
     /// An event has some hundred bytes. What is longer is not looked at.
     static let lineBytesMax = 64 << 10
-    /// How many names of columns that mean nothing are kept, to be shown.
-    static let passedOverMax = 16
 
     /// What stood in one line.
     package struct Line: Sendable {
@@ -20,7 +18,7 @@ package final class EventFileReader {
     /// Nil until the first line was read.
     package private(set) var format: EventFileFormat?
     /// Columns or keys that mean nothing here, the first few.
-    package private(set) var passedOver: [String] = []
+    package var passedOver: [String] { keys.passedOver }
 
     private let source: ByteSource
     private let lines: LineReader
@@ -29,6 +27,7 @@ package final class EventFileReader {
     private var fields: [FieldSplitter.Bytes] = []
     private var columns: [EventField: Int] = [:]
     private var header: [String] = []
+    private var keys = EventKeys()
 
     /// - Parameters:
     ///   - path: A file; `-`: standard input.
@@ -88,7 +87,7 @@ package final class EventFileReader {
         columns = EventField.places(in: header)
         for field in [EventField.user, .item] where columns[field] == nil { throw missing(field) }
         if columns[.type] == nil, defaultType == nil { throw missing(.type) }
-        for name in header where EventField.named(name) == nil && !name.isEmpty { passOver(name) }
+        for name in header where EventField.named(name) == nil && !name.isEmpty { keys.passOver(name) }
     }
 
     private func missing(_ field: EventField) -> DatasetError {
@@ -113,16 +112,10 @@ package final class EventFileReader {
             "\(path), line \(lines.lineNumber): is not UTF-8; convert it first (such as `iconv -f latin1 -t utf-8`)")
     }
 
-    private func passOver(_ name: String) {
-        if passedOver.count < Self.passedOverMax, !passedOver.contains(name) {
-            passedOver.append(String(name.prefix(80)))
-        }
-    }
-
     private func event(_ line: FieldSplitter.Bytes) throws(EventLineFault) -> UserEvent {
         try checkLength(line.count)
         guard format != .jsonl else {
-            return try EventParts(json: Array(line), passedOver: passOver).event(defaultType: defaultType)
+            return try EventParts(json: Array(line), &keys).event(defaultType: defaultType)
         }
         var line = line
         while !splitter.split(line, into: &fields) {
