@@ -31,15 +31,24 @@ struct IngestRun: Sendable {
     ///
     /// At most `callsInFlight` calls are under way, and one batch is read ahead: memory does not grow with the file.
     /// - Parameter progress: Called after each call, by one task.
-    /// - Throws: `DatasetError` when the file cannot be read, or holds nothing.
+    /// - Throws: `DatasetError` when the file holds nothing, or nothing that can be read.
     func run(_ batches: EventBatches, _ progress: (IngestTally) -> Void) async throws -> IngestTally {
         var tally = IngestTally()
         tally.path = batches.path
-        try await withThrowingTaskGroup(of: Outcome.self) { group in
+        var unreadable: (any Error)?
+        await withTaskGroup(of: Outcome.self) { group in
             var underWay = 0
-            while !batches.isStopped, let batch = try await batches.next() {
+            while !batches.isStopped {
+                let batch: EventBatch
+                do {
+                    guard let next = try await batches.next() else { break }
+                    batch = next
+                } catch {
+                    unreadable = error
+                    break
+                }
                 tally.read(batch)
-                if underWay == callsInFlight, let outcome = try await group.next() {
+                if underWay == callsInFlight, let outcome = await group.next() {
                     underWay -= 1
                     Self.add(outcome, to: &tally)
                 }
@@ -48,10 +57,15 @@ struct IngestRun: Sendable {
                 group.addTask { await deliver(batch.events, batches) }
                 underWay += 1
             }
-            for try await outcome in group {
+            for await outcome in group {
                 Self.add(outcome, to: &tally)
                 progress(tally)
             }
+        }
+        if let unreadable {
+            // What was sent before is worth telling.
+            guard tally.events > 0 else { throw unreadable }
+            tally.stop = tally.stop ?? (0, "\(unreadable)")
         }
         return try Self.finish(tally, batches, progress)
     }

@@ -247,6 +247,23 @@ struct IngestTests {
         }
     }
 
+    @Test("a file that breaks off says so, beside what was stored before")
+    func brokenOff() async throws {
+        try await Self.withNode { _, folder, log, address in
+            let writer = EventFileWriter(.csv)
+            try folder.write(
+                Array((writer.beginning + Self.events(40_000).map(writer.line).joined()).utf8), to: "whole.csv")
+            let cut = try await MartletProgram.run(
+                program: "/bin/sh",
+                ["-c", "cd '\(folder.path)' && gzip whole.csv && head -c 250000 whole.csv.gz >cut.csv.gz"])
+            #expect(cut.status == 0, "\(cut)")
+            let result = try await MartletProgram.run(["ingest", folder.file("cut.csv.gz"), "--node", address])
+            #expect(result.status == 1 && result.output.contains("the gzip data ends early"), "\(result)")
+            let stored = try Self.count(log)
+            #expect(stored > 1000 && stored < 40_000 && result.output.contains(": \(stored) events stored on disk"))
+        }
+    }
+
     @Test("what cannot be begun says what to do")
     func advice() async throws {
         let folder = try TemporaryFolder()
