@@ -9,6 +9,9 @@ import Vocabulary
 /// The commands around the event log, as programs beside a node in this process.
 @Suite("Ingest, and the log's commands", .timeLimit(.minutes(10)))
 struct IngestTests {
+    /// The node shares this process, and its loops, with all other tests.
+    private static let patience = ["--timeout", "5m", "--retry-for", "5m"]
+
     private static func withNode(
         _ body: (TestNode, TemporaryFolder, _ log: String, _ address: String) async throws -> Void
     ) async throws {
@@ -53,10 +56,10 @@ struct IngestTests {
             let writer = EventFileWriter(format == "csv" ? .csv : .jsonl)
             let file = folder.file("in.\(format)")
             try folder.write(Array((writer.beginning + events.map(writer.line).joined()).utf8), to: "in.\(format)")
-            let first = try await MartletProgram.run(["ingest", file, "--node", address, "--json"])
+            let first = try await MartletProgram.run(["ingest", file, "--node", address, "--json"] + Self.patience)
             #expect(first.status == 0, "\(first)")
             #expect(first.output.contains("\"stored\" : 2500") && first.output.contains("\"durability\" : \"synced\""))
-            let again = try await MartletProgram.run(["ingest", file, "--node", address])
+            let again = try await MartletProgram.run(["ingest", file, "--node", address] + Self.patience)
             #expect(again.status == 0 && again.output.contains("2500 events without an ID got one"), "\(again)")
 
             // Beside the node, which holds the log's lock.
@@ -68,7 +71,7 @@ struct IngestTests {
             try await Self.withNode { _, _, otherLog, otherAddress in
                 let input = String(decoding: try folder.read("out.\(format)"), as: UTF8.self)
                 let second = try await MartletProgram.run(
-                    ["ingest", "-", "--node", otherAddress, "--batch", "333"], input: input)
+                    ["ingest", "-", "--node", otherAddress, "--batch", "333"] + Self.patience, input: input)
                 #expect(second.status == 0, "\(second)")
                 let copied = try await MartletProgram.run(["log", "export", otherLog, "--format", format])
                 #expect(copied.status == 0)
@@ -108,7 +111,7 @@ struct IngestTests {
             program: "/bin/sh",
             [
                 "-c",
-                "cd '\(root)' && (cat a; \(wait); cat b) | '\(program)' ingest - --node 127.0.0.1:\(first.port) --batch 200",
+                "cd '\(root)' && (cat a; \(wait); cat b) | '\(program)' ingest - --node 127.0.0.1:\(first.port) --batch 200 --retry-for 5m --timeout 1m",
             ])
         // All of the first part is there.
         for _ in 0..<600 where try Self.count(log) < 1500 { try await Task.sleep(for: .milliseconds(50)) }
@@ -150,9 +153,10 @@ struct IngestTests {
             csv += "\(event.user),\(event.item),\(event.value ?? 0),\(event.timeMilliseconds / 1000)\n"
         }
         try folder.write(Array(csv.utf8), to: "ratings.csv")
-        let sent = try await MartletProgram.run([
-            "ingest", folder.file("ratings.csv"), "--type", "rating", "--node", "127.0.0.1:\(node.port)",
-        ])
+        let sent = try await MartletProgram.run(
+            [
+                "ingest", folder.file("ratings.csv"), "--type", "rating", "--node", "127.0.0.1:\(node.port)",
+            ] + Self.patience)
         #expect(sent.status == 0)
         for (name, source) in [("log", ["--from-log", log]), ("file", ["--input", folder.file("ratings.csv")])] {
             let trained = try await MartletProgram.run(
@@ -233,7 +237,8 @@ struct IngestTests {
             for number in 0..<60 { text += "u\(number),m\(number),\(number % 20 == 7 ? "clik" : "click"),1700000000\n" }
             text += "u,,click,1700000000\nu,m,click,4102444000\n"
             try folder.write(Array(text.utf8), to: "mixed.csv")
-            let result = try await MartletProgram.run(["ingest", folder.file("mixed.csv"), "--node", address])
+            let result = try await MartletProgram.run(
+                ["ingest", folder.file("mixed.csv"), "--node", address] + Self.patience)
             #expect(result.status == 1)
             #expect(result.output.contains("57 events stored on disk"), "\(result)")
             #expect(result.output.contains("5 refused: 3 unknown type, 1 no item, 1 time"), "\(result.output)")
@@ -257,7 +262,8 @@ struct IngestTests {
                 program: "/bin/sh",
                 ["-c", "cd '\(folder.path)' && gzip whole.csv && head -c 250000 whole.csv.gz >cut.csv.gz"])
             #expect(cut.status == 0, "\(cut)")
-            let result = try await MartletProgram.run(["ingest", folder.file("cut.csv.gz"), "--node", address])
+            let result = try await MartletProgram.run(
+                ["ingest", folder.file("cut.csv.gz"), "--node", address] + Self.patience)
             #expect(result.status == 1 && result.output.contains("the gzip data ends early"), "\(result)")
             let stored = try Self.count(log)
             #expect(stored > 1000 && stored < 40_000 && result.output.contains(": \(stored) events stored on disk"))
