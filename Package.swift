@@ -107,7 +107,7 @@ let package = Package(
             "Training",
             [
                 "Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval",
-                "Features", "RankingModels", "CandidateRanking", "CZlib",
+                "Features", "RankingModels", "CandidateRanking", "EventLog", "CZlib",
             ]
         ),
 
@@ -126,7 +126,7 @@ let package = Package(
             "martlet",
             [
                 "MartletServer", "Training", "Retrieval", "CandidateRanking", "RankingModels", "Features", "Telemetry",
-                "MartletClient",
+                "MartletClient", "EventLog",
                 "Catalog", "Artifacts", "Vocabulary",
                 logging, arguments,
             ]
@@ -182,7 +182,7 @@ let package = Package(
             [
                 "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "CandidateRanking",
                 "RankingModels", "Features", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
-                "EventLog", "Wire", "Telemetry", "TestSupport", logging, nioCore, nioPosix,
+                "EventLog", "Wire", "Telemetry", "martlet", "TestSupport", logging, nioCore, nioPosix,
             ]),
         tests(
             "BenchTests",
@@ -196,7 +196,7 @@ let package = Package(
             "martletTests",
             [
                 "martlet", "MartletClient", "Training", "CandidateRanking", "RankingModels", "Retrieval", "Artifacts",
-                "TestSupport", arguments,
+                "EventLog", "Vocabulary", "TestSupport", arguments,
             ]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
@@ -210,7 +210,8 @@ let package = Package(
             "TrainingTests",
             [
                 "Training", "CandidateRanking", "Retrieval", "RankingModels", "Features", "FactorModels",
-                "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "CZlib", "TestSupport",
+                "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "EventLog", "CZlib",
+                "TestSupport",
             ]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(

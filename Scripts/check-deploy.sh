@@ -17,6 +17,22 @@ if have systemd-analyze Deploy/martlet.service; then
     echo "deploy: martlet.service is sound"
 fi
 
+if have systemd-analyze Deploy/systemd; then
+    for unit in martlet-retrain.service martlet-retrain.timer; do
+        sed -e 's#/usr/lib/martlet/martlet-retrain#/bin/true#' -e 's#^User=.*#User=daemon#' -e 's#^Group=.*#Group=daemon#' \
+            "Deploy/systemd/$unit" >"$folder/$unit"
+    done
+    systemd-analyze verify --man=no "$folder/martlet-retrain.service" "$folder/martlet-retrain.timer"
+    echo "deploy: martlet-retrain.service and .timer are sound"
+fi
+
+if have shellcheck Deploy/martlet-retrain; then
+    shellcheck Deploy/martlet-retrain
+    echo "deploy: martlet-retrain is sound"
+else
+    sh -n Deploy/martlet-retrain
+fi
+
 if docker compose version >/dev/null 2>&1; then
     docker compose -f Deploy/compose.yaml config --quiet
     echo "deploy: compose.yaml is sound"

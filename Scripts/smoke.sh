@@ -43,7 +43,8 @@ refused 78 "did you mean 'limits.k_max'?" --bundle "$folder/bundle" --set limits
 refused 78 "is not HOST:PORT" --bundle "$folder/bundle" --listen 7400
 
 heading "smoke: serve"
-start_node "$folder/node.log" --bundle "$folder/bundle" --listen 127.0.0.1:0 --http 127.0.0.1:0 --shards 2 --log-level info
+start_node "$folder/node.log" --bundle "$folder/bundle" --listen 127.0.0.1:0 --http 127.0.0.1:0 --shards 2 --log-level info \
+    --set events.directory="$folder/events"
 refused 1 "another process has the port" --bundle "$folder/bundle" --listen "$node" --http off
 user=$("$martlet" model users "$folder/bundle" -n 1 | cut -f1)
 "$martlet" health --node "$node" --wait 10s
@@ -57,6 +58,15 @@ assert len(slate["items"]) == 5 and len(unknown["items"]) == 5, (slate, unknown)
 P
 item=$("$martlet" model users "$folder/bundle" --user "$user" -n 1 | cut -f1)
 "$martlet" similar --node "$node" --item "$item" -k 5
+
+heading "smoke: events"
+"$martlet" ingest "$folder/sample/ratings.csv" --type rating --node "$node" >"$folder/ingested"
+expect "ingest" "events stored on disk" "$folder/ingested"
+"$martlet" log verify "$folder/events"
+"$martlet" log info "$folder/events"
+"$martlet" log export "$folder/events" --output "$folder/events.jsonl"
+"$martlet" ingest "$folder/events.jsonl" --dry-run
+"$martlet" train --from-log "$folder/events" --output "$folder/from-log" --rank 16 --iterations 4
 
 heading "smoke: load"
 "$martlet" model users "$folder/bundle" -n 300 | cut -f1 >"$folder/users.txt"

@@ -58,7 +58,9 @@ package struct ReplayReport: Sendable {
     package var frozen: [Int: ReplayScore] = [:]
 
     package var total: (live: ReplayScore, frozen: ReplayScore) {
-        func sum(_ scores: [Int: ReplayScore]) -> ReplayScore { scores.values.reduce(into: ReplayScore()) { $0.add($1) } }
+        func sum(_ scores: [Int: ReplayScore]) -> ReplayScore {
+            scores.values.reduce(into: ReplayScore()) { $0.add($1) }
+        }
         return (sum(live), sum(frozen))
     }
 

@@ -7,7 +7,8 @@ import ReplayBench
 struct ReplayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay",
-        abstract: "Measures what live state is worth: replays later interactions to two nodes and counts the items foretold.",
+        abstract:
+            "Measures what live state is worth: replays later interactions to two nodes and counts the items foretold.",
         discussion: """
             Train a bundle on the first part of a data set by time and start two nodes with it, each with an event type that \
             is only seen (event_types: {mark: {weight: 0, flags: [seen, changes_slate]}}) and with events.age_max above the \
@@ -15,7 +16,8 @@ struct ReplayCommand: AsyncParsableCommand {
             --live as --live-type, at --frozen as --frozen-type. Exit code 1 when a node fails.
             """)
 
-    @Option(help: ArgumentHelp("The node whose users' tastes follow the events.", valueName: "host:port")) var live: String
+    @Option(help: ArgumentHelp("The node whose users' tastes follow the events.", valueName: "host:port")) var live:
+        String
     @Option(help: ArgumentHelp("The node that only learns what was seen.", valueName: "host:port")) var frozen: String
     @Option(help: "Later interactions, with times; any format of `martlet train`.") var input: String
     @Option(help: "Items of a slate, 1 to 1000.") var k = 20
@@ -59,7 +61,9 @@ struct ReplayCommand: AsyncParsableCommand {
         let total = report.total
         if json != "-" {
             Terminal.say("days since training   events   live hit rate, ndcg   frozen hit rate, ndcg   live / frozen")
-            for (week, live, frozen) in report.weeks() { Terminal.say(row("\(week * 7) to \(week * 7 + 6)", live, frozen)) }
+            for (week, live, frozen) in report.weeks() {
+                Terminal.say(row("\(week * 7) to \(week * 7 + 6)", live, frozen))
+            }
             Terminal.say(row("all", total.live, total.frozen))
         }
         if let json {
@@ -69,7 +73,11 @@ struct ReplayCommand: AsyncParsableCommand {
             let text = String(
                 decoding: try encoder.encode(["weeks": weeks, "all": [["live": total.live, "frozen": total.frozen]]]),
                 as: UTF8.self)
-            if json == "-" { Terminal.say(text) } else { try text.write(toFile: json, atomically: true, encoding: .utf8) }
+            if json == "-" {
+                Terminal.say(text)
+            } else {
+                try text.write(toFile: json, atomically: true, encoding: .utf8)
+            }
         }
         if let svg { try report.svg.write(toFile: svg, atomically: true, encoding: .utf8) }
     }

@@ -65,8 +65,10 @@ package struct LogReader {
     @discardableResult
     package func read(after sequence: UInt64 = 0, _ body: (LogRecord) throws -> Void) throws -> LogReport {
         var report = LogReport()
-        let segments = try segments()
+        // The note before the names: beside a writer it may then promise too little, and never records of a segment that
+        // the names lack.
         let note = syncNote()
+        let segments = try segments()
         var headers: [SegmentHeader?] = []
         for segment in segments { headers.append(try header(segment.name)) }
         if let first = segments.first?.first, sequence > 0, first > sequence + 1 {

@@ -8,6 +8,8 @@ struct EvaluateCommand: ParsableCommand {
         commandName: "evaluate",
         abstract: "Measure how good recommendations are against interactions that were held out.",
         discussion: """
+            Exit code with --against: 0 when the bundle is not worse than the other by more than the margin, 2 when it is, \
+            1 when it could not be measured.
             With --bundle and --test a bundle is asked for every user of the test file. With --input the file is split \
             (--split), a model is trained on one part and asked for the other.
             Every item is ranked, those of the user's training history removed. Each source is measured alone, by exact \
@@ -19,6 +21,8 @@ struct EvaluateCommand: ParsableCommand {
     var bundle: String?
     @Option(help: "File of held-out interactions.")
     var test: String?
+    @OptionGroup(title: "Event log (in place of --test)") var log: LogArguments
+    @OptionGroup(title: "Comparison (with --bundle)") var gate: GateArguments
     @Option(help: "File of interactions to split, train on and evaluate with.")
     var input: String?
     @Option(help: "How --input is split: \(SplitMethod.names) (default: \(SplitMethod.leaveLastOut.rawValue)).")
@@ -38,10 +42,12 @@ struct EvaluateCommand: ParsableCommand {
     @OptionGroup(title: "Fitting (with --input)") var training: TrainingArguments
 
     func validate() throws {
-        switch (bundle, test, input) {
+        switch (bundle, test ?? log.fromLog, input) {
         case (.some, .some, nil), (nil, nil, .some): break
-        default: throw ValidationError("give either --bundle and --test, or --input")
+        default: throw ValidationError("give either --bundle and --test (or --from-log), or --input")
         }
+        if test != nil, log.fromLog != nil { throw ValidationError("give one of --test and --from-log") }
+        if bundle == nil, gate.against != nil { throw ValidationError("--against has no effect without --bundle") }
         for (path, flag) in [(bundle, "--bundle"), (test, "--test"), (input, "--input"), (items, "--items")] {
             try ArgumentCheck.path(path, flag)
         }
@@ -59,20 +65,29 @@ struct EvaluateCommand: ParsableCommand {
 
     func run() throws {
         try LongCommand.run(unfinished: "nothing was measured") { cancellation in
+            if let bundle, let other = gate.against {
+                return try gate.compare(bundle, other, heldOut(cancellation), k, training, json: json, cancellation)
+            }
             let report = try evaluated(cancellation)
             print(json ? JSONText.print(report.json, indented: true) : report.table)
         }
     }
 
+    /// What a bundle is measured by.
+    private func heldOut(_ cancellation: Cancellation) throws -> (interactions: Interactions, name: String) {
+        if let test { return (try data.read(test, label: "test", cancellation), test) }
+        let (interactions, note, _) = try log.read(log.fromLog ?? "", minValue: data.minValue, cancellation)
+        return (interactions, note)
+    }
+
     private func evaluated(_ cancellation: Cancellation) throws -> EvaluationReport {
-        if let bundle, let test {
+        if let bundle {
             // Before the work: a bundle that cannot be served is found out now.
             _ = try Bundle(opening: bundle, verify: .sizes)
-            let interactions = try data.read(test, label: "test", cancellation)
+            let test = try heldOut(cancellation)
             return try Rehearsal.evaluate(
-                bundle: bundle, test: interactions, name: test, k: k, threads: training.threadCount(),
-                sources: training.extraSources(),
-                cancellation: cancellation)
+                bundle: bundle, test: test.interactions, name: test.name, k: k, threads: training.threadCount(),
+                sources: training.extraSources(), cancellation: cancellation)
         }
         let path = input ?? ""
         let plan = try training.plan()

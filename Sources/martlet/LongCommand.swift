@@ -17,9 +17,31 @@ enum LongCommand {
     /// - Throws: `ExitCode`: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 1 after an error, which is printed.
     static func run(unfinished: String, _ work: (Cancellation) throws -> Void) throws {
         let cancellation = Cancellation()
+        let signals = watchSignals(cancellation)
+        defer { for source in signals { source.cancel() } }
+        do {
+            try work(cancellation)
+        } catch {
+            throw ending(error, cancellation, unfinished)
+        }
+    }
+
+    /// The same for work that waits for others.
+    static func wait(unfinished: String, _ work: (Cancellation) async throws -> Void) async throws {
+        let cancellation = Cancellation()
+        let signals = watchSignals(cancellation)
+        defer { for source in signals { source.cancel() } }
+        do {
+            try await work(cancellation)
+        } catch {
+            throw ending(error, cancellation, unfinished)
+        }
+    }
+
+    private static func watchSignals(_ cancellation: Cancellation) -> [any DispatchSourceSignal] {
         // Under nohup the end of the terminal is no reason to stop.
         let numbers = [SIGINT, SIGTERM] + (SignalState.isIgnored(SIGHUP) ? [] : [SIGHUP])
-        let signals = numbers.map { number in
+        return numbers.map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler {
@@ -32,23 +54,22 @@ enum LongCommand {
             source.resume()
             return source
         }
-        defer { for source in signals { source.cancel() } }
-        do {
-            try work(cancellation)
-        } catch let code as ExitCode {
-            throw code
-        } catch let error as ValidationError {
-            throw error
-        } catch let error as ConfigurationError {
+    }
+
+    /// What a failure ends the program with, once it is printed.
+    private static func ending(_ error: any Error, _ cancellation: Cancellation, _ unfinished: String) -> any Error {
+        switch error {
+        case is ExitCode, is ValidationError: return error
+        case let error as ConfigurationError:
             // A setting out of its range came from a flag.
-            throw ValidationError(error.description)
-        } catch {
+            return ValidationError(error.description)
+        default:
             if cancellation.isCancelled {
                 StandardError.write("stopped before the end; \(unfinished)\n")
-                throw ExitCode(128 + received.load())
+                return ExitCode(128 + received.load())
             }
             StandardError.write("Error: \(error)\n")
-            throw ExitCode(1)
+            return ExitCode(1)
         }
     }
 

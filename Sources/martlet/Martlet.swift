@@ -36,5 +36,7 @@ struct Martlet: AsyncParsableCommand {
             SimilarCommand.self,
             HealthCommand.self,
             ModelsCommand.self,
+            IngestCommand.self,
+            LogCommand.self,
         ])
 }

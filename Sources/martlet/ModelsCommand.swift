@@ -8,9 +8,16 @@ struct ModelsCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("Serve this bundle from now on; relative to the models root.", valueName: "path"))
     var load: String?
+    @Flag(help: "Print only the path of the bundle that serves, for scripts; nothing where none does.")
+    var serving = false
     @OptionGroup(title: "Node") var node: NodeArguments
 
-    func validate() throws { try ArgumentCheck.path(load, "--load") }
+    func validate() throws {
+        try ArgumentCheck.path(load, "--load")
+        if serving, load != nil || node.json {
+            throw ValidationError("--serving has no effect with \(load != nil ? "--load" : "--json")")
+        }
+    }
 
     func run() async throws {
         if let load {
@@ -27,7 +34,9 @@ struct ModelsCommand: AsyncParsableCommand {
         } else {
             try await node.ask("models") { client in
                 let reply = try await client.listModels()
-                if node.json {
+                if serving {
+                    if let path = reply.models.first(where: \.serving)?.path { print(path) }
+                } else if node.json {
                     print(try AnswerOutput.json(["models": reply.models.map(Listed.init)]))
                 } else {
                     show(reply.models)

@@ -13,13 +13,18 @@ final class ProgressLine {
         isTerminal = StandardError.isTerminal
     }
 
-    /// Shows `fraction` (of 1) and `detail`; at most ten times a second, in a file every ten seconds.
-    func update(_ fraction: Double, _ detail: @autoclosure () -> String = "") {
+    /// Shows `fraction` (of 1; nil: of an unknown whole) and `detail`; at most ten times a second, in a file every ten
+    /// seconds.
+    func update(_ fraction: Double?, _ detail: @autoclosure () -> String = "") {
         let now = ContinuousClock.now
         let interval: Duration = isTerminal ? .milliseconds(100) : .seconds(10)
         if now - (shownAt ?? (isTerminal ? started - interval : started)) < interval { return }
         shownAt = now
-        let fraction = min(max(fraction, 0), 1)
+        guard let fraction = fraction.map({ min(max($0, 0), 1) }) else {
+            write(isTerminal ? "\r\u{1B}[2K\(label)  \(detail())" : "\(label): \(detail())\n")
+            barIsShown = isTerminal
+            return
+        }
         let percent = "\(Int(fraction * 100))%"
         let detail = detail()
         let suffix = [detail, remaining(fraction, now)].filter { !$0.isEmpty }.joined(separator: ", ")

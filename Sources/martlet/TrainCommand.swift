@@ -10,7 +10,7 @@ import Vocabulary
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train",
-        abstract: "Train a model on a file of interactions and write it as a bundle.",
+        abstract: "Train a model on a file of interactions, or an event log, and write it as a bundle.",
         discussion: """
             The input is a MovieLens folder or file, CSV or TSV (user, item[, value[, timestamp]]; with or without header), \
             or adjacency lines (user item item ...); gzip is unpacked. Titles, tags and attributes are read from movies.csv, \
@@ -18,8 +18,9 @@ struct TrainCommand: ParsableCommand {
             The bundle is put together beside its place and moved there in one step: a reader, or Ctrl-C, never meets half of it.
             """)
 
-    @Option(help: "File of interactions, or the directory that holds it.")
-    var input: String
+    @Option(
+        help: "File of interactions, or the directory that holds it; with --from-log, what is known beside the log.")
+    var input: String?
     @Option(
         help:
             "Interactions to weigh the sources of the retrieval mix by, and to tune on with --tune; pairs that also stand in the input are held out for that."
@@ -46,6 +47,13 @@ struct TrainCommand: ParsableCommand {
     var name = "model"
     @Option(help: "Version of the model in the manifest (default: the time).")
     var modelVersion: String?
+    @OptionGroup(title: "Event log") var log: LogArguments
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How long a user may take to answer an impression (default: 1h); passed over for longer, the item teaches --ranker what was not chosen.",
+            valueName: "duration"))
+    var impressionWindow: String?
     @OptionGroup(title: "Ranking") var ranking: RankingArguments
     @Option(help: "Hold out by \(SplitMethod.names), report the quality, then train on everything.")
     var evaluate: SplitMethod?
@@ -67,6 +75,11 @@ struct TrainCommand: ParsableCommand {
             throw ValidationError("--sources has no effect where nothing is weighed; add --tune or --valid")
         }
         try ArgumentCheck.range(k, "-k", 1...1000)
+        if input == nil, log.fromLog == nil { throw ValidationError("give --input FILE, --from-log DIR, or both") }
+        if impressionWindow != nil, log.fromLog == nil || ranking.ranker == nil {
+            throw ValidationError("--impression-window has no effect without --from-log and --ranker")
+        }
+        _ = try impressionMilliseconds()
         let paths = [(input, "--input"), (output, "--output"), (valid, "--valid"), (items, "--items")]
         for (path, flag) in paths { try ArgumentCheck.path(path, flag) }
     }
@@ -80,10 +93,12 @@ struct TrainCommand: ParsableCommand {
             try DataArguments.check(interactions: [input, valid], items: items)
             if let file = ranking.rankerFile { _ = try NetworkRanker(TensorFile(path: file)) }
             let writer = try BundleWriter(destination: output, replace: replace)
-            let (interactions, report) = try data.readWithReport(input, cancellation)
-            let attributes = try data.readAttributes(items, beside: report.files[0], for: interactions)
+            let source = try TrainingInput(
+                file: input, log: log, data, impressionWindow: impressionMilliseconds(), cancellation)
+            let interactions = source.interactions
+            let attributes = try source.attributes(items, data)
             var notes = Trainer.Notes()
-            notes.input = report.files[0]
+            notes.input = source.note
             notes.take(attributes, interactions)
             if let evaluate {
                 let split = try interactions.split(evaluate, seed: training.seed)
@@ -91,13 +106,13 @@ struct TrainCommand: ParsableCommand {
                 let evaluated = try Rehearsal(plan: plan, k: k, cancellation: cancellation)
                     .run(
                         training: split.training, attributes, test: split.test,
-                        name: "\(evaluate.rawValue) split of \(input)")
+                        name: "\(evaluate.rawValue) split of \(source.note)")
                 print(evaluated.table)
                 notes.evaluation = evaluated.json
             } else {
                 plan = try tuned(plan, interactions, attributes, &notes, cancellation)
             }
-            let ranker = try ranker(plan, interactions, attributes, &notes, cancellation)
+            let ranker = try ranker(plan, source, attributes, &notes, cancellation)
             let progress = TrainingProgress()
             defer { progress.clear() }
             let trainer = Trainer(plan, cancellation: cancellation) { progress.show($0) }
@@ -109,14 +124,15 @@ struct TrainCommand: ParsableCommand {
 
     /// The ranker that --ranker or --ranker-file asks for, if it ranks better than retrieval does.
     private func ranker(
-        _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes, _ notes: inout Trainer.Notes,
+        _ plan: TrainingPlan, _ source: TrainingInput, _ attributes: ItemAttributes, _ notes: inout Trainer.Notes,
         _ cancellation: Cancellation
     ) throws -> NetworkRanker? {
         guard var wanted = ranking.plan(training.seed) else { return nil }
+        wanted.shown = source.shown
         let ranker: NetworkRanker
         let report: RankerReport
         do {
-            (ranker, report) = try judged(&wanted, plan, interactions, attributes, cancellation)
+            (ranker, report) = try judged(&wanted, plan, source.interactions, attributes, cancellation)
         } catch let error as DatasetError where error.code == .empty && !wanted.force {
             StandardError.write("note: there is no ranker: \(error); the bundle is written without one\n")
             notes.ranker = ["published": .bool(false), "reason": .string("\(error)")]
@@ -151,6 +167,17 @@ struct TrainCommand: ParsableCommand {
             return try rehearsal.assess(found, wanted, interactions, attributes)
         }
         return try rehearsal.fitRanker(wanted, interactions, attributes)
+    }
+
+    /// Nil where impressions are of no use.
+    private func impressionMilliseconds() throws -> UInt64? {
+        guard log.fromLog != nil, ranking.ranker != nil else { return nil }
+        let text = impressionWindow ?? "1h"
+        guard let window = EventTime.duration(text) else {
+            throw ValidationError(
+                "--impression-window '\(text)' is no duration: write a number and s, m, h or d, such as 30m")
+        }
+        return window
     }
 
     private static func summary(_ report: RankerReport) -> String {

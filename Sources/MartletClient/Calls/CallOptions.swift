@@ -1,3 +1,4 @@
+import Vocabulary
 import Wire
 
 public typealias TraceContext = Wire.TraceContext
@@ -16,6 +17,12 @@ public typealias ModelInfo = Wire.ModelInfo
 public typealias ListModelsReply = Wire.ListModelsReply
 public typealias LoadModelRequest = Wire.LoadModelRequest
 public typealias LoadModelReply = Wire.LoadModelReply
+public typealias UserEvent = Vocabulary.UserEvent
+public typealias RecordEventsRequest = Wire.RecordEventsRequest
+public typealias RecordEventsReply = Wire.RecordEventsReply
+public typealias EventFault = Wire.EventFault
+public typealias EventStatus = Wire.EventStatus
+public typealias Durability = Wire.Durability
 public typealias AttributeCondition = Wire.AttributeCondition
 public typealias AttributeFilter = Wire.AttributeFilter
 public typealias RequestLimits = Wire.RequestLimits

@@ -20,10 +20,23 @@ final class ByteSource {
     /// The first bytes of a plain file, read to look for the gzip mark.
     private var head: [UInt8] = []
 
-    init(path: String) throws(DatasetError) {
-        self.path = path
+    convenience init(path: String) throws(DatasetError) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw FileSystem.unopened(path) }
+        try self.init(descriptor: descriptor, path: path)
+    }
+
+    /// What comes in by standard input, to its end.
+    static func standardInput() throws(DatasetError) -> ByteSource {
+        let name = "standard input"
+        let descriptor = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+        guard descriptor >= 0 else { throw FileSystem.unopened(name) }
+        return try ByteSource(descriptor: descriptor, path: name)
+    }
+
+    /// Takes the descriptor.
+    private init(descriptor: Int32, path: String) throws(DatasetError) {
+        self.path = path
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else {
             close(descriptor)
@@ -31,6 +44,14 @@ final class ByteSource {
         }
         self.descriptor = descriptor
         self.fileBytes = Int(status.st_size)
+    }
+
+    /// Waits until bytes, or the end, are there to be read.
+    ///
+    /// - Returns: False when the time is up.
+    func isReady(within milliseconds: Int32) -> Bool {
+        var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&wanted, 1, milliseconds) != 0
     }
 
     deinit { close(descriptor) }

@@ -63,6 +63,12 @@ final class LineReader {
         next = base.distance(to: UnsafeRawPointer(found)) + 1
     }
 
+    /// Whether the next line can be had without reading from the file.
+    var holdsLine: Bool {
+        guard let base = window.baseAddress, next < filled else { return atEnd }
+        return atEnd || memchr(base + next, 0x0A, filled - next) != nil
+    }
+
     /// The first bytes of the file, at most the size of the window, without moving.
     func peek() throws -> UnsafeBufferPointer<UInt8> {
         while filled < window.count, !atEnd { try fill() }

@@ -12,9 +12,18 @@ package final class TextFileWriter {
     private static let bufferBytesMax = 1 << 20
 
     /// Creates or empties the file at `path`.
-    package init(path: String) throws(DatasetError) {
+    package convenience init(path: String) throws(DatasetError) {
+        try self.init(path: path, descriptor: open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644))
+    }
+
+    package static func standardOutput() throws(DatasetError) -> TextFileWriter {
+        try TextFileWriter(path: "standard output", descriptor: fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3))
+    }
+
+    /// Takes the descriptor; a negative one is the failure that `errno` tells of.
+    private init(path: String, descriptor: Int32) throws(DatasetError) {
         self.path = path
-        descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        self.descriptor = descriptor
         guard descriptor >= 0 else {
             throw FileSystem.refused(path, "cannot be written")
         }

@@ -153,6 +153,7 @@ package struct RankerFit {
         _ examples: CandidateExamples, _ cases: [CandidateExamples.Case], _ plan: FeaturePlan, negatives: Int?
     ) throws -> LabelledRows {
         let seed = self.plan.network.seed
+        let shown = self.plan.shown?.rows(in: examples.model) ?? []
         let parts = try examples.forEach(cases, plan, make: { LabelledRows(plan.layout) }) {
             part, one, request, features in
             let relevant = Set(one.relevant)
@@ -161,7 +162,10 @@ package struct RankerFit {
             guard chosen > 0 else { return }
             let share = negatives.map { Double($0) / Double(max(isChosen.count - chosen, 1)) } ?? 1
             var random = SplitMix64(seed: seed &+ UInt64(one.user) &* 0x9E37_79B9_7F4A_7C15)
-            for (row, isChosen) in isChosen.enumerated() where isChosen || random.unit() < share {
+            for (row, isChosen) in isChosen.enumerated()
+            where isChosen || random.unit() < share
+                || shown.contains(ImpressionCollector.key(one.user, request.candidates[row].row))
+            {
                 part.append(label: isChosen, copying: row, of: features.rows)
             }
             part.endList()

@@ -19,6 +19,8 @@ package struct RankerPlan: Sendable {
     package var judgesMax = 5000
     /// Candidates of a user that were not chosen, about, that it learns from.
     package var negatives = 60
+    /// What users were shown and passed over: all of it that is among the candidates is learnt from as not chosen.
+    package var shown: ShownItems?
     /// Whether items have embeddings of their own.
     package var hasItemIDs = false
     /// Whether a ranker is published that ranks no better than retrieval; else the bundle goes without.
