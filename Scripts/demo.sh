@@ -50,7 +50,9 @@ heading "Train, evaluate on what each user did last, and fit a ranker of the can
 heading "Serve"
 rpc_port=$(free_port 7400)
 http_port=$(free_port 7480)
-start_node "$folder/node.log" --bundle "$folder/bundle" --listen "127.0.0.1:$rpc_port" --http "127.0.0.1:$http_port"
+rm -rf "$folder/events"
+start_node "$folder/node.log" --bundle "$folder/bundle" --listen "127.0.0.1:$rpc_port" --http "127.0.0.1:$http_port" \
+    --set events.directory="$folder/events"
 echo "calls are answered at $node, metrics at http://$node_http/metrics (log: $folder/node.log)"
 
 known=$("$martlet" model users "$folder/bundle" --order longest -n 1 | cut -f1)
@@ -64,6 +66,13 @@ heading "A new user, $new; had only:"
 "$martlet" model users "$folder/bundle" --user "$new" -n 5
 "$martlet" recommend --node "$node" --user "$new" -k 5 --explain
 heading "An unknown user, $unknown"
+"$martlet" recommend --node "$node" --user "$unknown" -k 5 --explain
+
+liked=$("$martlet" model users "$folder/bundle" --user "$known" -n 2 | cut -f1)
+heading "The unknown user clicks two items: the next recommendations are its own"
+for item in $liked; do
+    echo "{\"user\": \"$unknown\", \"item\": \"$item\", \"type\": \"click\"}"
+done | tee /dev/stderr | "$martlet" ingest - --node "$node"
 "$martlet" recommend --node "$node" --user "$unknown" -k 5 --explain
 
 if [ -z "${DATA:-}" ]; then
