@@ -33,6 +33,19 @@ package struct RankerCalibration: Sendable {
     /// - Returns: The ranker with what was measured on the way.
     /// - Throws: `ArtifactError` when its features cannot be computed from the model, or its scores are not finite.
     package func ranker(
+        _ file: RankerArtifact, _ model: RetrievalModel, path: String
+    ) throws -> (ranker: CandidateRanker, findings: [Finding]) {
+        switch file {
+        case .network(let file): return try ranker(file, model, path: path)
+        case .trees(let file):
+            let plan = try FeaturePlan(file.schema, model, path: path)
+            let ranker = CandidateRanker(plan: plan, model: .trees(TreeScorer(file)))
+            try Self.check(try scores(ranker, model), path)
+            return (ranker, [])
+        }
+    }
+
+    package func ranker(
         _ file: NetworkRanker, _ model: RetrievalModel, path: String
     ) throws -> (ranker: CandidateRanker, findings: [Finding]) {
         let plan = try FeaturePlan(file.schema, model, path: path)
@@ -40,30 +53,34 @@ package struct RankerCalibration: Sendable {
             Network(file.weights, layout: plan.layout, precision: precision)
         }
         let exact = network(.f32)
-        let sample = try logits(exact, plan, model)
-        guard sample.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
-            throw ArtifactError(
-                .invalidContent, path: path,
-                "it gives some users' candidates scores that are not finite; train it again")
-        }
+        let sample = try scores(CandidateRanker(plan: plan, network: exact), model)
+        try Self.check(sample, path)
         var findings: [Finding] = []
         let wanted = precision.fixed.map { [$0] } ?? LayerPrecision.supported.reversed()
         for precision in wanted where precision != .f32 && file.weights.shape.isDeep {
-            let narrow = network(precision)
+            let narrow = CandidateRanker(plan: plan, network: network(precision))
             let finding = Finding(
-                precision: precision, orderLoss: Self.orderLoss(sample, try logits(narrow, plan, model)))
+                precision: precision, orderLoss: Self.orderLoss(sample, try scores(narrow, model)))
             findings.append(finding)
             if self.precision != .auto || finding.orderLoss <= orderLossMax {
-                return (CandidateRanker(plan: plan, network: narrow), findings)
+                return (narrow, findings)
             }
         }
         return (CandidateRanker(plan: plan, network: exact), findings)
     }
 
+    private static func check(_ sample: [[Float]], _ path: String) throws(ArtifactError) {
+        guard sample.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
+            throw ArtifactError(
+                .invalidContent, path: path,
+                "it gives some users' candidates scores that are not finite; train it again")
+        }
+    }
+
     /// Scores of some users' candidates.
-    private func logits(_ network: Network, _ plan: FeaturePlan, _ model: RetrievalModel) throws -> [[Float]] {
+    private func scores(_ ranker: CandidateRanker, _ model: RetrievalModel) throws -> [[Float]] {
         let generator = CandidateGenerator(model: model)
-        let scorer = CandidateScorer(CandidateRanker(plan: plan, network: network))
+        let scorer = CandidateScorer(ranker)
         let count = model.users.count
         var found: [[Float]] = []
         for user in stride(from: 0, to: count, by: max(1, count / Self.usersMax)) {

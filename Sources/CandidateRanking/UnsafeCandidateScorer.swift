@@ -3,26 +3,28 @@ import RankingModels
 import Retrieval
 import VectorMath
 
-/// A ranker that is ready to score candidates: a network with the plan of its features. Immutable; shared by all shards.
+/// A ranker that is ready to score candidates: a network or trees with the plan of their features. Immutable; shared by all shards.
 package final class CandidateRanker: Sendable {
     /// Candidates that are ranked where nothing else is said.
     package static let candidatesDefault = 200
 
     package let plan: FeaturePlan
-    package let network: Network
+    package let model: RankerModel
 
-    package init(plan: FeaturePlan, network: Network) {
-        precondition(plan.layout == network.layout, "the plan is of another schema than the network")
+    package init(plan: FeaturePlan, model: RankerModel) {
+        precondition(plan.layout == model.layout, "the plan is of another schema than the ranker")
         self.plan = plan
-        self.network = network
+        self.model = model
     }
+
+    package convenience init(plan: FeaturePlan, network: Network) { self.init(plan: plan, model: .network(network)) }
 }
 
 /// Scores the candidates of one request after the other, in short steps. One for each shard or thread.
 package final class CandidateScorer {
     package let ranker: CandidateRanker
     package let features: CandidateFeatures
-    private let scratch: NetworkScratch
+    private let scratch: RankerScratch
     private var logits: UnsafeMutablePointer<Float>
     private var capacity = 256
     private var done = 0
@@ -31,10 +33,10 @@ package final class CandidateScorer {
     package static let rowsPerStep = 64
 
     /// - Parameter scratch: Shared by scorers of one thread; nil: its own.
-    package init(_ ranker: CandidateRanker, scratch: NetworkScratch? = nil) {
+    package init(_ ranker: CandidateRanker, scratch: RankerScratch? = nil) {
         self.ranker = ranker
         features = CandidateFeatures(ranker.plan)
-        self.scratch = scratch ?? NetworkScratch(ranker.network)
+        self.scratch = scratch ?? RankerScratch(ranker.model)
         logits = .allocate(capacity: capacity)
     }
 
@@ -63,7 +65,7 @@ package final class CandidateScorer {
     /// Scores that many of the rows that are left.
     func step(rows: Int) {
         let end = min(done + rows, features.rows.count)
-        if end > done { ranker.network.score(features.rows, done..<end, scratch, into: logits + done) }
+        if end > done { ranker.model.score(features.rows, done..<end, scratch, into: logits + done) }
         done = end
     }
 
@@ -74,7 +76,7 @@ package final class CandidateScorer {
         done = rows.upperBound
     }
 
-    /// The logit of a candidate, by its place in the request.
+    /// The score of a candidate, by its place in the request: of a network its logit.
     package func logit(_ place: Int) -> Float {
         precondition(place < done, "candidate \(place) of \(done) that are scored")
         return logits[place]

@@ -109,8 +109,9 @@ package enum CategoricalEncoding: Sendable, Equatable {
 /// One feature.
 package struct FeatureField: Sendable, Equatable {
     package enum Kind: Sendable, Equatable {
-        /// A number; `missing` stands in for a value that is absent, late or not a number, before normalisation.
-        case dense(Normalisation, missing: Double)
+        /// A number; `missing` stands in for a value that is absent, late or not a number, before normalisation. Nil: such a
+        /// value is NaN, which trees take and networks do not.
+        case dense(Normalisation, missing: Double?)
         /// A value among many; several with `isMultivalued`, whose embeddings are averaged.
         case categorical(CategoricalEncoding, isMultivalued: Bool)
     }

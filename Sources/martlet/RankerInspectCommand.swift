@@ -6,7 +6,7 @@ import RankingModels
 /// `martlet ranker inspect`
 struct RankerInspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Show what a ranker's file holds: its network, its features, its size.")
+        commandName: "inspect", abstract: "Show what a ranker's file holds: its network or trees, its features, its size.")
 
     @Argument(help: "The ranker's file.", completion: .file())
     var file: String
@@ -18,7 +18,7 @@ struct RankerInspectCommand: ParsableCommand {
     func run() throws {
         do throws(ArtifactError) {
             let tensors = try TensorFile(path: file)
-            let summary = RankerSummary(try NetworkRanker(tensors), path: file, fileBytes: tensors.fileBytes)
+            let summary = RankerSummary(try RankerArtifact(tensors), path: file, fileBytes: tensors.fileBytes)
             print(json ? JSONText.print(summary.json, indented: true) : summary.table)
         } catch {
             StandardError.write("Error: \(error)\n")
@@ -29,13 +29,13 @@ struct RankerInspectCommand: ParsableCommand {
 
 /// What there is to say of a ranker.
 struct RankerSummary {
-    private let ranker: NetworkRanker
+    private let ranker: RankerArtifact
     private let layout: FeatureLayout
     private let path: String
     private let fileBytes: Int
     private let hash: String
 
-    init(_ ranker: NetworkRanker, path: String, fileBytes: Int) {
+    init(_ ranker: RankerArtifact, path: String, fileBytes: Int) {
         self.ranker = ranker
         self.path = path
         self.fileBytes = fileBytes
@@ -43,15 +43,10 @@ struct RankerSummary {
         hash = ranker.schema.hash
     }
 
-    private var shape: NetworkShape { ranker.weights.shape }
-
     var table: String {
         var text = """
             file         \(AnswerTable.printable(path, most: .max)), \(fileBytes) bytes
-            network      \(ranker.words)
-            layers       \(shape.isDeep ? ([shape.inputs(layout)] + shape.hidden + [1]).map(String.init).joined(separator: " > ") : "none")
-            embeddings   \(layout.tableRows) rows of \(shape.embeddingWidth)
-            weights      \(ranker.weights.count)
+            \(content)
             features     \(ranker.schema.fields.count), SHA-256 \(hash)
 
 
@@ -70,13 +65,48 @@ struct RankerSummary {
         return text
     }
 
+    /// What stands between the file and its features.
+    private var content: String {
+        switch ranker {
+        case .network(let ranker):
+            let shape = ranker.weights.shape
+            let layers = ([shape.inputs(layout)] + shape.hidden + [1]).map(String.init).joined(separator: " > ")
+            return """
+                network      \(ranker.words)
+                layers       \(shape.isDeep ? layers : "none")
+                embeddings   \(layout.tableRows) rows of \(shape.embeddingWidth)
+                weights      \(ranker.weights.count)
+                """
+        case .trees(let ranker):
+            return """
+                trees        \(ranker.ensemble.treeCount) of \(ranker.library.rawValue), \(ranker.ensemble.leafCount) leaves
+                objective    \(AnswerTable.printable(ranker.ensemble.objective, most: 60))
+                """
+        }
+    }
+
+    private var contentJSON: [String: JSONValue] {
+        switch ranker {
+        case .network(let ranker):
+            let shape = ranker.weights.shape
+            return [
+                "kind": "network", "network": .string(shape.word), "linear": .bool(shape.hasLinear),
+                "pairs": .bool(shape.hasPairs), "embedding_width": .int(Int64(shape.embeddingWidth)),
+                "hidden": .array(shape.hidden.map { .int(Int64($0)) }), "inputs": .int(Int64(shape.inputs(layout))),
+                "table_rows": .int(Int64(layout.tableRows)), "weights": .int(Int64(ranker.weights.count)),
+            ]
+        case .trees(let ranker):
+            return [
+                "kind": "trees", "library": .string(ranker.library.rawValue),
+                "objective": .string(ranker.ensemble.objective), "trees": .int(Int64(ranker.ensemble.treeCount)),
+                "leaves": .int(Int64(ranker.ensemble.leafCount)),
+            ]
+        }
+    }
+
     var json: JSONValue {
-        [
-            "path": .string(path), "bytes": .int(Int64(fileBytes)), "kind": "network",
-            "network": .string(shape.word), "linear": .bool(shape.hasLinear), "pairs": .bool(shape.hasPairs),
-            "embedding_width": .int(Int64(shape.embeddingWidth)),
-            "hidden": .array(shape.hidden.map { .int(Int64($0)) }), "inputs": .int(Int64(shape.inputs(layout))),
-            "table_rows": .int(Int64(layout.tableRows)), "weights": .int(Int64(ranker.weights.count)),
+        let own: [String: JSONValue] = [
+            "path": .string(path), "bytes": .int(Int64(fileBytes)),
             "features_sha256": .string(hash),
             "features": .array(
                 ranker.schema.fields.map { field in
@@ -87,6 +117,18 @@ struct RankerSummary {
                     ]
                 }),
         ]
+        return .object(own.merging(contentJSON) { own, _ in own })
+    }
+}
+
+extension RankerArtifact {
+    /// For people.
+    var words: String {
+        switch self {
+        case .network(let ranker): ranker.words
+        case .trees(let ranker):
+            "\(ranker.ensemble.treeCount) trees of \(ranker.library.rawValue), \(ranker.ensemble.objective)"
+        }
     }
 }
 
@@ -135,7 +177,7 @@ extension FeatureField {
                 case .log(let mean, let deviation): "(log(1 + x) - \(mean)) / \(deviation)"
                 case .quantile(let edges): "quantile, \(edges.count) edges"
                 }
-            return "\(form); missing is \(missing)"
+            return "\(form); missing \(missing.map { "is \($0)" } ?? "stays missing")"
         case .categorical(let encoding, let isMultivalued):
             let way =
                 switch encoding {

@@ -31,27 +31,36 @@ struct Rehearsal {
 
     /// Judges a ranker that is there by the last choices of each user.
     func assess(
-        _ ranker: NetworkRanker, _ plan: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
+        _ ranker: RankerArtifact, _ plan: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
     ) throws -> RankerReport {
         try withEarlierModel(plan, interactions, attributes) { model, later, fit in
             try fit.assess(ranker, model, later: later)
         }
     }
 
-    /// Fits retrieval to all but the last choices of each user.
     private func withEarlierModel<Result>(
         _ ranker: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes,
         _ body: (RetrievalModel, Interactions, RankerFit) throws -> Result
     ) throws -> Result {
-        let split = try interactions.split(
-            interactions.times == nil ? .random : .latest, share: ranker.heldOut, seed: plan.seed)
-        return try withBundle(of: split.training, attributes) { path in
-            let model = try RetrievalModel(
-                bundle: Bundle(opening: path, verify: .sizes), options: RetrievalModel.Options(index: .scan))
+        try withEarlierModel(heldOut: ranker.heldOut, interactions, attributes) { model, later in
             let progress = TrainingProgress()
             defer { progress.clear() }
             let fit = RankerFit(ranker, k: k, threads: plan.threads, cancellation: cancellation) { progress.show($0) }
-            return try body(model, split.test, fit)
+            return try body(model, later, fit)
+        }
+    }
+
+    /// Fits retrieval to all but the last choices of each user, and hands over both.
+    func withEarlierModel<Result>(
+        heldOut: Double, _ interactions: Interactions, _ attributes: ItemAttributes,
+        _ body: (RetrievalModel, Interactions) throws -> Result
+    ) throws -> Result {
+        let split = try interactions.split(
+            interactions.times == nil ? .random : .latest, share: heldOut, seed: plan.seed)
+        return try withBundle(of: split.training, attributes) { path in
+            let model = try RetrievalModel(
+                bundle: Bundle(opening: path, verify: .sizes), options: RetrievalModel.Options(index: .scan))
+            return try body(model, split.test)
         }
     }
 
@@ -81,9 +90,9 @@ struct Rehearsal {
         let exact = try RetrievalModel(bundle: bundle, options: RetrievalModel.Options(index: .scan))
         let progress = TrainingProgress()
         var ranker: CandidateRanker?
-        if bundle.has(NetworkRanker.fileName) {
-            let file = try bundle.file(NetworkRanker.fileName)
-            ranker = try RankerCalibration().ranker(NetworkRanker(file), served, path: file.path).ranker
+        if bundle.has(RankerArtifact.fileName) {
+            let file = try bundle.file(RankerArtifact.fileName)
+            ranker = try RankerCalibration().ranker(RankerArtifact(file), served, path: file.path).ranker
         }
         let evaluator = Evaluator(served: served, exact: exact, ranker: ranker, k: k, threads: threads)
         do {

@@ -74,7 +74,7 @@ struct TrainCommand: ParsableCommand {
             plan.version = modelVersion
             // Before the work: files that cannot be read and a place that cannot be written to are found out now.
             try DataArguments.check(interactions: [input, valid], items: items)
-            if let file = ranking.rankerFile { _ = try NetworkRanker(TensorFile(path: file)) }
+            if let file = ranking.rankerFile { _ = try RankerArtifact(TensorFile(path: file)) }
             let writer = try BundleWriter(destination: output, replace: replace)
             let (interactions, report) = try data.readWithReport(input, cancellation)
             let attributes = try data.readAttributes(items, beside: report.files[0], for: interactions)
@@ -105,15 +105,16 @@ struct TrainCommand: ParsableCommand {
     private func ranker(
         _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes, _ notes: inout Trainer.Notes,
         _ cancellation: Cancellation
-    ) throws -> NetworkRanker? {
+    ) throws -> RankerArtifact? {
         guard let wanted = ranking.plan(training.seed) else { return nil }
         let rehearsal = Rehearsal(plan: plan, k: k, cancellation: cancellation)
-        let (ranker, report): (NetworkRanker, RankerReport)
+        let (ranker, report): (RankerArtifact, RankerReport)
         if let file = ranking.rankerFile {
-            ranker = try NetworkRanker(TensorFile(path: file))
+            ranker = try RankerArtifact(TensorFile(path: file))
             report = try rehearsal.assess(ranker, wanted, interactions, attributes)
         } else {
-            (ranker, report) = try rehearsal.fitRanker(wanted, interactions, attributes)
+            let fitted = try rehearsal.fitRanker(wanted, interactions, attributes)
+            (ranker, report) = (.network(fitted.ranker), fitted.report)
         }
         print(Self.summary(report))
         fflush(nil)
@@ -132,11 +133,14 @@ struct TrainCommand: ParsableCommand {
             "ndcg@\(report.k) \(result.ndcg.text(digits: 4)), recall@\(report.k) \(result.recall.text(digits: 4))"
         }
         let auc = report.classification.auc.map { $0.text(digits: 4) } ?? "unknown"
+        let odds =
+            report.givesProbabilities
+            ? "log-loss \(report.classification.logLoss.text(digits: 4)), calibration "
+                + "\(report.classification.calibration?.text(digits: 3) ?? "unknown")"
+            : "its scores are no probabilities"
         return
             "ranker: \(report.examples == 0 ? "" : report.examples.counted("example") + "; ")on \(report.users.counted("user")) kept apart "
-            + "\(quality(report.ranked)), retrieval's order \(quality(report.retrieval)); AUC \(auc), "
-            + "log-loss \(report.classification.logLoss.text(digits: 4)), calibration "
-            + "\(report.classification.calibration?.text(digits: 3) ?? "unknown")"
+            + "\(quality(report.ranked)), retrieval's order \(quality(report.retrieval)); AUC \(auc), \(odds)"
     }
 
     /// The plan with the mix, and with `--tune` the settings, that serve held-out interactions best; as it is when the

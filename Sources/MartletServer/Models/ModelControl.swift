@@ -112,7 +112,7 @@ actor ModelControl {
             "model serves",
             metadata: [
                 "model.name": "\(generation.label)", "model.generation": "\(number)", "model.path": "\(path)",
-                "model.ranker": "\(generation.ranker.map { $0.network.precision.rawValue } ?? "none")",
+                "model.ranker": "\(generation.ranker.map { $0.model.word } ?? "none")",
                 "model.item_rows": "\(generation.model.itemRows?.rawValue ?? "none")",
                 "load.milliseconds": "\(nanoseconds / 1_000_000)",
             ])
@@ -191,9 +191,9 @@ enum GenerationLoader {
     private static func ranker(
         of bundle: Bundle, _ model: RetrievalModel, _ calibration: RankerCalibration
     ) throws -> CandidateRanker? {
-        guard bundle.has(NetworkRanker.fileName) else { return nil }
-        let file = try bundle.file(NetworkRanker.fileName)
-        return try calibration.ranker(NetworkRanker(file), model, path: file.path).ranker
+        guard bundle.has(RankerArtifact.fileName) else { return nil }
+        let file = try bundle.file(RankerArtifact.fileName)
+        return try calibration.ranker(RankerArtifact(file), model, path: file.path).ranker
     }
 
     /// Touches what requests will touch, so that no loop waits for a page of a mapped file.
@@ -236,7 +236,7 @@ enum GenerationLoader {
         parts.append((.userDirectory, model.users.ids.byteCount + model.users.historyByteCount))
         parts.append(
             (.itemCatalogue, model.items.byteCount + model.attributes.byteCount + (model.availability?.byteCount ?? 0)))
-        if let ranker { parts.append((.ranker, ranker.plan.byteCount + ranker.network.byteCount)) }
+        if let ranker { parts.append((.ranker, ranker.plan.byteCount + ranker.model.byteCount)) }
         return parts
     }
 }

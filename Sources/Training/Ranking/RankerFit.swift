@@ -76,7 +76,7 @@ package struct RankerFit {
     ///
     /// - Throws: `ArtifactError` naming a feature that the model cannot give; `DatasetError` without users to judge by.
     package func assess(
-        _ ranker: NetworkRanker, _ model: RetrievalModel, later: Interactions
+        _ ranker: RankerArtifact, _ model: RetrievalModel, later: Interactions
     ) throws -> RankerReport {
         let featurePlan = try FeaturePlan(ranker.schema, model, path: "ranker")
         let examples = CandidateExamples(model: model, candidatesMax: plan.candidates, threads: threads)
@@ -86,7 +86,15 @@ package struct RankerFit {
         guard !cases.isEmpty else {
             throw DatasetError(.empty, "no user has later choices that a ranker could be judged by")
         }
-        return try judge(examples, Array(cases.prefix(plan.usersMax)), featurePlan, ranker)
+        cases = Array(cases.prefix(plan.usersMax))
+        switch ranker {
+        case .network(let ranker): return try judge(examples, cases, featurePlan, ranker)
+        case .trees(let ranker):
+            // The others' candidates may have taught it: `ExampleExport` writes them.
+            let apart = cases[(cases.count * 9 / 10)...]
+            return try judge(
+                examples, Array(apart), CandidateRanker(plan: featurePlan, model: .trees(TreeScorer(ranker))))
+        }
     }
 
     // MARK: Schema
@@ -220,20 +228,26 @@ package struct RankerFit {
     private func judge(
         _ examples: CandidateExamples, _ cases: [CandidateExamples.Case], _ plan: FeaturePlan, _ ranker: NetworkRanker
     ) throws -> RankerReport {
+        let network = Network(ranker.weights, layout: plan.layout)
+        return try judge(examples, cases, CandidateRanker(plan: plan, network: network))
+    }
+
+    private func judge(
+        _ examples: CandidateExamples, _ cases: [CandidateExamples.Case], _ candidates: CandidateRanker
+    ) throws -> RankerReport {
         let model = examples.model
         let counts = (0..<UInt32(model.items.count)).map { UInt32(clamping: model.items.interactions($0)) }
         let empty = RankingMetrics(k: k, itemCounts: counts, trainingUsers: model.users.count)
-        let candidates = CandidateRanker(plan: plan, network: Network(ranker.weights, layout: plan.layout))
-        let parts = try examples.forEach(cases, plan, make: { Judgement(retrieval: empty, ranked: empty) }) {
+        let parts = try examples.forEach(cases, candidates.plan, make: { Judgement(retrieval: empty, ranked: empty) }) {
             part, one, request, features in
             let relevant = Set(one.relevant)
-            let logits = NetworkFit.scores(candidates.network, features.rows, threads: 1)
+            let logits = RankerScores.all(candidates.model, features.rows, threads: 1)
             let order = request.candidates.indices.sorted {
                 logits[$0] == logits[$1] ? $0 < $1 : logits[$0] > logits[$1]
             }
             part.retrieval.add(ranking: request.candidates.prefix(k).map(\.row), relevant: relevant)
             part.ranked.add(ranking: order.prefix(k).map { request.candidates[$0].row }, relevant: relevant)
-            part.logits += logits
+            part.logits += logits.map(candidates.model.logit)
             part.labels += request.candidates.map { relevant.contains($0.row) ? 1 : 0 }
         }
         var whole = Judgement(retrieval: empty, ranked: empty)
@@ -246,6 +260,7 @@ package struct RankerFit {
         return RankerReport(
             k: k, users: cases.count, examples: 0,
             classification: BinaryMetrics(logits: whole.logits, labels: whole.labels),
-            retrieval: whole.retrieval.result(), ranked: whole.ranked.result())
+            retrieval: whole.retrieval.result(), ranked: whole.ranked.result(),
+            givesProbabilities: candidates.model.givesProbabilities)
     }
 }

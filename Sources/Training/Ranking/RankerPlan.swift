@@ -9,7 +9,8 @@ package struct RankerPlan: Sendable {
     /// Candidates of a user that are ranked, in training as in serving.
     package var candidates = 200
     /// The part of each user's interactions that the ranker learns from: the last ones where there are times.
-    package var heldOut = 0.2
+    package var heldOut = heldOutDefault
+    package static let heldOutDefault = 0.2
     /// Users that examples are taken from, at most.
     package var usersMax = 20_000
     /// Candidates that were not chosen, for each that was.
@@ -38,6 +39,8 @@ package struct RankerReport: Sendable {
     /// Of the order of retrieval, and of the ranker's.
     package var retrieval: RankingResult
     package var ranked: RankingResult
+    /// Whether log-loss and calibration say anything: scores that only order are no log-odds.
+    package var givesProbabilities = true
 
     package var isBetter: Bool { ranked.ndcg > retrieval.ndcg }
 
@@ -48,8 +51,9 @@ package struct RankerReport: Sendable {
         return [
             "published": .bool(isPublished), "candidates": .int(Int64(candidates)), "users": .int(Int64(users)),
             "examples": .int(Int64(examples)),
-            "auc": classification.auc.map { .double($0) } ?? .null, "log_loss": .double(classification.logLoss),
-            "calibration": classification.calibration.map { .double($0) } ?? .null,
+            "auc": classification.auc.map { .double($0) } ?? .null,
+            "log_loss": givesProbabilities ? .double(classification.logLoss) : .null,
+            "calibration": classification.calibration.flatMap { givesProbabilities ? .double($0) : nil } ?? .null,
             "retrieval": quality(retrieval), "ranked": quality(ranked),
         ]
     }
