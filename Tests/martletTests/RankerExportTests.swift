@@ -1,0 +1,131 @@
+import ArgumentParser
+import Foundation
+import TestSupport
+import Testing
+import Training
+
+@testable import martlet
+
+/// From interactions to a bundle whose ranker LightGBM trained, by the commands.
+@Suite struct RankerExportTests {
+    private func complaint(_ arguments: String...) -> String? {
+        do {
+            _ = try Martlet.parseAsRoot(["ranker", "export-examples", "--output", "o"] + arguments)
+            return nil
+        } catch {
+            return Martlet.message(for: error)
+        }
+    }
+
+    @Test func `flags that cannot go together say so`() {
+        #expect(complaint("--write-features", "f")?.contains("give either --input, or --bundle and --later") == true)
+        #expect(complaint("--bundle", "b", "--write-features", "f")?.contains("--bundle and --later") == true)
+        #expect(complaint("--input", "i")?.contains("--features, or where to write it with --write-features") == true)
+        #expect(
+            complaint("--bundle", "b", "--later", "l", "--features", "f", "--items", "x")?.contains("--items has no effect")
+                == true)
+        #expect(complaint("--input", "i", "--features", "f", "--negatives", "0")?.contains("--negatives") == true)
+        #expect(complaint("--input", "i", "--features", "f") == nil)
+    }
+
+    private func run(_ arguments: [String]) throws {
+        var command = try Martlet.parseAsRoot(arguments)
+        try command.run()
+    }
+
+    private func sample(_ folder: TemporaryFolder) throws -> String {
+        let data = folder.file("data")
+        try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+        _ = try SampleData(SampleConfiguration(users: 400, items: 150, interactions: 9_000, seed: 3)).write(to: data)
+        return data
+    }
+
+    @Test func `examples have a row for each candidate, and users to judge by are not among them`() throws {
+        let folder = try TemporaryFolder()
+        let data = try sample(folder)
+        let arguments = ["ranker", "export-examples", "--input", data, "--rank", "8", "--iterations", "2", "--threads", "2"]
+        try run(
+            arguments + [
+                "--output", folder.file("a.csv"), "--write-features", folder.file("features.json"),
+                "--rank-candidates", "40",
+            ])
+        let text = try String(contentsOfFile: folder.file("a.csv"), encoding: .utf8)
+        let lines = text.split(separator: "\n").map { $0.split(separator: ",", omittingEmptySubsequences: false) }
+        #expect(lines[0].prefix(4) == ["label", "part", "user", "item"] && lines[0].contains("shared_genres"))
+        #expect(lines.allSatisfy { $0.count == lines[0].count })
+        // Whole lists, one after the other, of users of one part each.
+        var users: [Substring: (rows: Int, part: Substring, last: Int)] = [:]
+        for (number, line) in lines.enumerated().dropFirst() {
+            let before = users[line[2]]
+            #expect(before.map { $0.last == number - 1 && $0.part == line[1] } ?? true)
+            users[line[2]] = ((before?.rows ?? 0) + 1, line[1], number)
+        }
+        #expect(users.values.allSatisfy { $0.rows == 40 } && Set(users.values.map(\.part)) == ["train", "valid"])
+        #expect(users.count > 150 && users.count <= 360)
+        // The same flags give the same file, whatever the threads; the schema that was written gives it too.
+        try run(
+            arguments.dropLast() + [
+                "1", "--output", folder.file("b.csv"), "--features", folder.file("features.json"), "--rank-candidates", "40",
+            ])
+        #expect(try folder.read("b.csv") == folder.read("a.csv"))
+        // Fewer negatives, more users' last choices than there are candidates.
+        try run(
+            arguments + [
+                "--output", folder.file("c.csv"), "--features", folder.file("features.json"), "--rank-candidates", "40",
+                "--negatives", "2",
+            ])
+        let fewer = try String(contentsOfFile: folder.file("c.csv"), encoding: .utf8).split(separator: "\n")
+        #expect(fewer.filter { $0.hasPrefix("1,") }.count == lines.filter { $0[0] == "1" }.count)
+        #expect(fewer.count < lines.count / 2)
+        // Nothing is written over, and nothing is left of what fails.
+        #expect(throws: ExitCode.self) {
+            try run(arguments + ["--output", folder.file("a.csv"), "--features", folder.file("features.json")])
+        }
+        try folder.write(
+            Array(
+                "{\"format\":\"martlet-features\",\"version\":1,\"fields\":[{\"name\":\"item\",\"from\":\"item.popularity\",\"dense\":\"none\"}]}"
+                    .utf8), to: "taken.json")
+        #expect(throws: ExitCode.self) {
+            try run(arguments + ["--output", folder.file("d.csv"), "--features", folder.file("taken.json")])
+        }
+        #expect(try !folder.entries().contains { $0.hasPrefix("d.csv") })
+    }
+
+    @Test(.enabled(if: PythonEnvironment.lightgbm.mayRun, Comment(rawValue: PythonEnvironment.lightgbm.commentText)))
+    func `LightGBM's ranker goes from examples into a bundle`() throws {
+        let folder = try TemporaryFolder()
+        let data = try sample(folder)
+        let fitting = ["--rank", "8", "--iterations", "2", "--threads", "2"]
+        try run(
+            ["ranker", "export-examples", "--input", data, "--output", folder.file("examples.csv")]
+                + ["--write-features", folder.file("features.json")] + fitting)
+        let done = try PythonEnvironment.lightgbm.run(
+            "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')",
+            [
+                Repository.root + "/docs/examples/lightgbm_ranker.py", "--examples", folder.file("examples.csv"),
+                "--features", folder.file("features.json"), "--output", folder.file("model.txt"), "--rounds", "40",
+            ])
+        try #require(done.status == 0, "\(done.output)")
+        let ranker = folder.file("ranker.safetensors")
+        try run([
+            "ranker", "import", "--trees", folder.file("model.txt"), "--features", folder.file("features.json"),
+            "--output", ranker,
+        ])
+        try run(["ranker", "inspect", ranker])
+        try run(["ranker", "inspect", ranker, "--json"])
+        try run(
+            ["train", "--input", data, "--output", folder.file("bundle"), "--ranker-file", ranker, "--force-ranker"]
+                + fitting)
+        #expect(try folder.entries("bundle").contains("ranker.safetensors"))
+        // A bundle's own candidates, with what users did since.
+        let lines = try String(contentsOfFile: data + "/ratings.csv", encoding: .utf8).split(separator: "\n").dropFirst()
+        let pairs = lines.map { $0.split(separator: ",") }
+        let since = zip(pairs, pairs.dropFirst(1000)).map { "\($0[0]),\($1[1])" }
+        try folder.write(Array(("user,item\n" + since.joined(separator: "\n") + "\n").utf8), to: "since.csv")
+        try run(["evaluate", "--bundle", folder.file("bundle"), "--test", folder.file("since.csv")])
+        try run([
+            "ranker", "export-examples", "--bundle", folder.file("bundle"), "--later", folder.file("since.csv"), "--output",
+            folder.file("later.csv"), "--features", folder.file("features.json"),
+        ])
+    }
+}
