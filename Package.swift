@@ -136,15 +136,17 @@ let package = Package(
             "IndexBench", path: "Bench/IndexBench",
             ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
-        room("RankerBench", path: "Bench/RankerBench", ["RankingModels", "Features", "Artifacts", "VectorMath"]),
+        room(
+            "RankerBench", path: "Bench/RankerBench",
+            ["RankingModels", "CandidateRanking", "Retrieval", "Features", "Artifacts", "VectorMath"]),
         room(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "FactorModels",
-                "VectorMath", arguments,
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "CandidateRanking",
+                "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 

@@ -15,7 +15,7 @@ struct MartletBench: AsyncParsableCommand {
             """,
         subcommands: [
             LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self,
-            RerankingCommand.self, TreesCommand.self, NetworksCommand.self,
+            RerankingCommand.self, TreesCommand.self, NetworksCommand.self, RankingCommand.self,
             SelftestCommand.self,
         ],
         defaultSubcommand: LoadCommand.self)

@@ -43,7 +43,8 @@ package struct FeatureSchema: Sendable, Equatable {
     package func networkFault() -> String? {
         for field in fields {
             guard case .dense(_, missing: nil) = field.kind else { continue }
-            return "the field \"\(field.name)\" declares no \"missing\", the number that stands in for a value that is not "
+            return
+                "the field \"\(field.name)\" declares no \"missing\", the number that stands in for a value that is not "
                 + "there; trees take such values as they are, a network needs one (\"missing\": 0)"
         }
         return nil

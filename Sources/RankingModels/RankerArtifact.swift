@@ -19,7 +19,8 @@ package enum RankerArtifact: Sendable {
         case let kind:
             throw ArtifactError(
                 .invalidContent, path: file.path,
-                "its metadata says kind \(kind ?? "nothing"); a ranker's says \(NetworkRanker.kind) or \(TreeRanker.kind)")
+                "its metadata says kind \(kind ?? "nothing"); a ranker's says \(NetworkRanker.kind) or \(TreeRanker.kind)"
+            )
         }
     }
 

@@ -159,7 +159,8 @@ extension RankerModel {
     func line(_ scores: [Float], _ labels: [Float]) -> String {
         let metrics = BinaryMetrics(logits: scores.map(logit), labels: labels)
         if givesProbabilities { return metrics.line }
-        return "AUC \(metrics.auc.map { $0.text(digits: 5) } ?? "unknown (one label only)"); its scores are no probabilities"
+        return
+            "AUC \(metrics.auc.map { $0.text(digits: 5) } ?? "unknown (one label only)"); its scores are no probabilities"
     }
 }
 

@@ -10,7 +10,8 @@ import Training
 struct RankerExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export-examples",
-        abstract: "Write users' candidates with their features and what was chosen, for LightGBM, XGBoost and others to learn from.",
+        abstract:
+            "Write users' candidates with their features and what was chosen, for LightGBM, XGBoost and others to learn from.",
         discussion: """
             With --input each user's last fifth is held back (a random fifth without times), retrieval is fitted to the rest, \
             and what it finds for each user is written: the users, choices and features that `martlet train --ranker` learns \
@@ -40,7 +41,9 @@ struct RankerExportCommand: ParsableCommand {
     var users = 20_000
     @Option(
         parsing: .unconditional,
-        help: "Candidates that were not chosen, for each that was, drawn by chance (default: all, as lambdarank wants it).")
+        help:
+            "Candidates that were not chosen, for each that was, drawn by chance (default: all, as lambdarank wants it)."
+    )
     var negatives: Int?
     @OptionGroup(title: "Reading") var data: DataArguments
     @OptionGroup(title: "Fitting (with --input)") var training: TrainingArguments
@@ -58,7 +61,9 @@ struct RankerExportCommand: ParsableCommand {
         guard features != nil || writeFeatures != nil else {
             throw ValidationError("name the schema with --features, or where to write it with --write-features")
         }
-        if bundle != nil, items != nil { throw ValidationError("--items has no effect with --bundle, which has its own") }
+        if bundle != nil, items != nil {
+            throw ValidationError("--items has no effect with --bundle, which has its own")
+        }
         try ArgumentCheck.range(rankCandidates, "--rank-candidates", 1...2000)
         try ArgumentCheck.range(users, "--users", 1...100_000_000)
         if let negatives { try ArgumentCheck.range(negatives, "--negatives", 1...1000) }

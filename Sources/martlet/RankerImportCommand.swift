@@ -38,7 +38,8 @@ struct RankerImportCommand: ParsableCommand {
             throw ValidationError("name a model, with one of --weights, --onnx and --trees")
         }
         let paths = [
-            (weights, "--weights"), (onnx, "--onnx"), (trees, "--trees"), (features, "--features"), (output, "--output"), (test, "--test"),
+            (weights, "--weights"), (onnx, "--onnx"), (trees, "--trees"), (features, "--features"),
+            (output, "--output"), (test, "--test"),
             (state.names, "--names"),
         ]
         for (path, flag) in paths { try ArgumentCheck.path(path, flag) }
@@ -56,7 +57,9 @@ struct RankerImportCommand: ParsableCommand {
 
     func run() throws {
         try LongCommand.run(unfinished: "no ranker was written") { _ in
-            for case let path? in [weights, onnx, trees, features, state.names, test] { try FileSystem.checkReadable(path) }
+            for case let path? in [weights, onnx, trees, features, state.names, test] {
+                try FileSystem.checkReadable(path)
+            }
             try RankerFile.check(output)
             let schema = try ImportFiles.schema(features)
             let ranker: RankerArtifact

@@ -6,7 +6,8 @@ import RankingModels
 /// `martlet ranker inspect`
 struct RankerInspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Show what a ranker's file holds: its network or trees, its features, its size.")
+        commandName: "inspect",
+        abstract: "Show what a ranker's file holds: its network or trees, its features, its size.")
 
     @Argument(help: "The ranker's file.", completion: .file())
     var file: String

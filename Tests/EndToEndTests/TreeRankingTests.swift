@@ -153,7 +153,8 @@ struct TreeRankingTests {
                     // Whom nobody knows has no product: it is missing.
                     #expect(reply.values[place * 3 + 1].isNaN == (user == "a stranger"))
                 }
-                #expect(Set(reply.contributions.indices.filter { $0 % 3 == 0 }.map { reply.contributions[$0] }).count > 1)
+                #expect(
+                    Set(reply.contributions.indices.filter { $0 % 3 == 0 }.map { reply.contributions[$0] }).count > 1)
             }
         }
     }

@@ -22,7 +22,8 @@ import Training
         #expect(complaint("--bundle", "b", "--write-features", "f")?.contains("--bundle and --later") == true)
         #expect(complaint("--input", "i")?.contains("--features, or where to write it with --write-features") == true)
         #expect(
-            complaint("--bundle", "b", "--later", "l", "--features", "f", "--items", "x")?.contains("--items has no effect")
+            complaint("--bundle", "b", "--later", "l", "--features", "f", "--items", "x")?.contains(
+                "--items has no effect")
                 == true)
         #expect(complaint("--input", "i", "--features", "f", "--negatives", "0")?.contains("--negatives") == true)
         #expect(complaint("--input", "i", "--features", "f") == nil)
@@ -43,7 +44,9 @@ import Training
     @Test func `examples have a row for each candidate, and users to judge by are not among them`() throws {
         let folder = try TemporaryFolder()
         let data = try sample(folder)
-        let arguments = ["ranker", "export-examples", "--input", data, "--rank", "8", "--iterations", "2", "--threads", "2"]
+        let arguments = [
+            "ranker", "export-examples", "--input", data, "--rank", "8", "--iterations", "2", "--threads", "2",
+        ]
         try run(
             arguments + [
                 "--output", folder.file("a.csv"), "--write-features", folder.file("features.json"),
@@ -65,7 +68,8 @@ import Training
         // The same flags give the same file, whatever the threads; the schema that was written gives it too.
         try run(
             arguments.dropLast() + [
-                "1", "--output", folder.file("b.csv"), "--features", folder.file("features.json"), "--rank-candidates", "40",
+                "1", "--output", folder.file("b.csv"), "--features", folder.file("features.json"), "--rank-candidates",
+                "40",
             ])
         #expect(try folder.read("b.csv") == folder.read("a.csv"))
         // Fewer negatives, more users' last choices than there are candidates.
@@ -118,13 +122,15 @@ import Training
                 + fitting)
         #expect(try folder.entries("bundle").contains("ranker.safetensors"))
         // A bundle's own candidates, with what users did since.
-        let lines = try String(contentsOfFile: data + "/ratings.csv", encoding: .utf8).split(separator: "\n").dropFirst()
+        let lines = try String(contentsOfFile: data + "/ratings.csv", encoding: .utf8).split(separator: "\n")
+            .dropFirst()
         let pairs = lines.map { $0.split(separator: ",") }
         let since = zip(pairs, pairs.dropFirst(1000)).map { "\($0[0]),\($1[1])" }
         try folder.write(Array(("user,item\n" + since.joined(separator: "\n") + "\n").utf8), to: "since.csv")
         try run(["evaluate", "--bundle", folder.file("bundle"), "--test", folder.file("since.csv")])
         try run([
-            "ranker", "export-examples", "--bundle", folder.file("bundle"), "--later", folder.file("since.csv"), "--output",
+            "ranker", "export-examples", "--bundle", folder.file("bundle"), "--later", folder.file("since.csv"),
+            "--output",
             folder.file("later.csv"), "--features", folder.file("features.json"),
         ])
     }

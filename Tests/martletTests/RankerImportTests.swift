@@ -30,7 +30,9 @@ import Testing
 
     @Test func `a model comes in, is shown and measured`() throws {
         let folder = try TemporaryFolder()
-        let fields = (0..<4).map { "{\"name\": \"d\($0)\", \"from\": \"column:d\($0)\", \"dense\": \"none\", \"missing\": 0}" }
+        let fields = (0..<4).map {
+            "{\"name\": \"d\($0)\", \"from\": \"column:d\($0)\", \"dense\": \"none\", \"missing\": 0}"
+        }
         let schema =
             "{\"format\": \"martlet-features\", \"version\": 1, \"fields\": [\(fields.joined(separator: ", "))]}"
         try folder.write(Array(schema.utf8), to: "schema.json")

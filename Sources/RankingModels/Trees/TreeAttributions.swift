@@ -118,10 +118,12 @@ package final class TreeAttributions: Sendable {
         // A feature that was tested above counts once.
         let (zeroBefore, oneBefore) = walk.unwind(at, &depth, feature: own)
         descend(
-            tree, hot, row, &walk, before: at, at: at + depth + 1, depth: depth + 1, zero: tree.cover(hot) / whole * zeroBefore, one: oneBefore,
+            tree, hot, row, &walk, before: at, at: at + depth + 1, depth: depth + 1,
+            zero: tree.cover(hot) / whole * zeroBefore, one: oneBefore,
             feature: own, to: &contributions)
         descend(
-            tree, cold, row, &walk, before: at, at: at + depth + 1, depth: depth + 1, zero: tree.cover(cold) / whole * zeroBefore, one: 0, feature: own,
+            tree, cold, row, &walk, before: at, at: at + depth + 1, depth: depth + 1,
+            zero: tree.cover(cold) / whole * zeroBefore, one: 0, feature: own,
             to: &contributions)
     }
 

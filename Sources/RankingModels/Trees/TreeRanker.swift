@@ -23,7 +23,8 @@ package struct TreeRanker: Sendable {
     package init(schema: FeatureSchema, file: [UInt8], path: String) throws(ArtifactError) {
         guard file.count <= TreeLimits.fileBytesMax else {
             throw ArtifactError(
-                .malformed, path: path, "the model has \(file.count) bytes; at most \(TreeLimits.fileBytesMax) are read")
+                .malformed, path: path, "the model has \(file.count) bytes; at most \(TreeLimits.fileBytesMax) are read"
+            )
         }
         library = file.first == UInt8(ascii: "{") ? .xgboost : .lightGBM
         model =
@@ -109,7 +110,8 @@ package struct TreeRanker: Sendable {
                 throw ImportFault(
                     found.contains { written(fields[$0]) == written(name) }
                         ? "the model has the feature \"\(name)\" twice"
-                        : "the model takes the feature \"\(name)\", which the schema lacks; it has \(fields.prefix(20))")
+                        : "the model takes the feature \"\(name)\", which the schema lacks; it has \(fields.prefix(20))"
+                )
             }
             found.append(place)
         }

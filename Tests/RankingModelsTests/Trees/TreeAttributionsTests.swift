@@ -54,7 +54,9 @@ import VectorMath
     }
 
     /// The mean of a tree where only the features of `known` are looked at.
-    private func mean(_ tree: DecisionTree, _ place: Int32, _ row: [Float], known: Int) -> (value: Double, cover: Double) {
+    private func mean(_ tree: DecisionTree, _ place: Int32, _ row: [Float], known: Int) -> (
+        value: Double, cover: Double
+    ) {
         guard place >= 0 else { return (tree.leaves[Int(-1 - place)], tree.covers[Int(-1 - place)]) }
         let node = tree.nodes[Int(place)]
         let left = mean(tree, node.left, row, known: known)

@@ -133,7 +133,8 @@ import Testing
     }
 
     @Test func `what does not fit is refused with its name`() throws {
-        func fault(_ change: (inout FeatureSchema) -> Void = { _ in }, _ old: String = "", _ new: String = "") -> String {
+        func fault(_ change: (inout FeatureSchema) -> Void = { _ in }, _ old: String = "", _ new: String = "") -> String
+        {
             var schema = Self.schema
             change(&schema)
             do throws(ArtifactError) {
@@ -163,7 +164,10 @@ import Testing
                 .contains("hash it into fewer"))
         #expect(
             fault({ $0.fields[0].kind = .dense(.none, missing: nil) }).contains("tests categories of \"shop\""))
-        #expect(fault({ $0.fields[2].name = "the_age"; $0.fields[1].name = "the age" }).contains("one name to LightGBM"))
+        #expect(
+            fault({
+                $0.fields[2].name = "the_age"; $0.fields[1].name = "the age"
+            }).contains("one name to LightGBM"))
         #expect(fault({ _ in }, "end of trees", "").contains("it was cut short"))
     }
 
@@ -194,7 +198,8 @@ import Testing
                 bad[Int.random(in: 0..<bad.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
             }
             try folder.write(bad, to: "bad")
-            if let file = try? TensorFile(path: folder.file("bad")), case .trees(let ranker)? = try? RankerArtifact(file)
+            if let file = try? TensorFile(path: folder.file("bad")),
+                case .trees(let ranker)? = try? RankerArtifact(file)
             {
                 _ = TreeScorer(ranker)
             }
