@@ -179,6 +179,7 @@ let package = Package(
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "martlet-bench",
                 "TestSupport", "Wire",
+                "Training", "CandidateRanking", "RankingModels", "Features",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),

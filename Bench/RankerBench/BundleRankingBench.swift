@@ -1,24 +1,32 @@
 import Artifacts
 import CandidateRanking
+import Features
+import Foundation
 import RankingModels
 import Retrieval
 import VectorMath
 
-/// What does a bundle's ranker cost a request: features of its candidates, and their scores? On one thread, as a shard does it.
+/// What does a bundle's ranker cost a request: features of its candidates, their scores, and an explanation? On one thread, as
+/// a shard does it.
 package struct BundleRankingBench {
     /// Medians over users and rounds, in microseconds.
     package struct Point: Sendable {
         package let candidates: Int
         package let features: Double
         package let scores: Double
+        /// What explaining `explainedCount` of them takes, and the longest step of that.
+        package let explanation: Double
+        package let longestStep: Double
 
         package var text: String {
             func short(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
             return
-                "\(candidates) candidates: features \(short(features)) us, scores \(short(scores)) us, both \(short(features + scores)) us"
+                "\(candidates) candidates: features \(short(features)) us, scores \(short(scores)) us, both \(short(features + scores)) us; "
+                + "explaining \(BundleRankingBench.explainedCount) of them \(short(explanation)) us, in steps of \(short(longestStep)) us at most"
         }
     }
 
+    static let explainedCount = 20
     private let model: RetrievalModel
     private let ranker: CandidateRanker
 
@@ -34,6 +42,18 @@ package struct BundleRankingBench {
         ranker = try RankerCalibration(precision: precision).ranker(RankerArtifact(file), model, path: file.path).ranker
     }
 
+    /// Microseconds of the processor that this thread takes, whatever else the machine does.
+    private static func processorTime(_ body: () -> Void) -> Double {
+        func now() -> Double {
+            var time = timespec()
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return Double(time.tv_sec) * 1e6 + Double(time.tv_nsec) / 1e3
+        }
+        let start = now()
+        body()
+        return now() - start
+    }
+
     package var heading: String {
         "\(ranker.model.word), \(ranker.plan.schema.fields.count) features, \(model.items.count) items, \(ranker.model.byteCount) bytes; "
             + "\(Kernels.isa)"
@@ -44,7 +64,7 @@ package struct BundleRankingBench {
         let generator = CandidateGenerator(model: model)
         let scorer = CandidateScorer(ranker)
         let clock = ContinuousClock()
-        var (features, scores) = ([Double](), [Double]())
+        var (features, scores, explanations, longest) = ([Double](), [Double](), [Double](), [Double]())
         for round in 0...rounds {
             for user in stride(from: 0, to: model.users.count, by: max(1, model.users.count / users)) {
                 let history = model.users.history(of: UInt32(user))
@@ -64,9 +84,22 @@ package struct BundleRankingBench {
                 guard round > 0 else { continue }
                 features.append(filling / .microseconds(1))
                 scores.append(scoring / .microseconds(1))
+                let first = FeatureRows(ranker.plan.layout, capacity: Self.explainedCount)
+                for row in 0..<min(Self.explainedCount, candidates) {
+                    first.append(copying: row, of: scorer.features.rows)
+                }
+                let explained = FeatureContributions(ranker, first, logits: (0..<first.count).map(scorer.logit))
+                var steps: [Double] = []
+                var isDone = false
+                while !isDone { steps.append(Self.processorTime { isDone = explained.step() }) }
+                explanations.append(steps.reduce(0, +))
+                longest.append(steps.max() ?? 0)
             }
         }
         func median(_ values: [Double]) -> Double { values.isEmpty ? .nan : values.sorted()[values.count / 2] }
-        return Point(candidates: candidates, features: median(features), scores: median(scores))
+        return Point(
+            candidates: candidates, features: median(features), scores: median(scores),
+            explanation: median(explanations),
+            longestStep: median(longest))
     }
 }

@@ -22,6 +22,7 @@ package final class FeatureContributions {
     /// Of the candidate under work, by feature of the trees.
     private var shares: [Double] = []
     private var seen: [Float] = []
+    private var treeScratch = TreeAttributions.Scratch()
 
     /// No field's name: those of schemas may hold it, and it stands last.
     package static let biasName = "(bias)"
@@ -73,7 +74,7 @@ package final class FeatureContributions {
                 seen = scorer.values(rows, row)
                 shares = [Double](repeating: 0, count: scorer.fields.count)
             }
-            trees.add(seen, tree: tree, to: &shares)
+            trees.add(seen, tree: tree, &treeScratch, to: &shares)
             cost += trees.costs[tree] + 100
             next += 1
             guard tree == trees.treeCount - 1 else { continue }

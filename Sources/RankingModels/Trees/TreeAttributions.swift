@@ -4,17 +4,26 @@ import VectorMath
 /// arXiv:1802.03888, algorithm 2, "path dependent"), as `pred_contrib` of LightGBM and `pred_contribs` of XGBoost give them.
 ///
 /// `bias` and a row's contributions add up to the sum of its leaves, before the objective's transform. Trees deeper than
-/// `depthMax` are attributed along the row's path instead (Saabas 2014), which adds up to the same. Immutable.
+/// `depthMax`, or very large ones, are attributed along the row's path instead (Saabas 2014), which adds up to the same. Immutable.
 package final class TreeAttributions: Sendable {
     /// Levels of a tree that Shapley values are computed of.
     package static let depthMax = 64
+    /// Multiplications that Shapley values of a tree may take, some milliseconds; a larger one is attributed along the path.
+    private static let costMax = 1_000_000
 
     fileprivate struct Tree {
         var tree: DecisionTree
         /// Of each node: how much of the training data came to it, and the mean of the leaves they came to.
         var covers: [Double]
         var means: [Double]
-        var isDeep: Bool
+        var followsPath: Bool
+    }
+
+    /// Room for the ways through a tree: 70 KiB.
+    package struct Scratch {
+        fileprivate var walk = ShapleyWalk(depthMax: depthMax)
+
+        package init() {}
     }
 
     private let trees: [Tree]
@@ -33,7 +42,7 @@ package final class TreeAttributions: Sendable {
         var trees: [Tree] = []
         var costs: [Int] = []
         for tree in model.trees {
-            var one = Tree(tree: tree, covers: [], means: [], isDeep: false)
+            var one = Tree(tree: tree, covers: [], means: [], followsPath: false)
             one.covers = [Double](repeating: 0, count: tree.nodes.count)
             one.means = one.covers
             var heights = [Int](repeating: 0, count: tree.nodes.count)
@@ -46,9 +55,10 @@ package final class TreeAttributions: Sendable {
                 heights[place] = 1 + max(left < 0 ? 0 : heights[Int(left)], right < 0 ? 0 : heights[Int(right)])
             }
             let height = heights.first ?? 0
-            one.isDeep = height > Self.depthMax
+            let cost = height > Self.depthMax ? Int.max : tree.leaves.count * (height + 1) * (height + 1)
+            one.followsPath = cost > Self.costMax
             bias += one.mean(tree.nodes.isEmpty ? -1 : 0)
-            costs.append(one.isDeep ? height : tree.leaves.count * (height + 1) * (height + 1))
+            costs.append(one.followsPath ? height : cost)
             trees.append(one)
         }
         self.trees = trees
@@ -68,17 +78,19 @@ package final class TreeAttributions: Sendable {
     ///
     /// - Parameters:
     ///   - row: A value for each feature of the model, NaN where it is missing.
+    ///   - scratch: Used again from call to call.
     ///   - contributions: One for each feature.
     /// - Complexity: O(leaves * depth²).
-    package func add(_ row: [Float], tree number: Int, to contributions: inout [Double]) {
+    package func add(
+        _ row: [Float], tree number: Int, _ scratch: inout Scratch, to contributions: inout [Double]
+    ) {
         let one = trees[number]
         guard !one.tree.nodes.isEmpty else { return }
-        if one.isDeep {
+        if one.followsPath {
             addPath(one, row, to: &contributions)
         } else {
-            var walk = ShapleyWalk(depthMax: Self.depthMax)
             descend(
-                one, 0, row, &walk, before: 0, at: 0, depth: 0, zero: 1, one: 1, feature: -1, to: &contributions)
+                one, 0, row, &scratch.walk, before: 0, at: 0, depth: 0, zero: 1, one: 1, feature: -1, to: &contributions)
         }
     }
 

@@ -61,10 +61,11 @@ import Testing
         let attributions = TreeAttributions(model)
         let theirs = doubles(try folder.read("\(name).contributions"))
         #expect(theirs.count == 500 * 9)
+        var scratch = TreeAttributions.Scratch()
         for row in 0..<500 {
             var found = [Double](repeating: 0, count: 8)
             for tree in 0..<attributions.treeCount {
-                attributions.add(Array(rows[row * 8..<row * 8 + 8]), tree: tree, to: &found)
+                attributions.add(Array(rows[row * 8..<row * 8 + 8]), tree: tree, &scratch, to: &found)
             }
             found.append(attributions.bias)
             let worst = zip(found, theirs[row * 9..<row * 9 + 9]).map { abs($0 - $1) }.max() ?? 1

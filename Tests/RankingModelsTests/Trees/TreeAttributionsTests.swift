@@ -10,7 +10,8 @@ import VectorMath
     private func contributions(_ model: TreeModel, _ row: [Float]) -> (values: [Double], bias: Double) {
         let attributions = TreeAttributions(model)
         var found = [Double](repeating: 0, count: row.count)
-        for tree in 0..<attributions.treeCount { attributions.add(row, tree: tree, to: &found) }
+        var scratch = TreeAttributions.Scratch()
+        for tree in 0..<attributions.treeCount { attributions.add(row, tree: tree, &scratch, to: &found) }
         return (found, attributions.bias)
     }
 
