@@ -121,6 +121,11 @@ struct RankerExportCommand: ParsableCommand {
             "\(summary.rows.counted("candidate")) of \(summary.users.counted("user")), \(summary.chosen) chosen; "
                 + "\(summary.without.counted("user")) chose none of theirs"
                 + (keepsApart ? ", \(summary.keptApart.counted("user")) are kept apart to judge by" : ""))
+        for field in schema.fields where field.side == .context {
+            line.note(
+                "  \(field.name) comes from the request's context (\(field.source.text)), which no past choice has: its column is empty"
+            )
+        }
         if let writeFeatures {
             let text = JSONText.print(schema.json(), indented: true) + "\n"
             try RankerFile.writing(to: writeFeatures) { try $0.write(contentsOf: Array(text.utf8)) }

@@ -90,7 +90,8 @@ package final class TreeAttributions: Sendable {
             addPath(one, row, to: &contributions)
         } else {
             descend(
-                one, 0, row, &scratch.walk, before: 0, at: 0, depth: 0, zero: 1, one: 1, feature: -1, to: &contributions)
+                one, 0, row, &scratch.walk, before: 0, at: 0, depth: 0, zero: 1, one: 1, feature: -1, to: &contributions
+            )
         }
     }
 

@@ -42,8 +42,8 @@ package struct ExampleExport {
     private let model: RetrievalModel
     private let plan: FeaturePlan
 
-    /// Users whose rows are held in memory at a time: about 256 x 200 x 250 bytes.
-    private static let usersTogether = 256
+    /// Values that are held in memory as text at a time, of up to 20 bytes each.
+    private static let valuesTogether = 4_000_000
 
     /// - Throws: `ArtifactError` naming a feature that the model cannot give; `DatasetError` for a schema of which no table
     ///   can be made.
@@ -89,9 +89,10 @@ package struct ExampleExport {
         summary.keptApart = cases.count - kept
         let names = Self.columns + plan.schema.fields.map(\.name)
         try write(Array((names.map(Self.quoted).joined(separator: ",") + "\n").utf8))
-        for first in stride(from: 0, to: kept, by: Self.usersTogether) {
+        let usersTogether = max(1, min(256, Self.valuesTogether / (configuration.candidates * names.count)))
+        for first in stride(from: 0, to: kept, by: usersTogether) {
             try cancellation.check()
-            let end = min(first + Self.usersTogether, kept)
+            let end = min(first + usersTogether, kept)
             // A run is of one part.
             for run in [first..<max(first, min(learn, end)), max(first, min(learn, end))..<end] where !run.isEmpty {
                 let part = run.lowerBound < learn ? "train" : "valid"
