@@ -63,17 +63,21 @@ let package = Package(
         .systemLibrary(
             name: "CJemalloc", path: "Sources/CJemalloc", pkgConfig: "jemalloc", providers: [.apt(["libjemalloc-dev"])]),
         .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CMalloc", path: "Sources/CMalloc"),
         .target(name: "CWireMessages", dependencies: ["CProtobufC"], path: "Sources/CWireMessages"),
 
         // L0: the words. Value types only.
         room("Vocabulary", []),
 
-        // L1: vectors and kernels; the bytes of a model; metrics; when a batch goes; frames and messages.
+        // L1: vectors and kernels; the bytes of a model; metrics; when a batch goes; frames and messages; durable records;
+        // what live events tell of users.
         room("VectorMath", ["CKernels"]),
         room("Artifacts", [crypto]),
         room("Telemetry", ["Vocabulary", "CJemalloc"]),
         room("MicroBatching", ["Vocabulary"]),
         room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
+        room("EventLog", ["Vocabulary"]),
+        room("LiveState", ["Vocabulary", "CMalloc"]),
 
         // L2: indexes, factor models, the catalogue of users and items, the features of rankers; the client library.
         room("NearestNeighbors", ["Vocabulary", "VectorMath", "Artifacts"]),
@@ -97,7 +101,7 @@ let package = Package(
             "Serving",
             [
                 "Vocabulary", "VectorMath", "NearestNeighbors", "Retrieval", "CandidateRanking", "MicroBatching",
-                "Catalog", "Telemetry", deque,
+                "Catalog", "Telemetry", "EventLog", "LiveState", deque,
             ]),
         room(
             "Training",
@@ -112,7 +116,7 @@ let package = Package(
             "MartletServer",
             [
                 "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
-                "CandidateRanking", "Serving",
+                "CandidateRanking", "Serving", "EventLog", "LiveState",
                 "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams,
             ]),
@@ -153,6 +157,8 @@ let package = Package(
         // Tests mirror Sources.
         room("TestSupport", path: "Tests/TestSupport", []),
         tests("VocabularyTests", ["Vocabulary"]),
+        tests("EventLogTests", ["EventLog", "Vocabulary", "TestSupport"]),
+        tests("LiveStateTests", ["LiveState", "Vocabulary", "TestSupport"]),
         tests("MicroBatchingTests", ["MicroBatching", "Vocabulary", "TestSupport"]),
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
         tests(
@@ -172,7 +178,7 @@ let package = Package(
             [
                 "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "CandidateRanking",
                 "RankingModels", "Features", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
-                "Telemetry", "TestSupport", logging, nioCore, nioPosix,
+                "EventLog", "Wire", "Telemetry", "TestSupport", logging, nioCore, nioPosix,
             ]),
         tests(
             "BenchTests",

@@ -72,6 +72,7 @@ def main():
     flags.add_argument("--precision", default="f32", help="ranker_precision of the nodes")
     flags.add_argument("--scenarios", default="rows2,rows10,rows200,mixed10")
     flags.add_argument("--share", type=float, default=0.8, help="of the rate without batches, in the open loop")
+    flags.add_argument("--alone", action="append", help="a setting of the node beside it; default: ranking.batch_requests=1")
     flags.add_argument("--set", action="append", default=[], help="a setting of the node with batches")
     options = flags.parse_args()
     if not options.bundle:
@@ -86,7 +87,7 @@ def main():
     settings = ["cache.bytes=0", f"ranker_precision={options.precision}"]
     figures = {}
     try:
-        with harness.Node(options, options.bundle, settings=settings + ["ranking.batch_requests=1"], name="alone") as one, \
+        with harness.Node(options, options.bundle, settings=settings + (options.alone or ["ranking.batch_requests=1"]), name="alone") as one, \
                 harness.Node(options, options.bundle, settings=settings + options.set, name="batched") as many:
             nodes = {"alone": one, "batched": many}
             for scenario in options.scenarios.split(","):

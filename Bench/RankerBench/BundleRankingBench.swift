@@ -55,8 +55,8 @@ package struct BundleRankingBench {
     }
 
     package var heading: String {
-        "\(ranker.model.word), \(ranker.plan.schema.fields.count) features, \(model.items.count) items, \(ranker.model.byteCount) bytes; "
-            + "\(Kernels.isa)"
+        "\(ranker.model.word), \(ranker.plan.schema.fields.count) features, \(model.items.count) items, \(ranker.model.byteCount) bytes, "
+            + "items' parts \(ranker.itemParts.kind.rawValue); \(Kernels.isa)"
     }
 
     /// - Parameter users: How many, spread over all; each is asked for once a round.
@@ -84,11 +84,9 @@ package struct BundleRankingBench {
                 guard round > 0 else { continue }
                 features.append(filling / .microseconds(1))
                 scores.append(scoring / .microseconds(1))
-                let first = FeatureRows(ranker.plan.layout, capacity: Self.explainedCount)
-                for row in 0..<min(Self.explainedCount, candidates) {
-                    first.append(copying: row, of: scorer.features.rows)
-                }
-                let explained = FeatureContributions(ranker, first, logits: (0..<first.count).map(scorer.logit))
+                scorer.begin(request, keepsRows: true)
+                let explained = FeatureContributions(
+                    ranker, scorer.features.rows, 0..<min(Self.explainedCount, candidates))
                 var steps: [Double] = []
                 var isDone = false
                 while !isDone { steps.append(Self.processorTime { isDone = explained.step() }) }

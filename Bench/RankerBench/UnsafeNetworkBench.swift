@@ -127,26 +127,32 @@ package struct NetworkBench {
             (items.dense + row * sided.dense.count).update(
                 from: rows.dense + row * sided.dense.count, count: sided.dense.count)
         }
+        let network = Network(ranker.weights, layout: sided, precision: precision)
         guard
-            let split = SplitNetwork(
-                ranker.weights, layout: sided, precision: precision, items: items, itemBytesMax: 1 << 30)
+            let split = SplitNetwork(ranker.weights, of: network, items: items, isHalf: precision != .f32)
         else { return nil }
-        let scratch = SplitScratch(split)
+        let (scratch, request) = (SplitScratch(split), SplitRequest(split))
         let out = UnsafeMutablePointer<Float>.allocate(capacity: batch)
         defer { out.deallocate() }
         var random = SystemRandomNumberGenerator()
         let lists = (0..<64).map { _ in
             (0..<batch).map { _ in UInt32.random(in: 0..<UInt32(rowCount), using: &random) }
         }
+        let users = (0..<64).map { _ in
+            let own = FeatureRows(sided, capacity: 1)
+            own.append(copying: Int.random(in: 0..<rowCount, using: &random), of: items)
+            return own
+        }
         var call = 0
         let microseconds = Self.time(rounds, seconds) {
-            split.begin(items, call % rowCount, scratch)
+            split.begin([request], users[call % users.count], scratch)
             lists[call % lists.count].withUnsafeBufferPointer { list in
                 var first = 0
                 while first < batch {
                     let end = min(first + Network.rowsTogether, batch)
-                    split.score(
-                        UnsafeBufferPointer(rebasing: list[first..<end]), numbers: out, scratch, into: out + first)
+                    let own = SplitNetwork.Seat(
+                        request: request, items: UnsafeBufferPointer(rebasing: list[first..<end]), numbers: out)
+                    split.score([own], scratch, into: out + first)
                     first = end
                 }
             }

@@ -62,8 +62,18 @@ enum Checksum {
     }
 }
 
-/// Hashes of texts, for what is compared by content.
+/// Hashes of texts and numbers, for what is compared by content.
 package enum ContentHash {
+    /// Of lists of numbers, one after the other, as their little-endian bytes; 64 lower-case hexadecimal digits.
+    package static func sha256(of lists: [[Float]]) -> String {
+        var hasher = SHA256()
+        for list in lists { list.withUnsafeBytes { hasher.update(bufferPointer: $0) } }
+        return hexadecimal(hasher.finalize())
+    }
+
     /// 64 lower-case hexadecimal digits.
-    package static func sha256(of text: String) -> String { Checksum.sha256(of: Array(text.utf8)) }
+    package static func sha256(of text: String) -> String { sha256(of: Array(text.utf8)) }
+
+    /// 64 lower-case hexadecimal digits.
+    package static func sha256(of bytes: [UInt8]) -> String { Checksum.sha256(of: bytes) }
 }

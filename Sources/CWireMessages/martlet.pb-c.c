@@ -1267,6 +1267,186 @@ void   martlet__v1__load_model_reply__free_unpacked
   assert(message->base.descriptor == &martlet__v1__load_model_reply__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   martlet__v1__event__init
+                     (Martlet__V1__Event         *message)
+{
+  static const Martlet__V1__Event init_value = MARTLET__V1__EVENT__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__event__get_packed_size
+                     (const Martlet__V1__Event *message)
+{
+  assert(message->base.descriptor == &martlet__v1__event__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__event__pack
+                     (const Martlet__V1__Event *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__event__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__event__pack_to_buffer
+                     (const Martlet__V1__Event *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__event__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__Event *
+       martlet__v1__event__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__Event *)
+     protobuf_c_message_unpack (&martlet__v1__event__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__event__free_unpacked
+                     (Martlet__V1__Event *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__event__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__record_events_request__init
+                     (Martlet__V1__RecordEventsRequest         *message)
+{
+  static const Martlet__V1__RecordEventsRequest init_value = MARTLET__V1__RECORD_EVENTS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__record_events_request__get_packed_size
+                     (const Martlet__V1__RecordEventsRequest *message)
+{
+  assert(message->base.descriptor == &martlet__v1__record_events_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__record_events_request__pack
+                     (const Martlet__V1__RecordEventsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__record_events_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__record_events_request__pack_to_buffer
+                     (const Martlet__V1__RecordEventsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__record_events_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__RecordEventsRequest *
+       martlet__v1__record_events_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__RecordEventsRequest *)
+     protobuf_c_message_unpack (&martlet__v1__record_events_request__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__record_events_request__free_unpacked
+                     (Martlet__V1__RecordEventsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__record_events_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__record_events_reply__init
+                     (Martlet__V1__RecordEventsReply         *message)
+{
+  static const Martlet__V1__RecordEventsReply init_value = MARTLET__V1__RECORD_EVENTS_REPLY__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__record_events_reply__get_packed_size
+                     (const Martlet__V1__RecordEventsReply *message)
+{
+  assert(message->base.descriptor == &martlet__v1__record_events_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__record_events_reply__pack
+                     (const Martlet__V1__RecordEventsReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__record_events_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__record_events_reply__pack_to_buffer
+                     (const Martlet__V1__RecordEventsReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__record_events_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__RecordEventsReply *
+       martlet__v1__record_events_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__RecordEventsReply *)
+     protobuf_c_message_unpack (&martlet__v1__record_events_reply__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__record_events_reply__free_unpacked
+                     (Martlet__V1__RecordEventsReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__record_events_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__event_fault__init
+                     (Martlet__V1__EventFault         *message)
+{
+  static const Martlet__V1__EventFault init_value = MARTLET__V1__EVENT_FAULT__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__event_fault__get_packed_size
+                     (const Martlet__V1__EventFault *message)
+{
+  assert(message->base.descriptor == &martlet__v1__event_fault__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__event_fault__pack
+                     (const Martlet__V1__EventFault *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__event_fault__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__event_fault__pack_to_buffer
+                     (const Martlet__V1__EventFault *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__event_fault__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__EventFault *
+       martlet__v1__event_fault__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__EventFault *)
+     protobuf_c_message_unpack (&martlet__v1__event_fault__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__event_fault__free_unpacked
+                     (Martlet__V1__EventFault *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__event_fault__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor martlet__v1__hello__field_descriptors[5] =
 {
   {
@@ -1806,7 +1986,7 @@ const ProtobufCMessageDescriptor martlet__v1__context_entry__descriptor =
   (ProtobufCMessageInit) martlet__v1__context_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_request__field_descriptors[13] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_request__field_descriptors[14] =
 {
   {
     "tenant",
@@ -1964,6 +2144,18 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "recent_items",
+    14,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Martlet__V1__RecommendRequest, n_recent_items),
+    offsetof(Martlet__V1__RecommendRequest, recent_items),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_request__field_indices_by_name[] = {
   6,   /* field[6] = context */
@@ -1975,6 +2167,7 @@ static const unsigned martlet__v1__recommend_request__field_indices_by_name[] = 
   2,   /* field[2] = k */
   10,   /* field[10] = no_exploration */
   12,   /* field[12] = pins */
+  13,   /* field[13] = recent_items */
   3,   /* field[3] = scenario */
   11,   /* field[11] = seed */
   0,   /* field[0] = tenant */
@@ -1983,7 +2176,7 @@ static const unsigned martlet__v1__recommend_request__field_indices_by_name[] = 
 static const ProtobufCIntRange martlet__v1__recommend_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_request__descriptor =
 {
@@ -1993,7 +2186,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_request__descriptor =
   "Martlet__V1__RecommendRequest",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendRequest),
-  13,
+  14,
   martlet__v1__recommend_request__field_descriptors,
   martlet__v1__recommend_request__field_indices_by_name,
   1,  martlet__v1__recommend_request__number_ranges,
@@ -2051,7 +2244,7 @@ const ProtobufCMessageDescriptor martlet__v1__pin__descriptor =
   (ProtobufCMessageInit) martlet__v1__pin__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[16] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[20] =
 {
   {
     "items",
@@ -2245,29 +2438,81 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "features",
+    17,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Martlet__V1__RecommendReply, n_features),
+    offsetof(Martlet__V1__RecommendReply, features),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ranked_items",
+    18,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Martlet__V1__RecommendReply, n_ranked_items),
+    offsetof(Martlet__V1__RecommendReply, ranked_items),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "values",
+    19,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__RecommendReply, n_values),
+    offsetof(Martlet__V1__RecommendReply, values),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "contributions",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__RecommendReply, n_contributions),
+    offsetof(Martlet__V1__RecommendReply, contributions),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   11,   /* field[11] = arm */
+  19,   /* field[19] = contributions */
   5,   /* field[5] = degraded */
   12,   /* field[12] = eligible_items */
   4,   /* field[4] = fallback */
+  16,   /* field[16] = features */
   2,   /* field[2] = generation */
   0,   /* field[0] = items */
   3,   /* field[3] = model */
   6,   /* field[6] = next_cursor */
   15,   /* field[15] = placements */
   13,   /* field[13] = propensities */
+  17,   /* field[17] = ranked_items */
   8,   /* field[8] = reasons */
   1,   /* field[1] = scores */
   14,   /* field[14] = seed */
   9,   /* field[9] = shares */
   10,   /* field[10] = timings */
   7,   /* field[7] = titles */
+  18,   /* field[18] = values */
 };
 static const ProtobufCIntRange martlet__v1__recommend_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 16 }
+  { 0, 20 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
 {
@@ -2277,7 +2522,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
   "Martlet__V1__RecommendReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendReply),
-  16,
+  20,
   martlet__v1__recommend_reply__field_descriptors,
   martlet__v1__recommend_reply__field_indices_by_name,
   1,  martlet__v1__recommend_reply__number_ranges,
@@ -3883,6 +4128,340 @@ const ProtobufCMessageDescriptor martlet__v1__load_model_reply__descriptor =
   (ProtobufCMessageInit) martlet__v1__load_model_reply__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor martlet__v1__event__field_descriptors[8] =
+{
+  {
+    "user",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Event, user),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "item",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Event, item),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "type",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Event, type),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "value",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__Event, amount_case),
+    offsetof(Martlet__V1__Event, value),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "time_milliseconds",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Event, time_milliseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "scenario",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Event, scenario),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request_id",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Event, request_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "id",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__Event, id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__event__field_indices_by_name[] = {
+  7,   /* field[7] = id */
+  1,   /* field[1] = item */
+  6,   /* field[6] = request_id */
+  5,   /* field[5] = scenario */
+  4,   /* field[4] = time_milliseconds */
+  2,   /* field[2] = type */
+  0,   /* field[0] = user */
+  3,   /* field[3] = value */
+};
+static const ProtobufCIntRange martlet__v1__event__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor martlet__v1__event__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.Event",
+  "Event",
+  "Martlet__V1__Event",
+  "martlet.v1",
+  sizeof(Martlet__V1__Event),
+  8,
+  martlet__v1__event__field_descriptors,
+  martlet__v1__event__field_indices_by_name,
+  1,  martlet__v1__event__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__event__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__record_events_request__field_descriptors[2] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecordEventsRequest, tenant),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "events",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Martlet__V1__RecordEventsRequest, n_events),
+    offsetof(Martlet__V1__RecordEventsRequest, events),
+    &martlet__v1__event__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__record_events_request__field_indices_by_name[] = {
+  1,   /* field[1] = events */
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange martlet__v1__record_events_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor martlet__v1__record_events_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.RecordEventsRequest",
+  "RecordEventsRequest",
+  "Martlet__V1__RecordEventsRequest",
+  "martlet.v1",
+  sizeof(Martlet__V1__RecordEventsRequest),
+  2,
+  martlet__v1__record_events_request__field_descriptors,
+  martlet__v1__record_events_request__field_indices_by_name,
+  1,  martlet__v1__record_events_request__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__record_events_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__record_events_reply__field_descriptors[5] =
+{
+  {
+    "stored",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecordEventsReply, stored),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "duplicates",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecordEventsReply, duplicates),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "faults",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Martlet__V1__RecordEventsReply, n_faults),
+    offsetof(Martlet__V1__RecordEventsReply, faults),
+    &martlet__v1__event_fault__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "durability",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecordEventsReply, durability),
+    &martlet__v1__durability__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "unknown_items",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecordEventsReply, unknown_items),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__record_events_reply__field_indices_by_name[] = {
+  1,   /* field[1] = duplicates */
+  3,   /* field[3] = durability */
+  2,   /* field[2] = faults */
+  0,   /* field[0] = stored */
+  4,   /* field[4] = unknown_items */
+};
+static const ProtobufCIntRange martlet__v1__record_events_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor martlet__v1__record_events_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.RecordEventsReply",
+  "RecordEventsReply",
+  "Martlet__V1__RecordEventsReply",
+  "martlet.v1",
+  sizeof(Martlet__V1__RecordEventsReply),
+  5,
+  martlet__v1__record_events_reply__field_descriptors,
+  martlet__v1__record_events_reply__field_indices_by_name,
+  1,  martlet__v1__record_events_reply__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__record_events_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__event_fault__field_descriptors[3] =
+{
+  {
+    "event",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__EventFault, event),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "status",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__EventFault, status),
+    &martlet__v1__event_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "message",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__EventFault, message),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__event_fault__field_indices_by_name[] = {
+  0,   /* field[0] = event */
+  2,   /* field[2] = message */
+  1,   /* field[1] = status */
+};
+static const ProtobufCIntRange martlet__v1__event_fault__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor martlet__v1__event_fault__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.EventFault",
+  "EventFault",
+  "Martlet__V1__EventFault",
+  "martlet.v1",
+  sizeof(Martlet__V1__EventFault),
+  3,
+  martlet__v1__event_fault__field_descriptors,
+  martlet__v1__event_fault__field_indices_by_name,
+  1,  martlet__v1__event_fault__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__event_fault__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCEnumValue martlet__v1__fallback__enum_values_by_number[3] =
 {
   { "FALLBACK_NONE", "MARTLET__V1__FALLBACK__FALLBACK_NONE", 0 },
@@ -3951,5 +4530,69 @@ const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
   martlet__v1__degradation__enum_values_by_name,
   1,
   martlet__v1__degradation__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue martlet__v1__event_status__enum_values_by_number[5] =
+{
+  { "EVENT_STATUS_STORED", "MARTLET__V1__EVENT_STATUS__EVENT_STATUS_STORED", 0 },
+  { "EVENT_STATUS_INVALID", "MARTLET__V1__EVENT_STATUS__EVENT_STATUS_INVALID", 1 },
+  { "EVENT_STATUS_UNKNOWN_TYPE", "MARTLET__V1__EVENT_STATUS__EVENT_STATUS_UNKNOWN_TYPE", 2 },
+  { "EVENT_STATUS_TIME", "MARTLET__V1__EVENT_STATUS__EVENT_STATUS_TIME", 3 },
+  { "EVENT_STATUS_NOT_STORED", "MARTLET__V1__EVENT_STATUS__EVENT_STATUS_NOT_STORED", 4 },
+};
+static const ProtobufCIntRange martlet__v1__event_status__value_ranges[] = {
+{0, 0},{0, 5}
+};
+static const ProtobufCEnumValueIndex martlet__v1__event_status__enum_values_by_name[5] =
+{
+  { "EVENT_STATUS_INVALID", 1 },
+  { "EVENT_STATUS_NOT_STORED", 4 },
+  { "EVENT_STATUS_STORED", 0 },
+  { "EVENT_STATUS_TIME", 3 },
+  { "EVENT_STATUS_UNKNOWN_TYPE", 2 },
+};
+const ProtobufCEnumDescriptor martlet__v1__event_status__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "martlet.v1.EventStatus",
+  "EventStatus",
+  "Martlet__V1__EventStatus",
+  "martlet.v1",
+  5,
+  martlet__v1__event_status__enum_values_by_number,
+  5,
+  martlet__v1__event_status__enum_values_by_name,
+  1,
+  martlet__v1__event_status__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue martlet__v1__durability__enum_values_by_number[3] =
+{
+  { "DURABILITY_MEMORY", "MARTLET__V1__DURABILITY__DURABILITY_MEMORY", 0 },
+  { "DURABILITY_WRITTEN", "MARTLET__V1__DURABILITY__DURABILITY_WRITTEN", 1 },
+  { "DURABILITY_SYNCED", "MARTLET__V1__DURABILITY__DURABILITY_SYNCED", 2 },
+};
+static const ProtobufCIntRange martlet__v1__durability__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex martlet__v1__durability__enum_values_by_name[3] =
+{
+  { "DURABILITY_MEMORY", 0 },
+  { "DURABILITY_SYNCED", 2 },
+  { "DURABILITY_WRITTEN", 1 },
+};
+const ProtobufCEnumDescriptor martlet__v1__durability__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "martlet.v1.Durability",
+  "Durability",
+  "Martlet__V1__Durability",
+  "martlet.v1",
+  3,
+  martlet__v1__durability__enum_values_by_number,
+  3,
+  martlet__v1__durability__enum_values_by_name,
+  1,
+  martlet__v1__durability__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

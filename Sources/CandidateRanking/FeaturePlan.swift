@@ -171,6 +171,21 @@ package final class FeaturePlan: @unchecked Sendable {
     package var byteCount: Int { items.byteCount }
 }
 
+extension FeatureSource {
+    /// What missing values are counted as; nil for what is never missing, or is the item's own and known at load.
+    var group: FeatureGroup? {
+        switch self {
+        case .userID: .user
+        case .context, .column: .context
+        case .factorProduct: .product
+        case .sharedAttribute: .shared
+        case .retrievalScore, .retrievalRank: .retrieval
+        case .sourceScore: .source
+        case .userHistory, .itemID, .itemTags, .itemAttribute, .itemPopularity, .itemRecentPopularity: nil
+        }
+    }
+}
+
 /// Where an item feature reads.
 enum ItemValue {
     case id(ItemCatalog)

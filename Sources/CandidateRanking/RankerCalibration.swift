@@ -12,15 +12,26 @@ package enum RankerPrecision: String, Sendable, CaseIterable {
     var fixed: LayerPrecision? { LayerPrecision(rawValue: rawValue) }
 }
 
-/// In which precision a network is served: the narrowest that hardly changes anybody's order, found out when it is loaded.
+/// How a ranker is served, found out when it is loaded: a network in the narrowest precision that hardly changes anybody's
+/// order, and with items' parts where they pay. Of trees it is only seen that their scores are finite.
 package struct RankerCalibration: Sendable {
     package var precision: RankerPrecision
     /// The share of pairs of one user's candidates that may change places.
     package var orderLossMax = 0.005
+    /// Bytes of the items' parts of the first layer at most; where they would take more, whole rows are computed. 0: none.
+    package var itemBytesMax: Int
+    package static let itemBytesMaxDefault = 256 << 20
+    /// Threads that compute them; nil: as many as there are cores.
+    package var threads: Int?
+    /// Holds them whatever they cost; for tests.
+    package var forcesItemParts = false
     /// Users whose candidates are looked at.
     static let usersMax = 24
 
-    package init(precision: RankerPrecision = .auto) { self.precision = precision }
+    package init(precision: RankerPrecision = .auto, itemBytesMax: Int = Self.itemBytesMaxDefault) {
+        self.precision = precision
+        self.itemBytesMax = itemBytesMax
+    }
 
     /// What was found out of one precision.
     package struct Finding: Sendable {
@@ -30,7 +41,7 @@ package struct RankerCalibration: Sendable {
 
     /// Makes a bundle's ranker ready.
     ///
-    /// - Returns: The ranker with what was measured on the way.
+    /// - Returns: The ranker with what was measured of precisions on the way; of trees nothing.
     /// - Throws: `ArtifactError` when its features cannot be computed from the model, or its scores are not finite.
     package func ranker(
         _ file: RankerArtifact, _ model: RetrievalModel, path: String
@@ -39,8 +50,8 @@ package struct RankerCalibration: Sendable {
         case .network(let file): return try ranker(file, model, path: path)
         case .trees(let file):
             let plan = try FeaturePlan(file.schema, model, path: path)
-            let ranker = CandidateRanker(plan: plan, model: .trees(TreeScorer(file)))
-            try Self.check(try scores(ranker, model), path)
+            let ranker = CandidateRanker(plan: plan, trees: TreeScorer(file))
+            try Self.check(logits(ranker, samples(model)), path)
             return (ranker, [])
         }
     }
@@ -53,20 +64,20 @@ package struct RankerCalibration: Sendable {
             Network(file.weights, layout: plan.layout, precision: precision)
         }
         let exact = network(.f32)
-        let sample = try scores(CandidateRanker(plan: plan, network: exact), model)
+        let samples = try samples(model)
+        let sample = logits(CandidateRanker(plan: plan, network: exact), samples)
         try Self.check(sample, path)
         var findings: [Finding] = []
         let wanted = precision.fixed.map { [$0] } ?? LayerPrecision.supported.reversed()
         for precision in wanted where precision != .f32 && file.weights.shape.isDeep {
-            let narrow = CandidateRanker(plan: plan, network: network(precision))
-            let finding = Finding(
-                precision: precision, orderLoss: Self.orderLoss(sample, try scores(narrow, model)))
-            findings.append(finding)
-            if self.precision != .auto || finding.orderLoss <= orderLossMax {
-                return (narrow, findings)
+            let narrow = network(precision)
+            let loss = Self.orderLoss(sample, logits(CandidateRanker(plan: plan, network: narrow), samples))
+            findings.append(Finding(precision: precision, orderLoss: loss))
+            if self.precision != .auto || loss <= orderLossMax {
+                return (cut(narrow, plan, file.weights, samples, exact: sample, orderLoss: loss), findings)
             }
         }
-        return (CandidateRanker(plan: plan, network: exact), findings)
+        return (cut(exact, plan, file.weights, samples, exact: sample, orderLoss: 0), findings)
     }
 
     private static func check(_ sample: [[Float]], _ path: String) throws(ArtifactError) {
@@ -77,12 +88,11 @@ package struct RankerCalibration: Sendable {
         }
     }
 
-    /// Scores of some users' candidates.
-    private func scores(_ ranker: CandidateRanker, _ model: RetrievalModel) throws -> [[Float]] {
+    /// Some users' candidates.
+    private func samples(_ model: RetrievalModel) throws -> [RankingRequest] {
         let generator = CandidateGenerator(model: model)
-        let scorer = CandidateScorer(ranker)
         let count = model.users.count
-        var found: [[Float]] = []
+        var found: [RankingRequest] = []
         for user in stride(from: 0, to: count, by: max(1, count / Self.usersMax)) {
             let history = model.users.history(of: UInt32(user))
             generator.mask.begin()
@@ -90,13 +100,21 @@ package struct RankerCalibration: Sendable {
             generator.begin(user: UInt32(user), history: history, mix: model.mix)
             while try !generator.step() {}
             var candidates: [ScoredRow] = []
-            generator.select(200, into: &candidates)
-            scorer.begin(
+            generator.select(CandidateRanker.candidatesDefault, into: &candidates)
+            found.append(
                 RankingRequest(user: UInt32(user), history: history, candidates: candidates, lists: generator.lists))
-            while !scorer.step() {}
-            found.append(candidates.indices.map(scorer.logit))
         }
         return found
+    }
+
+    /// Scores of the samples' candidates.
+    func logits(_ ranker: CandidateRanker, _ samples: [RankingRequest]) -> [[Float]] {
+        let scorer = CandidateScorer(ranker)
+        return samples.map { sample in
+            scorer.begin(sample)
+            while !scorer.step() {}
+            return sample.candidates.indices.map(scorer.logit)
+        }
     }
 
     /// The share of pairs that stand the other way round.

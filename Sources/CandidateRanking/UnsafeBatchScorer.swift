@@ -27,7 +27,7 @@ package final class BatchScorer {
     package init(_ ranker: CandidateRanker) {
         self.ranker = ranker
         rows = FeatureRows(ranker.plan.layout, capacity: capacity)
-        scratch = RankerScratch(ranker.model)
+        scratch = RankerScratch(ranker)
         logits = .allocate(capacity: capacity)
     }
 
@@ -41,9 +41,10 @@ package final class BatchScorer {
     /// - Complexity: one call of the ranker; rows of one request alone are not copied.
     package func score(_ parts: [Part]) {
         guard parts.count != 1 else { return parts[0].scorer.step(rows: parts[0].rows.count) }
+        for part in parts { precondition(part.scorer.ranker === ranker, "candidates of another ranker") }
+        if case .parts(let batch) = scratch { return batch.score(parts) }
         rows.removeAll()
         for part in parts {
-            precondition(part.scorer.ranker === ranker, "candidates of another ranker")
             for row in part.rows { rows.append(copying: row, of: part.scorer.features.rows) }
         }
         if rows.count > capacity {

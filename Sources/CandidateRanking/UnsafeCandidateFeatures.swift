@@ -5,10 +5,30 @@ import Vocabulary
 
 /// Computes the features of one request's candidates by a plan. One for each shard or thread, used again without allocation.
 package final class CandidateFeatures {
+    /// What is computed of a request.
+    package enum Form {
+        /// A whole row for each candidate.
+        case rows
+        /// What a cut network takes: the request's own row, and each candidate's row of items and cross numbers.
+        case parts
+        /// Both.
+        case rowsAndParts
+    }
+
     package let plan: FeaturePlan
-    /// A row for each candidate, in their order.
+    /// A row for each candidate, in their order; empty in the form of parts.
     package let rows: FeatureRows
-    /// Values that were missing and became the declared ones, by field of the schema; counts up.
+    /// Candidates of the request.
+    package private(set) var count = 0
+    /// In the form of parts, one row with what is of the user and the request; the rest is unknown.
+    package let own: FeatureRows
+    /// In the form of parts, the candidates' rows of items, and their cross numbers `crossStride` apart, zeros between.
+    private(set) var items: UnsafeMutablePointer<UInt32>
+    private(set) var numbers: UnsafeMutablePointer<Float>
+    private let crossStride: Int
+    private var capacity = 256
+    /// Values of the last request that were missing and became the declared ones, or stay missing to trees, by field of the
+    /// schema; of user and context one a request, else one a candidate.
     package private(set) var missing: [Int]
     /// Numbers of cross fields before normalisation, `[candidates, cross fields]`; for fitting it.
     package private(set) var crossNumbers: [Double?] = []
@@ -22,36 +42,72 @@ package final class CandidateFeatures {
     private var values: [Double?] = []
     private var shares: [UInt32: Int] = [:]
 
-    package init(_ plan: FeaturePlan) {
+    /// - Parameter crossStride: Floats from one candidate's cross numbers to the next's, in the form of parts.
+    package init(_ plan: FeaturePlan, crossStride: Int = 0) {
+        precondition(crossStride == 0 || crossStride >= plan.crossFields.count, "\(crossStride) floats are too few")
         self.plan = plan
+        self.crossStride = crossStride
         rows = FeatureRows(plan.layout, capacity: 256)
+        own = FeatureRows(plan.layout, capacity: 1)
         missing = [Int](repeating: 0, count: plan.schema.fields.count)
+        items = .allocate(capacity: capacity)
+        numbers = .allocate(capacity: capacity * max(crossStride, 1))
+    }
+
+    deinit {
+        items.deallocate()
+        numbers.deallocate()
     }
 
     /// Encodes the candidates of a request.
     ///
-    /// - Complexity: O(candidates * fields + history); factors are read where there are products of them.
-    package func fill(_ request: RankingRequest) {
+    /// - Complexity: O(candidates * fields + history), in the form of parts O(candidates * cross fields + history); factors
+    ///   are read where there are products of them.
+    package func fill(_ request: RankingRequest, _ form: Form = .rows) {
+        for field in missing.indices { missing[field] = 0 }
         rows.removeAll()
+        own.removeAll()
+        count = request.candidates.count
         let bags = contextBags(request)
-        for candidate in request.candidates { rows.append(copying: Int(candidate.row), of: plan.items, bags: bags) }
+        if form != .parts {
+            for candidate in request.candidates { rows.append(copying: Int(candidate.row), of: plan.items, bags: bags) }
+        }
+        if form != .rows {
+            own.append()
+            own.setBags { bags[$0] ?? [] }
+            makeRoom()
+            for (place, candidate) in request.candidates.enumerated() { items[place] = candidate.row }
+            numbers.update(repeating: 0, count: count * crossStride)
+        }
         setUser(request)
         setContext(request)
         setCross(request)
     }
 
+    private func makeRoom() {
+        guard count > capacity else { return }
+        items.deallocate()
+        numbers.deallocate()
+        capacity = count * 2
+        items = .allocate(capacity: capacity)
+        numbers = .allocate(capacity: capacity * max(crossStride, 1))
+    }
+
     private func setAll(_ place: FeaturePlan.Place, _ id: UInt32, _ number: Float) {
-        switch place {
-        case .categorical(let field, _):
-            let fields = plan.layout.categorical.count
-            for row in 0..<rows.count { rows.ids[row * fields + field] = id }
-        case .dense(let field):
-            let numbers = plan.layout.dense.count
-            for row in 0..<rows.count { rows.dense[row * numbers + field] = number }
+        for rows in [rows, own] {
+            switch place {
+            case .categorical(let field, _):
+                let fields = plan.layout.categorical.count
+                for row in 0..<rows.count { rows.ids[row * fields + field] = id }
+            case .dense(let field):
+                let numbers = plan.layout.dense.count
+                for row in 0..<rows.count { rows.dense[row * numbers + field] = number }
+            }
         }
     }
 
     private func setUser(_ request: RankingRequest) {
+        let name = request.user.map(plan.model.users.name)
         for field in plan.userFields {
             switch field.value {
             case .history:
@@ -60,7 +116,7 @@ package final class CandidateFeatures {
                     field.encoder.number(Double(request.history.count)))
             case .id:
                 var id = field.encoder.unknown
-                if let user = request.user { id = field.encoder.row(of: plan.model.users.name(user)) }
+                if let name { id = field.encoder.row(of: name) }
                 if id == field.encoder.unknown { missing[field.field] += 1 }
                 setAll(field.place, id, 0)
             }
@@ -89,13 +145,19 @@ package final class CandidateFeatures {
         return bags
     }
 
+    /// Tells how many values were missing by where they come from, where there were any.
+    package func forEachMissing(_ body: (FeatureGroup, Int) -> Void) {
+        for (field, count) in missing.enumerated() where count > 0 {
+            if let group = plan.schema.fields[field].source.group { body(group, count) }
+        }
+    }
+
     // MARK: Of user and item
 
     private func setCross(_ request: RankingRequest) {
-        let numbers = plan.layout.dense.count
-        if keepsCrossNumbers {
-            crossNumbers = [Double?](repeating: nil, count: rows.count * plan.crossFields.count)
-        }
+        let width = plan.layout.dense.count
+        let (hasRows, hasParts) = (rows.count > 0, own.count > 0 && crossStride > 0)
+        if keepsCrossNumbers { crossNumbers = [Double?](repeating: nil, count: count * plan.crossFields.count) }
         for (column, field) in plan.crossFields.enumerated() {
             values.removeAll(keepingCapacity: true)
             switch field.value {
@@ -111,7 +173,9 @@ package final class CandidateFeatures {
             }
             for (row, value) in values.enumerated() {
                 if value == nil { missing[field.field] += 1 }
-                rows.dense[row * numbers + field.number] = field.encoder.number(value)
+                let number = field.encoder.number(value)
+                if hasRows { rows.dense[row * width + field.number] = number }
+                if hasParts { numbers[row * crossStride + column] = number }
                 if keepsCrossNumbers { crossNumbers[row * plan.crossFields.count + column] = value }
             }
         }

@@ -10,14 +10,32 @@ package final class CandidateRanker: Sendable {
 
     package let plan: FeaturePlan
     package let model: RankerModel
+    /// The network cut by side, with the items' parts; nil of trees, and where whole rows are computed.
+    package let split: SplitNetwork?
+    /// Why, and what was measured.
+    package let itemParts: ItemPartsFinding
 
-    package init(plan: FeaturePlan, model: RankerModel) {
-        precondition(plan.layout == model.layout, "the plan is of another schema than the ranker")
+    package init(
+        plan: FeaturePlan, network: Network, split: SplitNetwork? = nil, itemParts: ItemPartsFinding = .init()
+    ) {
+        precondition(plan.layout == network.layout, "the plan is of another schema than the network")
+        precondition(split == nil || split?.network === network, "the cut network is another")
         self.plan = plan
-        self.model = model
+        model = .network(network)
+        self.split = split
+        self.itemParts = itemParts
     }
 
-    package convenience init(plan: FeaturePlan, network: Network) { self.init(plan: plan, model: .network(network)) }
+    package init(plan: FeaturePlan, trees: TreeScorer) {
+        precondition(plan.layout == trees.layout, "the plan is of another schema than the trees")
+        self.plan = plan
+        model = .trees(trees)
+        split = nil
+        itemParts = ItemPartsFinding(reason: "trees have no layers")
+    }
+
+    /// Bytes of encoded items, the model and the items' parts.
+    package var byteCount: Int { plan.byteCount + model.byteCount + (split?.byteCount ?? 0) }
 }
 
 /// Scores the candidates of one request after the other, in short steps. One for each shard or thread.
@@ -28,6 +46,8 @@ package final class CandidateScorer {
     private var logits: UnsafeMutablePointer<Float>
     private var capacity = 256
     private var done = 0
+    /// Of a cut network, what is the same for all candidates; computed with the first of them.
+    let own: SplitRequest?
 
     /// Rows that one step scores.
     package static let rowsPerStep = 64
@@ -35,20 +55,23 @@ package final class CandidateScorer {
     /// - Parameter scratch: Shared by scorers of one thread; nil: its own.
     package init(_ ranker: CandidateRanker, scratch: RankerScratch? = nil) {
         self.ranker = ranker
-        features = CandidateFeatures(ranker.plan)
-        self.scratch = scratch ?? RankerScratch(ranker.model)
+        features = CandidateFeatures(ranker.plan, crossStride: ranker.split?.crossStride ?? 0)
+        self.scratch = scratch ?? RankerScratch(ranker)
+        own = ranker.split.map { SplitRequest($0) }
         logits = .allocate(capacity: capacity)
     }
 
     deinit { logits.deallocate() }
 
     /// Computes the features of a request's candidates.
-    package func begin(_ request: RankingRequest) {
-        features.fill(request)
+    ///
+    /// - Parameter keepsRows: Leaves whole rows in `features`, for who looks at single features.
+    package func begin(_ request: RankingRequest, keepsRows: Bool = false) {
+        features.fill(request, own == nil ? .rows : keepsRows ? .rowsAndParts : .parts)
         done = 0
-        if features.rows.count > capacity {
+        if features.count > capacity {
             logits.deallocate()
-            capacity = features.rows.count * 2
+            capacity = features.count * 2
             logits = .allocate(capacity: capacity)
         }
     }
@@ -60,18 +83,23 @@ package final class CandidateScorer {
     }
 
     /// Whether all candidates are scored.
-    package var isDone: Bool { done == features.rows.count }
+    package var isDone: Bool { done == features.count }
 
     /// Scores that many of the rows that are left.
     func step(rows: Int) {
-        let end = min(done + rows, features.rows.count)
-        if end > done { ranker.model.score(features.rows, done..<end, scratch, into: logits + done) }
-        done = end
+        let end = min(done + rows, features.count)
+        guard end > done else { return }
+        if case .parts(let batch) = scratch {
+            batch.score([BatchScorer.Part(scorer: self, rows: done..<end)])
+        } else {
+            ranker.model.score(features.rows, done..<end, scratch, into: logits + done)
+            done = end
+        }
     }
 
     /// Takes the scores of the next rows, which were scored among others' rows.
     func take(_ scores: UnsafePointer<Float>, _ rows: Range<Int>) {
-        precondition(rows.lowerBound == done && rows.upperBound <= features.rows.count, "rows \(rows) after \(done)")
+        precondition(rows.lowerBound == done && rows.upperBound <= features.count, "rows \(rows) after \(done)")
         (logits + done).update(from: scores, count: rows.count)
         done = rows.upperBound
     }

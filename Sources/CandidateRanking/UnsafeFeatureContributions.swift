@@ -1,48 +1,54 @@
 import Features
 import RankingModels
 
-/// What each feature of scored candidates was, and what it did to their scores.
+/// What each feature of candidates was, and what it did to their scores.
 ///
-/// Of a network: the score less that with the feature unknown, one feature a step. Contributions of features that act
-/// together do not add up to the score. Of trees: Shapley values (`TreeAttributions`) and, under the name `biasName`, what a
-/// row scores of which nothing is known; all of them add up to the score before the objective's transform.
+/// Of a network: the score less that with the feature unknown, both of whole rows, one feature a step. Contributions of
+/// features that act together do not add up to the score. Of trees: Shapley values (`TreeAttributions`) and, under the name
+/// `biasName`, what a row scores of which nothing is known; all of them add up to the score before the objective's transform.
 package final class FeatureContributions {
     package let names: [String]
-    /// Shape `[candidates, features]`: a number as the ranker takes it; of a category its row in the field's table, 0 for
-    /// unknown.
+    /// Shape `[candidates, features]`: a number as the ranker takes it, NaN where trees take it as missing; of a category its
+    /// row in the field's table, 0 for unknown; of the bias 0.
     package private(set) var values: [Float]
     /// Shape `[candidates, features]`.
     package private(set) var contributions: [Float]
 
     private let ranker: CandidateRanker
     private let rows: FeatureRows
-    private let logits: [Float]
-    private let scratch: RankerScratch
+    /// Scores of the rows as they are; made in a network's first step.
+    private var logits: [Float] = []
+    private lazy var scratch = RankerScratch(wholeRowsOf: ranker.model)
     private var next = 0
     /// Of the candidate under work, by feature of the trees.
     private var shares: [Double] = []
     private var seen: [Float] = []
     private var treeScratch = TreeAttributions.Scratch()
 
-    /// No field's name: those of schemas may hold it, and it stands last.
+    /// Stands last; also where a schema's field has that name.
     package static let biasName = "(bias)"
     /// Multiplications of a step of trees: some 200 microseconds.
     private static let stepCost = 40_000
 
+    /// The schema's fields in their order; of trees also the bias.
+    package static func names(of ranker: CandidateRanker) -> [String] {
+        let fields = ranker.plan.schema.fields.map(\.name)
+        return switch ranker.model {
+        case .network: fields
+        case .trees: fields + [biasName]
+        }
+    }
+
     /// - Parameters:
-    ///   - rows: The candidates' features, which are copied.
-    ///   - logits: Their scores.
-    package init(_ ranker: CandidateRanker, _ rows: FeatureRows, logits: [Float]) {
-        precondition(rows.count == logits.count, "\(rows.count) rows and \(logits.count) scores")
+    ///   - all: Features of candidates.
+    ///   - places: Those of them that are looked at; they are copied.
+    package init(_ ranker: CandidateRanker, _ all: FeatureRows, _ places: some Collection<Int>) {
         self.ranker = ranker
-        self.logits = logits
-        scratch = RankerScratch(ranker.model)
         let layout = ranker.plan.layout
-        self.rows = FeatureRows(layout, capacity: rows.count)
-        for row in 0..<rows.count { self.rows.append(copying: row, of: rows) }
-        var names = ranker.plan.schema.fields.map(\.name)
-        if case .trees = ranker.model { names.append(Self.biasName) }
-        self.names = names
+        let rows = FeatureRows(layout, capacity: places.count)
+        for place in places { rows.append(copying: place, of: all) }
+        self.rows = rows
+        names = Self.names(of: ranker)
         values = [Float](repeating: 0, count: rows.count * names.count)
         contributions = values
         for row in 0..<rows.count {
@@ -59,7 +65,7 @@ package final class FeatureContributions {
     /// Works on; true when all is done.
     package func step() -> Bool {
         switch ranker.model {
-        case .network(let network): leaveOut(network)
+        case .network: leaveOut()
         case .trees(let trees): attribute(trees)
         }
     }
@@ -88,8 +94,9 @@ package final class FeatureContributions {
     }
 
     /// Leaves the next feature out.
-    private func leaveOut(_ network: Network) -> Bool {
-        guard next < names.count else { return true }
+    private func leaveOut() -> Bool {
+        guard next < names.count, rows.count > 0 else { return true }
+        if logits.isEmpty { logits = scores(of: rows) }
         let layout = ranker.plan.layout
         let without = FeatureRows(layout, capacity: rows.count)
         let categorical = layout.categorical.firstIndex { $0.field == next }
@@ -104,12 +111,17 @@ package final class FeatureContributions {
                 without.set(copy, dense: number, to: encoder.number(nil))
             }
         }
-        var scores = [Float](repeating: 0, count: rows.count)
-        scores.withUnsafeMutableBufferPointer {
-            if let base = $0.baseAddress { ranker.model.score(without, 0..<rows.count, scratch, into: base) }
-        }
+        let scores = scores(of: without)
         for row in 0..<rows.count { contributions[row * names.count + next] = logits[row] - scores[row] }
         next += 1
         return next == names.count
+    }
+
+    private func scores(of rows: FeatureRows) -> [Float] {
+        var scores = [Float](repeating: 0, count: rows.count)
+        scores.withUnsafeMutableBufferPointer {
+            if let base = $0.baseAddress { ranker.model.score(rows, 0..<rows.count, scratch, into: base) }
+        }
+        return scores
     }
 }

@@ -28,11 +28,11 @@ package enum RankerModel: Sendable {
         }
     }
 
-    /// The scores of rows: a network's logits, before any sigmoid; trees' predictions as their library gives them.
+    /// The scores of whole rows: a network's logits, before any sigmoid; trees' predictions as their library gives them.
     ///
     /// - Parameters:
     ///   - range: Rows of `rows`, which have this model's layout.
-    ///   - scratch: Of this model.
+    ///   - scratch: For whole rows of this model.
     ///   - scores: Room for `range.count`; the result of a row does not depend on the others.
     package func score(
         _ rows: FeatureRows, _ range: Range<Int>, _ scratch: RankerScratch, into scores: UnsafeMutablePointer<Float>
@@ -61,12 +61,19 @@ package enum RankerModel: Sendable {
     }
 }
 
-/// Room for a model's intermediate values; one for each thread.
+/// Room for a model's intermediate values, shared by scorers of one thread.
 package enum RankerScratch {
     case network(NetworkScratch)
+    /// Of a network that is cut by side.
+    case parts(SplitBatch)
     case trees(TreeScratch)
 
-    package init(_ model: RankerModel) {
+    /// For what serves: whole rows, or parts where the ranker has them.
+    package init(_ ranker: CandidateRanker) {
+        self = ranker.split.map { .parts(SplitBatch($0)) } ?? RankerScratch(wholeRowsOf: ranker.model)
+    }
+
+    package init(wholeRowsOf model: RankerModel) {
         switch model {
         case .network(let network): self = .network(NetworkScratch(network))
         case .trees(let trees): self = .trees(TreeScratch(trees))

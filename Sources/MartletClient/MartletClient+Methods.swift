@@ -37,6 +37,13 @@ extension MartletClient {
         try await perform(.rank, request, options: options).reply
     }
 
+    /// Tells the node what users did, up to 1000 events. Safe to repeat for events that have IDs.
+    public func recordEvents(
+        _ request: RecordEventsRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> RecordEventsReply {
+        try await perform(.recordEvents, request, options: options).reply
+    }
+
     /// The items most like an item.
     public func similarItems(
         _ request: SimilarItemsRequest, options: CallOptions = CallOptions()

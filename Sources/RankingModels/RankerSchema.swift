@@ -4,7 +4,8 @@ import Features
 
 // What rankers' files have in common, whatever scores:
 //   metadata        kind, features = JSON of the schema with the sizes of its dictionaries in place of their values,
-//                   features_sha256 = the hash of the whole schema
+//                   features_sha256 = the hash of the whole schema, weights_sha256 = the hash of what scores;
+//                   files of other tools may lack both hashes
 //   dictionary.N.*  values of the dictionary of field N (bytes, offsets, table)
 
 /// The schema as a ranker's file holds it.
@@ -37,6 +38,20 @@ struct RankerSchema {
             "features": JSONText.print(schema.json(dictionaries: false), indented: false),
             "features_sha256": schema.hash,
         ]
+    }
+
+    /// The key of the metadata.
+    static let weightsHash = "weights_sha256"
+
+    /// Compares what was read with what was written, where the file tells.
+    ///
+    /// - Throws: `ArtifactError` when they differ.
+    static func check(weights hash: String, _ file: TensorFile) throws(ArtifactError) {
+        guard let written = file.metadata[weightsHash], written != hash else { return }
+        throw ArtifactError(
+            .checksumMismatch, path: file.path,
+            "its weights have the SHA-256 \(hash) and were written with \(written): the file is damaged; copy it again, or train it anew"
+        )
     }
 
     func dictionaries() throws(ArtifactError) -> [(String, IDDictionary)] {

@@ -129,7 +129,8 @@ package struct PageCursor: Equatable, Sendable {
         add(request.user)
         add(request.scenario)
         for list in [
-            request.excludedItems, request.filter.anyTag, request.filter.allTags, request.filter.noTag,
+            request.excludedItems, request.recentItems, request.filter.anyTag, request.filter.allTags,
+            request.filter.noTag,
         ] {
             text += "[\(list.count)]"
             list.forEach(add)

@@ -17,6 +17,8 @@ package struct Rejection: Error, Sendable, Equatable {
         case unimplemented
         case permissionDenied = "permission_denied"
         case failedPrecondition = "failed_precondition"
+        case logFull = "log_full"
+        case logBroken = "log_broken"
         case internalFault = "internal"
 
         /// The one table from reason to status.
@@ -24,8 +26,8 @@ package struct Rejection: Error, Sendable, Equatable {
             switch self {
             case .invalidArgument: .invalidArgument
             case .unknownTenant, .unknownScenario, .unknownItem: .notFound
-            case .notReady, .draining: .unavailable
-            case .queueFull, .tooManyInFlight: .resourceExhausted
+            case .notReady, .draining, .logBroken: .unavailable
+            case .queueFull, .tooManyInFlight, .logFull: .resourceExhausted
             case .deadlineExceeded: .deadlineExceeded
             case .cancelled: .cancelled
             case .unimplemented: .unimplemented

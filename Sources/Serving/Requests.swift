@@ -18,6 +18,8 @@ package struct RecommendationRequest: Sendable {
     package var explores = true
     /// Of what is left to chance; 0: the shard takes one of its own.
     package var seed: UInt64 = 0
+    /// Items of late, oldest first.
+    package var recentItems: [String] = []
     /// Items for places of the first page, before those of the scenario; each item and place once.
     package var pins: [RerankingConfiguration.Pin] = []
 
@@ -101,4 +103,5 @@ package enum ShardRequest: Sendable {
     case similarItems(SimilarItemsRequest)
     case item(String)
     case rank(RankRequest)
+    case record(EventBatch)
 }

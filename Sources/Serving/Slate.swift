@@ -92,6 +92,8 @@ package struct Explanation: Sendable {
     package var eligibleItems: Int
     /// What re-ranking did to each item; empty where nothing is re-ranked.
     package var placements: [RerankedItem] = []
+    /// What the ranker made of the items; nil where none gave the order, or time was up.
+    package var features: SlateFeatures?
 }
 
 /// What chance had to do with a slate.
@@ -126,6 +128,8 @@ package struct Slate: Sendable {
     /// Nil where nothing is left to chance.
     package var draws: SlateDraws?
     package var pinnedItems = 0
+    /// Of the user, as of when the slate was begun.
+    package var stamp = UserEpochs.Stamp.nobody
 }
 
 /// The slates of several users, each at its place in the call.
@@ -180,5 +184,6 @@ package enum ShardAnswer: Sendable {
     case similarItems(SimilarItems)
     case item(ItemDetails)
     case ranked(RankedItems)
+    case recorded(RecordedEvents)
     case rejected(Rejection)
 }

@@ -69,6 +69,28 @@ package enum MetricCatalogue {
         "martlet_microbatch_expired_total", .counter,
         help: "Requests that left a ranker's queue because their deadline passed.")
 
+    // Events.
+    static let events = Metric(
+        "martlet_events_total", .counter, labels: ["outcome"],
+        help: "Events that were given to the node, by what became of them; unknown_item is part of stored.")
+    static let logBytes = Metric(
+        "martlet_event_log_bytes", .gauge, unit: .bytes, help: "Bytes of the event log's segments.")
+    static let logSegments = Metric("martlet_event_log_segments", .gauge, help: "Segments of the event log.")
+    static let logSequence = Metric(
+        "martlet_event_log_sequence", .gauge, help: "Number of the last record of the event log that is stored.")
+    static let logSyncs = Metric("martlet_event_log_syncs_total", .counter, help: "Syncs of the event log.")
+    static let logSyncSeconds = Metric(
+        "martlet_event_log_sync_seconds_total", .counter, unit: .seconds, help: "Time spent in syncs of the event log.")
+    static let logFailures = Metric(
+        "martlet_event_log_failures_total", .counter, help: "Writes and syncs of the event log that failed.")
+    static let logRefusing = Metric(
+        "martlet_event_log_refusing", .gauge, help: "1 while the event log takes nothing for its disk's sake.")
+    static let missingFeatures = Metric(
+        "martlet_ranker_missing_features_total", .counter, labels: ["group"],
+        help:
+            "Values of a ranker's features that were missing, by where they come from: of user and context one a request, else one a candidate."
+    )
+
     // The result cache.
     static let cacheRequests = Metric(
         "martlet_cache_requests_total", .counter, labels: ["level", "result"],
@@ -157,7 +179,8 @@ package enum MetricCatalogue {
     package static let all: [Metric] = [
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
         searches, together, split, splitParts, reranked, recall, recallSamples,
-        batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired,
+        batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired, missingFeatures,
+        events, logBytes, logSegments, logSequence, logSyncs, logSyncSeconds, logFailures, logRefusing,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

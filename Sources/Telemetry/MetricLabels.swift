@@ -12,6 +12,7 @@ package enum CallMethod: UInt8, CaseIterable, Sendable {
     case listModels = 6
     case loadModel = 7
     case rank = 8
+    case recordEvents = 9
 
     package var label: String {
         switch self {
@@ -24,6 +25,7 @@ package enum CallMethod: UInt8, CaseIterable, Sendable {
         case .listModels: "ListModels"
         case .loadModel: "LoadModel"
         case .rank: "Rank"
+        case .recordEvents: "RecordEvents"
         }
     }
 }
@@ -139,7 +141,7 @@ package enum RerankingEffect: UInt8, CaseIterable, Sendable {
 
 /// Why a call was turned away before any work was done for it.
 package enum RejectionReason: UInt8, CaseIterable, Sendable {
-    case queueFull, callsInFlight, notReady, draining, invalid, methodUnknown
+    case queueFull, callsInFlight, notReady, draining, invalid, methodUnknown, logRefuses
 
     package var label: String {
         switch self {
@@ -149,6 +151,22 @@ package enum RejectionReason: UInt8, CaseIterable, Sendable {
         case .draining: "draining"
         case .invalid: "invalid"
         case .methodUnknown: "method_unknown"
+        case .logRefuses: "log_refuses"
+        }
+    }
+}
+
+/// What became of an event.
+package enum EventOutcome: UInt8, CaseIterable, Sendable {
+    case stored, duplicate, invalid, refused, unknownItem
+
+    package var label: String {
+        switch self {
+        case .stored: "stored"
+        case .duplicate: "duplicate"
+        case .invalid: "invalid"
+        case .refused: "refused"
+        case .unknownItem: "unknown_item"
         }
     }
 }

@@ -1,6 +1,19 @@
 import Synchronization
 import Vocabulary
 
+/// Figures of the event log, as metrics show them; zeroes where there is none.
+package struct EventLogReading: Sendable, Equatable {
+    package var bytes: UInt64 = 0
+    package var segments: UInt64 = 0
+    package var storedThrough: UInt64 = 0
+    package var syncs: UInt64 = 0
+    package var syncNanoseconds: UInt64 = 0
+    package var failures: UInt64 = 0
+    package var isRefusing = false
+
+    package init() {}
+}
+
 /// What the node counts beside its shards: few events, any thread.
 package final class NodeMetrics: Sendable {
     package let shards: [ShardMetrics]
@@ -14,6 +27,7 @@ package final class NodeMetrics: Sendable {
     private let model = Mutex<String?>(nil)
     private let swaps = Mutex([UInt64](repeating: 0, count: SwapResult.allCases.count))
     private let recall = Mutex([SearchPlan: Recall]())
+    private let eventLog = Mutex(EventLogReading())
     private let memory = Mutex([UInt64](repeating: 0, count: MemoryPart.allCases.count))
 
     package init(shards: [ShardMetrics], build: BuildInfo) {
@@ -29,6 +43,8 @@ package final class NodeMetrics: Sendable {
         generationLoadNanoseconds.store(loadNanoseconds, ordering: .relaxed)
         model.withLock { $0 = name }
     }
+
+    package func setEventLog(_ reading: EventLogReading) { eventLog.withLock { $0 = reading } }
 
     package func countSwap(_ result: SwapResult) { swaps.withLock { $0[Int(result.rawValue)] += 1 } }
 
@@ -72,6 +88,7 @@ package final class NodeMetrics: Sendable {
         var model: String?
         var swaps: [UInt64]
         var memory: [UInt64]
+        var eventLog: EventLogReading
         var refusedAtAccept: [UInt64]
         var badFramesAtAccept: [UInt64]
     }
@@ -81,6 +98,7 @@ package final class NodeMetrics: Sendable {
             ready: ready.load(ordering: .relaxed), generation: generation.load(ordering: .relaxed),
             generationLoadSeconds: Double(generationLoadNanoseconds.load(ordering: .relaxed)) / 1e9,
             model: model.withLock { $0 }, swaps: swaps.withLock { $0 }, memory: memory.withLock { $0 },
+            eventLog: eventLog.withLock { $0 },
             refusedAtAccept: refusals.withLock { $0 },
             badFramesAtAccept: badFrames.withLock { $0 })
     }

@@ -7,6 +7,7 @@ extension NodeMetrics {
         let reading = reading
         writeRequests(to: &writer)
         writeBatches(to: &writer)
+        writeEvents(to: &writer, reading)
         writeCacheAndShards(to: &writer)
         writeConnections(to: &writer, reading)
         writeGeneration(to: &writer, reading)
@@ -117,6 +118,31 @@ extension NodeMetrics {
         }
         writer.begin(MetricCatalogue.batchesExpired)
         writer.sample([], small(Layout.batchExpired))
+        writer.begin(MetricCatalogue.missingFeatures)
+        for group in FeatureGroup.allCases {
+            writer.sample([group.label], small(Layout.missingFeatures + Int(group.rawValue)))
+        }
+    }
+
+    private func writeEvents(to writer: inout ExpositionWriter, _ reading: Reading) {
+        writer.begin(MetricCatalogue.events)
+        for outcome in EventOutcome.allCases {
+            writer.sample([outcome.label], small(Layout.events + Int(outcome.rawValue)))
+        }
+        let log = reading.eventLog
+        for (metric, value) in [
+            (MetricCatalogue.logBytes, log.bytes), (MetricCatalogue.logSegments, log.segments),
+            (MetricCatalogue.logSequence, log.storedThrough), (MetricCatalogue.logSyncs, log.syncs),
+        ] {
+            writer.begin(metric)
+            writer.sample([], value)
+        }
+        writer.begin(MetricCatalogue.logSyncSeconds)
+        writer.sample([], Double(log.syncNanoseconds) / 1e9)
+        writer.begin(MetricCatalogue.logFailures)
+        writer.sample([], log.failures)
+        writer.begin(MetricCatalogue.logRefusing)
+        writer.sample([], log.isRefusing ? 1 as UInt64 : 0)
     }
 
     private func write(

@@ -31,6 +31,15 @@ extension ShardMetrics {
         cells.add(UInt64(truncatingIfNeeded: requests), to: smallAt &+ Layout.batchExpired)
     }
 
+    /// Counts feature values that stood in for missing ones.
+    package func countMissingFeatures(_ group: FeatureGroup, _ values: Int) {
+        cells.add(UInt64(truncatingIfNeeded: values), to: smallAt &+ Layout.missingFeatures &+ Int(group.rawValue))
+    }
+
+    package func missingFeatures(_ group: FeatureGroup) -> UInt64 {
+        cells.read(smallAt &+ Layout.missingFeatures &+ Int(group.rawValue))
+    }
+
     private func observe(count: Int, at histogram: Int) {
         let count = UInt64(truncatingIfNeeded: count)
         cells.add(1, to: histogram &+ CountBuckets.bucket(count))

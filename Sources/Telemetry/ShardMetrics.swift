@@ -103,6 +103,12 @@ package final class ShardMetrics: Sendable {
         cells.add(1, to: smallAt &+ Layout.searches &+ index)
     }
 
+    /// Counts events by what became of them.
+    @inlinable
+    package func countEvents(_ outcome: EventOutcome, _ count: Int) {
+        cells.add(UInt64(truncatingIfNeeded: count), to: smallAt &+ Layout.events &+ Int(outcome.rawValue))
+    }
+
     /// Counts slates whose scans take turns.
     @inlinable
     package func countTogether(_ slates: Int) {
@@ -188,7 +194,7 @@ package final class ShardMetrics: Sendable {
     /// Where each thing stands. Constants as computed properties: they fold, a stored static would be initialised lazily.
     @usableFromInline
     package enum Layout {
-        @inlinable package static var methods: Int { 9 }
+        @inlinable package static var methods: Int { 10 }
         @inlinable package static var codes: Int { 17 }
         @inlinable package static var outcomes: Int { 4 }
         @inlinable package static var requestCells: Int { methods * codes }
@@ -220,7 +226,9 @@ package final class ShardMetrics: Sendable {
         /// 16 cells: one for each stage.
         @inlinable package static var deadline: Int { 88 }
         @inlinable package static var batchClosed: Int { 104 }
-        @inlinable package static var smallCells: Int { 112 }
+        @inlinable package static var events: Int { 112 }
+        @inlinable package static var missingFeatures: Int { 120 }
+        @inlinable package static var smallCells: Int { 128 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

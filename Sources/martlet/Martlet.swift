@@ -32,6 +32,7 @@ struct Martlet: AsyncParsableCommand {
             ServeCommand.self,
             ModelCommand.self,
             RecommendCommand.self,
+            RankCommand.self,
             SimilarCommand.self,
             HealthCommand.self,
             ModelsCommand.self,

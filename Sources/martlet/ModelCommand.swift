@@ -1,6 +1,8 @@
 import ArgumentParser
 import Artifacts
+import CandidateRanking
 import Catalog
+import RankingModels
 import Retrieval
 
 #if canImport(Glibc)
@@ -38,6 +40,14 @@ struct ModelInspectCommand: ParsableCommand {
 
     func validate() throws { try ArgumentCheck.path(bundle, "the bundle") }
 
+    /// Nil where the bundle has none; one that cannot be read is told of by the check that follows.
+    private func rankerSummary() -> RankerSummary? {
+        guard let opened = try? Bundle(opening: bundle, verify: .sizes), opened.has(RankerArtifact.fileName),
+            let file = try? opened.file(RankerArtifact.fileName), let ranker = try? RankerArtifact(file)
+        else { return nil }
+        return RankerSummary(ranker, path: file.path, fileBytes: file.fileBytes)
+    }
+
     func run() throws {
         let summary: ModelSummary
         do throws(ArtifactError) {
@@ -46,14 +56,29 @@ struct ModelInspectCommand: ParsableCommand {
             StandardError.write("Error: \(error)\n")
             throw ExitCode(1)
         }
-        print(json ? JSONText.print(summary.json, indented: true) : summary.table(showsTensors: tensors))
+        let ranker = rankerSummary()
+        if json {
+            var members = summary.json.objectValue ?? [:]
+            if let ranker { members["ranker"] = ranker.json(items: summary.inspection.manifest.counts.items) }
+            print(JSONText.print(.object(members), indented: true))
+        } else {
+            print(summary.table(showsTensors: tensors))
+            if let ranker {
+                print("\nranker\n\(ranker.section(summary.inspection.manifest))")
+            }
+        }
         for fault in summary.faults { StandardError.write("Error: \(fault)\n") }
         if !summary.faults.isEmpty { throw ExitCode(1) }
         do {
             // Every file may be sound and belong to another bundle: a load finds out.
             var options = RetrievalModel.Options(index: .scan)
             options.keepsGraphs = true
-            _ = try RetrievalModel(bundle: Bundle(opening: bundle, verify: .sizes), options: options)
+            let opened = try Bundle(opening: bundle, verify: .sizes)
+            let model = try RetrievalModel(bundle: opened, options: options)
+            if opened.has(RankerArtifact.fileName) {
+                let file = try opened.file(RankerArtifact.fileName)
+                _ = try FeaturePlan(RankerArtifact(file).schema, model, path: file.path)
+            }
         } catch {
             StandardError.write("Error: \(error)\n")
             throw ExitCode(1)

@@ -3,14 +3,27 @@ import Features
 import RankingModels
 import Training
 
-/// How to read labelled examples.
-struct ExampleArguments: ParsableArguments {
+/// How to read labelled examples for a ranker that is there, whose file says what becomes of each column.
+struct LabelArguments: ParsableArguments {
     @Option(help: "Format of the examples: \(ExampleFormat.names) (default: by the file's name, else libfm).")
     var exampleFormat: ExampleFormat?
     @Option(help: "The column that holds the label.")
     var label = "label"
     @Option(parsing: .unconditional, help: "Labels above this are positive.")
     var positiveAbove = 0.0
+
+    var options: ExampleOptions {
+        var options = ExampleOptions()
+        options.format = exampleFormat
+        options.label = label
+        options.positiveAbove = positiveAbove
+        return options
+    }
+}
+
+/// How to read labelled examples and what becomes of their columns.
+struct ExampleArguments: ParsableArguments {
+    @OptionGroup(title: "Reading") var labels: LabelArguments
     @Option(help: "Columns that are categorical whatever they look like, with commas between.")
     var categorical: String?
     @Option(help: "Columns that are numbers however few they are, with commas between.")
@@ -30,10 +43,7 @@ struct ExampleArguments: ParsableArguments {
         func names(_ text: String?) -> Set<String> {
             Set((text ?? "").split(separator: ",").map { String($0) })
         }
-        var options = ExampleOptions()
-        options.format = exampleFormat
-        options.label = label
-        options.positiveAbove = positiveAbove
+        var options = labels.options
         options.categorical = names(categorical)
         options.dense = names(dense)
         options.ignored = names(ignore)
@@ -78,7 +88,12 @@ struct RankingArguments: ParsableArguments {
                 throw ValidationError("\(flag) has no effect without --ranker")
             }
         }
-        if let rankerHidden { _ = try NetworkArguments.layers(rankerHidden) }
+        if let rankerHidden {
+            _ = try NetworkArguments.layers(rankerHidden)
+            if let ranker, !ranker.isDeep {
+                throw ValidationError("--ranker-hidden has no effect with \(ranker.rawValue), which has no layers")
+            }
+        }
         if let fault = plan(1)?.fault() { throw ValidationError("this ranker cannot be fitted: \(fault)") }
     }
 
@@ -104,8 +119,9 @@ struct NetworkArguments: ParsableArguments {
     enum Kind: String, CaseIterable, ExpressibleByArgument {
         case deepfm, mlp, fm, lr
 
+        var isDeep: Bool { self == .deepfm || self == .mlp }
+
         func shape(embeddingWidth: Int, hidden: [Int]) -> NetworkShape {
-            let isDeep = self == .deepfm || self == .mlp
             let hasPairs = self == .deepfm || self == .fm
             return NetworkShape(
                 embeddingWidth: isDeep || hasPairs ? embeddingWidth : 0, hidden: isDeep ? hidden : [],
@@ -115,10 +131,10 @@ struct NetworkArguments: ParsableArguments {
 
     @Option(help: "deepfm, mlp (no pairs), fm (factorization machine) or lr (logistic regression).")
     var ranker = Kind.deepfm
-    @Option(parsing: .unconditional, help: "Floats of an embedding, 1 to 256.")
-    var embeddingWidth = 16
-    @Option(help: "Outputs of the layers, with commas between.")
-    var hidden = "128,64"
+    @Option(parsing: .unconditional, help: "Floats of an embedding, 1 to 256 (default: 16).")
+    var embeddingWidth: Int?
+    @Option(help: "Outputs of the layers, with commas between (default: 128,64).")
+    var hidden: String?
     @Option(parsing: .unconditional, help: "Passes over the examples at most.")
     var epochs = 100
     @Option(parsing: .unconditional, help: "Examples of one step.")
@@ -129,12 +145,26 @@ struct NetworkArguments: ParsableArguments {
     var weightDecay = 0.0
     @Option(parsing: .unconditional, help: "Decay of embeddings.")
     var embeddingDecay = 0.0
-    @Option(parsing: .unconditional, help: "Share of a layer's outputs that a step leaves out, 0 or more and below 1.")
-    var dropout = 0.2
+    @Option(
+        parsing: .unconditional,
+        help: "Share of a layer's outputs that a step leaves out, 0 or more and below 1 (default: 0.2).")
+    var dropout: Double?
     @Option(parsing: .unconditional, help: "Epochs without a better AUC after which fitting stops.")
     var patience = 5
 
-    func validate() throws { _ = try Self.layers(hidden) }
+    private var layers: String { hidden ?? "128,64" }
+
+    func validate() throws {
+        _ = try Self.layers(layers)
+        let flags = [
+            ("--hidden", hidden != nil && !ranker.isDeep, "layers"),
+            ("--dropout", dropout != nil && !ranker.isDeep, "layers"),
+            ("--embedding-width", embeddingWidth != nil && ranker == .lr, "embeddings"),
+        ]
+        if let flag = flags.first(where: \.1) {
+            throw ValidationError("\(flag.0) has no effect with \(ranker.rawValue), which has no \(flag.2)")
+        }
+    }
 
     static func layers(_ hidden: String) throws -> [Int] {
         try hidden.split(separator: ",").map { part in
@@ -146,14 +176,15 @@ struct NetworkArguments: ParsableArguments {
     }
 
     func configuration(_ seed: UInt64) -> NetworkConfiguration {
-        let layers = (try? Self.layers(hidden)) ?? []
-        var configuration = NetworkConfiguration(shape: ranker.shape(embeddingWidth: embeddingWidth, hidden: layers))
+        let layers = (try? Self.layers(layers)) ?? []
+        var configuration = NetworkConfiguration(
+            shape: ranker.shape(embeddingWidth: embeddingWidth ?? 16, hidden: layers))
         configuration.epochs = epochs
         configuration.batchRows = batchRows
         configuration.learningRate = learningRate
         configuration.weightDecay = weightDecay
         configuration.embeddingDecay = embeddingDecay
-        configuration.dropout = configuration.shape.isDeep ? dropout : 0
+        configuration.dropout = configuration.shape.isDeep ? dropout ?? 0.2 : 0
         configuration.patience = patience
         configuration.seed = seed
         return configuration

@@ -37,7 +37,7 @@ struct RankerTrainCommand: ParsableCommand {
     var test: String?
     @Option(help: "The file to write, such as ranker.safetensors; it must not exist yet.")
     var output: String?
-    @OptionGroup(title: "Reading") var reading: ExampleArguments
+    @OptionGroup(title: "Columns") var reading: ExampleArguments
     @OptionGroup(title: "Network") var network: NetworkArguments
     @Option(parsing: .unconditional, help: "Number that decides all chance, 0 or more.")
     var seed: UInt64 = 1
@@ -121,7 +121,7 @@ struct RankerEvaluateCommand: ParsableCommand {
             "A file to write the scores to, one a line in the order of the examples: of a network before any sigmoid, of trees as their library predicts."
     )
     var scores: String?
-    @OptionGroup(title: "Reading") var reading: ExampleArguments
+    @OptionGroup(title: "Reading") var reading: LabelArguments
 
     func validate() throws {
         for (path, flag) in [(ranker, "--ranker"), (test, "--test"), (scores, "--scores")] {

@@ -31,7 +31,7 @@ struct RankerImportCommand: ParsableCommand {
     @OptionGroup(title: "Weights") var state: StateArguments
     @Option(help: "The ONNX output that holds the score (default: the only one of floats).")
     var onnxOutput: String?
-    @OptionGroup(title: "Reading") var reading: ExampleArguments
+    @OptionGroup(title: "Reading") var reading: LabelArguments
 
     func validate() throws {
         guard [weights, onnx, trees].compactMap({ $0 }).count == 1 else {

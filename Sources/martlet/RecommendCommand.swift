@@ -12,6 +12,7 @@ struct RecommendCommand: AsyncParsableCommand {
     @OptionGroup(title: "Items") var slate: SlateArguments
     @Option(help: ArgumentHelp("The scenario; else the node's default.", valueName: "name"))
     var scenario = ""
+    @OptionGroup(title: "Moment") var moment: ContextArguments
     @Option(help: ArgumentHelp("The next page, as the answer before named it.", valueName: "hex"))
     var cursor = ""
     @Flag(help: "Say why: the reason and the sources of each item, and how long each stage took.")
@@ -51,6 +52,7 @@ struct RecommendCommand: AsyncParsableCommand {
         request.excludeItems = slate.exclude
         request.filter = try slate.filter()
         request.cursor = AnswerOutput.bytes(hex: cursor) ?? []
+        request.context = try moment.entries()
         request.explain = explain
         request.includeDetails = true
         request.pins = pin.compactMap(Self.pin)
@@ -73,9 +75,11 @@ struct RecommendCommand: AsyncParsableCommand {
         if !reply.propensities.isEmpty { columns.append(("probability", .right)) }
         if !reply.placements.isEmpty { columns.append(("re-ranked", .left)) }
         if !reply.shares.isEmpty { columns.append(("sources", .left)) }
+        if !reply.ranking.features.isEmpty { columns.append(("ranker", .left)) }
         if !reply.reasons.isEmpty { columns.append(("reason", .left)) }
         var table = AnswerTable(columns)
         let shares = Dictionary(grouping: reply.shares, by: \.item)
+        let ranked = reply.ranking.places
         for index in reply.items.indices {
             var cells = ["\(index + 1)", reply.items[index]]
             if !reply.titles.isEmpty { cells.append(reply.titles[index]) }
@@ -86,6 +90,12 @@ struct RecommendCommand: AsyncParsableCommand {
             }
             if !reply.shares.isEmpty {
                 cells.append((shares[index] ?? []).map { "\($0.source) #\($0.rank)" }.joined(separator: ", "))
+            }
+            if !reply.ranking.features.isEmpty {
+                cells.append(
+                    ranked[UInt32(index)].map {
+                        AnswerOutput.contributions(reply.ranking.features, reply.ranking.contributions, of: $0, most: 3)
+                    } ?? "")
             }
             if !reply.reasons.isEmpty { cells.append(reply.reasons[index]) }
             table.add(cells)
@@ -117,6 +127,7 @@ struct RecommendCommand: AsyncParsableCommand {
             var reason: String?
             var placement: Placing?
             var sources: [Source]?
+            var features: [FeatureShare]?
         }
 
         struct Placing: Encodable {
@@ -164,6 +175,7 @@ struct RecommendCommand: AsyncParsableCommand {
         init(user: String, _ reply: RecommendReply, _ info: ReplyInfo) {
             self.user = user
             let shares = Dictionary(grouping: reply.shares, by: \.item)
+            let (ranking, ranked) = (reply.ranking, reply.ranking.places)
             items = reply.items.indices.map { index in
                 Item(
                     rank: index + 1, item: reply.items[index], score: reply.scores[index],
@@ -173,6 +185,9 @@ struct RecommendCommand: AsyncParsableCommand {
                     placement: reply.placements.isEmpty ? nil : Placing(reply.placements[index]),
                     sources: shares[index]?.map {
                         Source(source: $0.source, rank: $0.rank, score: $0.score, contribution: $0.contribution)
+                    },
+                    features: ranked[UInt32(index)].map {
+                        FeatureShare.all(ranking.features, ranking.values, ranking.contributions, of: $0)
                     })
             }
             fallback = reply.fallback.name

@@ -49,7 +49,7 @@ import Vocabulary
         var ticks: UInt64 = 3
     }
 
-    private func generations(_ folder: TemporaryFolder) throws -> [Generation] {
+    private func generations(_ folder: TemporaryFolder, itemParts: Bool) throws -> [Generation] {
         let path = try SmallWorld.makeBundle(in: folder, name: "world") { model, later in
             var network = NetworkConfiguration(
                 shape: .init(embeddingWidth: 8, hidden: [24, 16], hasLinear: true, hasPairs: true))
@@ -65,7 +65,10 @@ import Vocabulary
             var weights = try NetworkRanker(file)
             // Each generation has scores of its own.
             weights.weights.bias += Float(number)
-            let ranker = try RankerCalibration(precision: .f32).ranker(weights, model, path: file.path).ranker
+            var calibration = RankerCalibration(precision: .f32, itemBytesMax: itemParts ? 1 << 30 : 0)
+            calibration.forcesItemParts = itemParts
+            let ranker = try calibration.ranker(weights, model, path: file.path).ranker
+            #expect((ranker.split != nil) == itemParts)
             return Generation(
                 number: UInt64(number + 1), label: "w", path: path, model: model, ranker: ranker, memory: [])
         }
@@ -149,9 +152,9 @@ import Vocabulary
 
     private let alone = RankingConfiguration(batchRequestsMax: 1)
 
-    @Test("the same scores, bit for bit, however many are ranked together", arguments: [16, 40, 128])
-    func sameScores(rows: Int) async throws {
-        let generations = try generations(TemporaryFolder())
+    @Test("the same scores, bit for bit, however many are ranked together", arguments: [16, 128], [false, true])
+    func sameScores(rows: Int, itemParts: Bool) async throws {
+        let generations = try generations(TemporaryFolder(), itemParts: itemParts)
         for burst in [1, 3, 40] {
             var course = Course(requests: requests(120, generations[0].model))
             course.arrivals = Array(repeating: burst, count: 120 / burst)
@@ -161,6 +164,10 @@ import Vocabulary
             #expect(expected.outcomes.count == 120 && batched.outcomes == expected.outcomes)
             #expect(batched.metrics.batchedRows == expected.metrics.batchedRows)
             #expect(expected.metrics.batches(closed: .idle) == 0)
+            for group in FeatureGroup.allCases {
+                #expect(batched.metrics.missingFeatures(group) == expected.metrics.missingFeatures(group))
+            }
+            #expect(expected.metrics.missingFeatures(.source) > 0 && expected.metrics.missingFeatures(.context) == 0)
             let count = BatchCloseReason.allCases.reduce(0) { $0 + batched.metrics.batches(closed: $1) }
             if burst == 40 {
                 #expect(batched.metrics.batchedRequests > count)
@@ -169,10 +176,34 @@ import Vocabulary
         }
     }
 
-    @Test("calls that are cancelled, late, or overtaken by a new generation harm no others", arguments: [1, 2, 3, 4])
+    @Test("items' parts go with the generation that they belong to")
+    func dropped() async throws {
+        let kept = WeakParts()
+        try await serveOnce(kept)
+        #expect(kept.wereThere && kept.first == nil && kept.second == nil)
+    }
+
+    private final class WeakParts {
+        weak var first: SplitNetwork?
+        weak var second: SplitNetwork?
+        var wereThere = false
+    }
+
+    private func serveOnce(_ kept: WeakParts) async throws {
+        let generations = try generations(TemporaryFolder(), itemParts: true)
+        (kept.first, kept.second) = (generations[0].ranker?.split, generations[1].ranker?.split)
+        var course = Course(requests: requests(40, generations[0].model), arrivals: Array(repeating: 4, count: 10))
+        course.swaps = [2, 5]
+        let (outcomes, _) = try await follow(
+            course, generations, ranking: RankingConfiguration(batchRowsMax: 64, batchRequestsMax: 12))
+        #expect(outcomes.count == 40)
+        kept.wereThere = kept.first != nil && kept.second != nil
+    }
+
+    @Test("calls that are cancelled, late, or overtaken by a new generation harm no others", arguments: [1, 2])
     func disturbed(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
-        let generations = try generations(TemporaryFolder())
+        let generations = try generations(TemporaryFolder(), itemParts: seed % 2 == 0)
         var course = Course(requests: requests(160, generations[0].model))
         course.ticks = UInt64.random(in: 2...12, using: &random)
         while course.arrivals.reduce(0, +) < 160 {

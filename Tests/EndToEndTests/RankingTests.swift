@@ -191,6 +191,55 @@ struct RankingTests {
         }
     }
 
+    @Test("an explained slate tells what the ranker made of the items that it ranked")
+    func explainedSlate() async throws {
+        try await withRankedNode(
+            bundle: { try SmallWorld.makeBundle(in: $0, name: "world", ranker: { model, _ in try contextual(model) }) },
+            change: {
+                $0.rankerPrecision = .f32
+                $0.scenarios["default"]?.rankCandidates = 6
+                $0.scenarios["plain"] = $0.scenarios["default"]
+                $0.scenarios["plain"]?.ranker = .none
+            }
+        ) { node, folder in
+            let path = folder.file("world")
+            let model = try RetrievalModel(bundle: Bundle(opening: path))
+            let file = try NetworkRanker(Bundle(opening: path).file(NetworkRanker.fileName))
+            let socket = try BlockingSocket(port: node.httpPort)
+            try socket.send(Array("GET /status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".utf8))
+            let status = String(decoding: try socket.receiveAll(), as: UTF8.self)
+            for word in ["\"ranker\" : {", "\"precision\" : \"f32\"", "\"item_parts\" : {", "\"reason\" : "] {
+                #expect(status.contains(word), "\(word)")
+            }
+            let with = try ranked(path, user: 11, context: ["hour": "9"], candidatesMax: 6)
+            let without = try ranked(path, user: 11, candidatesMax: 6)
+            var request = RecommendRequest(user: model.users.name(11), k: 9)
+            request.context = [ContextEntry(key: "hour", value: "9")]
+            #expect(try await node.client.recommend(request).ranking == RankerFeatures())
+            request.explain = true
+            let reply = try await node.client.recommend(request)
+            let ranking = reply.ranking
+            #expect(ranking.features == file.schema.fields.map(\.name))
+            // The others come after those that are ranked.
+            #expect(reply.items.count == 9 && ranking.items == Array(0..<6))
+            let width = ranking.features.count
+            let hour = try #require(ranking.features.firstIndex(of: "hour"))
+            let score = try #require(ranking.features.firstIndex(of: "score"))
+            for place in 0..<6 {
+                let row = with[place].row
+                let other = try #require(without.first { $0.row == row }).score
+                #expect(reply.items[place] == model.items.name(row))
+                #expect(abs(ranking.contributions[place * width + hour] - (with[place].score - other)) < 1e-4)
+                #expect(ranking.values[place * width + hour] > 0 && ranking.values[place * width + score] != 0)
+            }
+            request.scenario = "plain"
+            #expect(try await node.client.recommend(request).ranking.features.isEmpty)
+            request.scenario = ""
+            request.user = "a stranger"
+            #expect(try await node.client.recommend(request).ranking.features.isEmpty)
+        }
+    }
+
     @Test("ranks items that the caller found, and says what each feature did")
     func rank() async throws {
         try await withRankedNode(

@@ -78,7 +78,7 @@ final class TestNode: Sendable {
         change(&configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        node = ServingNode(configuration: configuration, logger: logger, wallClock: wallClock)
+        node = try ServingNode(configuration: configuration, logger: logger, wallClock: wallClock)
         try await node.start()
         port = await node.rpcAddress?.port ?? 0
         httpPort = await node.httpAddress?.port ?? 0

@@ -14,56 +14,6 @@ import Training
 /// A bundle whose ranker is an ensemble of trees.
 @Suite("A node with trees as its ranker")
 struct TreeRankingTests {
-    /// Popular items first, those without a factor product (unknown users') by popularity alone.
-    private static func byHand(popularity: String = "popularity") -> String {
-        """
-        tree
-        version=v4
-        num_class=1
-        num_tree_per_iteration=1
-        max_feature_idx=1
-        objective=lambdarank
-        feature_names=\(popularity) product
-
-        Tree=0
-        num_leaves=4
-        num_cat=0
-        split_feature=0 1 0
-        threshold=30 0.1 60
-        decision_type=8 8 8
-        left_child=1 -1 -3
-        right_child=2 -2 -4
-        leaf_value=-1 -0.5 0.25 1.5
-        leaf_count=40 30 20 10
-        is_linear=0
-
-        end of trees
-
-        """
-    }
-
-    private static let schema = FeatureSchema(fields: [
-        FeatureField("popularity", from: .itemPopularity, .dense(.none, missing: nil)),
-        FeatureField("product", from: .factorProduct("als"), .dense(.none, missing: nil)),
-    ])
-
-    private func handMade(_ schema: FeatureSchema = schema) throws -> TreeRanker {
-        try TreeRanker(schema: schema, file: Array(Self.byHand().utf8), path: "model.txt")
-    }
-
-    private func withTrees(
-        _ trees: TreeRanker, in folder: TemporaryFolder, _ body: (TestNode) async throws -> Void
-    ) async throws {
-        let node = try await TestNode(bundle: SmallWorld.makeBundle(in: folder, name: "trees", trees: trees))
-        do {
-            try await body(node)
-        } catch {
-            await node.stop()
-            throw error
-        }
-        await node.stop()
-    }
-
     /// What users "chose" after the model: others' items.
     private func later(_ folder: TemporaryFolder, _ name: String) throws -> Interactions {
         var (interactions, _) = try InteractionImporter().read(folder.file("data-\(name)"))
@@ -115,7 +65,7 @@ struct TreeRankingTests {
         let file = try WholeFile.read(folder.file("model.txt"), bytesMax: 1 << 24)
         let trees = try TreeRanker(schema: schema, file: file, path: "model.txt")
         let rows = lines(String(decoding: text, as: UTF8.self))
-        try await withTrees(trees, in: folder) { node in
+        try await SmallTrees.withNode(trees, in: folder) { node in
             for user in rows.keys.sorted().prefix(60) {
                 let exported = try #require(rows[user])
                 let reply = try await node.client.recommend(user: user, k: 50)
@@ -134,35 +84,10 @@ struct TreeRankingTests {
         }
     }
 
-    @Test("says what each feature did: with the bias that is the score")
-    func explained() async throws {
-        let folder = try TemporaryFolder()
-        try await withTrees(try handMade(), in: folder) { node in
-            let model = try RetrievalModel(bundle: Bundle(opening: folder.file("trees")))
-            let items = (0..<UInt32(100)).map(model.items.name)
-            for user in [model.users.name(4), "a stranger"] {
-                var request = RankRequest(user: user, items: items)
-                request.explain = true
-                let reply = try await node.client.rank(request)
-                #expect(reply.features == ["popularity", "product", FeatureContributions.biasName])
-                #expect(reply.places.count == 100 && Set(reply.scores).count > 1)
-                for (place, score) in reply.scores.enumerated() {
-                    let parts = reply.contributions[place * 3..<place * 3 + 3]
-                    #expect(abs(parts.reduce(0, +) - score) < 1e-6)
-                    #expect(abs((parts.last ?? 0) - (-0.4 - 0.15 + 0.05 + 0.15)) < 1e-6)
-                    // Whom nobody knows has no product: it is missing.
-                    #expect(reply.values[place * 3 + 1].isNaN == (user == "a stranger"))
-                }
-                #expect(
-                    Set(reply.contributions.indices.filter { $0 % 3 == 0 }.map { reply.contributions[$0] }).count > 1)
-            }
-        }
-    }
-
     @Test("ranks many items of many calls at the same time as it ranks them alone")
     func together() async throws {
         let folder = try TemporaryFolder()
-        try await withTrees(try handMade(), in: folder) { node in
+        try await SmallTrees.withNode(try SmallTrees.ranker(), in: folder) { node in
             let model = try RetrievalModel(bundle: Bundle(opening: folder.file("trees")))
             let client = node.client
             var alone: [String: [Float]] = [:]
@@ -191,13 +116,13 @@ struct TreeRankingTests {
     @Test("trees that are broken or do not fit are refused, and the old generation serves on")
     func refused() async throws {
         let folder = try TemporaryFolder()
-        try await withTrees(try handMade(), in: folder) { node in
+        try await SmallTrees.withNode(try SmallTrees.ranker(), in: folder) { node in
             let model = try RetrievalModel(bundle: Bundle(opening: folder.file("trees")))
             let before = try await node.client.recommend(user: model.users.name(1), k: 5)
-            var strange = Self.schema
+            var strange = SmallTrees.schema
             strange.fields[1].source = .factorProduct("nothing")
-            _ = try SmallWorld.makeBundle(in: folder, name: "strange", trees: try handMade(strange))
-            let broken = try SmallWorld.makeBundle(in: folder, name: "broken", trees: try handMade())
+            _ = try SmallWorld.makeBundle(in: folder, name: "strange", trees: try SmallTrees.ranker(strange))
+            let broken = try SmallWorld.makeBundle(in: folder, name: "broken", trees: try SmallTrees.ranker())
             let file = URL(fileURLWithPath: broken + "/ranker.safetensors")
             var bytes = [UInt8](try Data(contentsOf: file))
             bytes[bytes.count - 60] ^= 1
@@ -212,7 +137,7 @@ struct TreeRankingTests {
                 #expect(after.items == before.items && after.generation == before.generation)
             }
             // And one that fits takes over.
-            _ = try SmallWorld.makeBundle(in: folder, name: "next", trees: try handMade())
+            _ = try SmallWorld.makeBundle(in: folder, name: "next", trees: try SmallTrees.ranker())
             let loaded = try await node.client.loadModel(
                 LoadModelRequest(path: "next"), options: CallOptions(timeout: .seconds(30)))
             #expect(loaded.generation == before.generation + 1)

@@ -22,7 +22,9 @@ struct ClientFailureTests {
             }
             let call = try #require(node.log.calls.dropFirst().first)
             try await until { node.log.cancels.contains(call.header.callID) }
-            #expect(node.log.cancels.count == 1)
+            // Once for each call that it was sent, should a busy machine have needed several.
+            #expect(Set(node.log.cancels).count == node.log.cancels.count)
+            #expect(node.log.cancels.allSatisfy { id in node.log.calls.contains { $0.header.callID == id } })
             #expect((1...200_000).contains(call.header.microseconds))
             node.change { $0.onCall = { FakeService.answer($0) } }
             _ = try await client.health()
@@ -249,9 +251,12 @@ struct ClientFailureTests {
         try await withClient(of: node) {
             $0.connectTimeout = .milliseconds(100)
         } _: { client in
-            let error = await failure { try await client.health() }
-            #expect(error?.code == .unavailable)
-            #expect(error?.message.contains("did not answer the hello") == true)
+            // On a machine that is busy enough there is not even a connection in that time.
+            try await until {
+                let error = await failure { try await client.health() }
+                #expect(error?.code == .unavailable)
+                return error?.message.contains("did not answer the hello") == true
+            }
         }
         let second = try await FakeNode.start(behaviour)
         try await withClient(of: second) { client in
@@ -280,10 +285,14 @@ struct ClientFailureTests {
         try await withClient(of: deaf) {
             $0.pingAfter = .milliseconds(20)
             $0.pingTimeout = .milliseconds(20)
+            $0.waitsForNode = true
         } _: { client in
-            let error = await failure { try await client.health() }
-            #expect(error?.code == .unavailable)
-            #expect(error?.message.contains("ping") == true)
+            // A call that finds the connection as it ends is told that instead.
+            try await until {
+                let error = await failure { try await client.health() }
+                #expect(error?.code == .unavailable)
+                return error?.message.contains("ping") == true
+            }
         }
     }
 

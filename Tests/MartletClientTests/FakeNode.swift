@@ -238,6 +238,10 @@ enum FakeService {
             case .recommendMany: return .answer(slates(try RecommendManyRequest(decoding: call.body, arena: arena)))
             case .similarItems: return similar(try SimilarItemsRequest(decoding: call.body, arena: arena))
             case .rank: return rank(try RankRequest(decoding: call.body, arena: arena))
+            case .recordEvents:
+                var reply = RecordEventsReply()
+                reply.stored = try RecordEventsRequest(decoding: call.body, arena: arena).events.count
+                return .answer(reply)
             case .getItem: return item(try GetItemRequest(decoding: call.body, arena: arena))
             case .health: return .answer(health)
             case .listModels: return .answer(models)

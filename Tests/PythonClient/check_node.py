@@ -162,6 +162,8 @@ def filters(context):
 def explain_and_details(context):
     user = (context.users + ["no-such-user-7f3a"])[0]
     reply = context.client.recommend(user, k=3, explain=True, include_details=True)
+    cells = len(reply.features) * len(reply.ranked_items)
+    assert len(reply.values) == len(reply.contributions) == cells and all(one < 3 for one in reply.ranked_items)
     assert len(reply.titles) == len(reply.reasons) == len(reply.items) == 3
     assert reply.shares and all(share.item < 3 and share.source and share.rank >= 1 for share in reply.shares)
     assert reply.timings and reply.eligible_items >= 3

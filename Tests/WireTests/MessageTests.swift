@@ -43,6 +43,8 @@ struct MessageTests {
         try check(random.similarItemsRequest(), martlet__v1__similar_items_request__unpack)
         try check(random.similarItemsReply(), martlet__v1__similar_items_reply__unpack)
         try check(random.rankRequest(), martlet__v1__rank_request__unpack)
+        try check(random.recordEventsRequest(), martlet__v1__record_events_request__unpack)
+        try check(random.recordEventsReply(), martlet__v1__record_events_reply__unpack)
         try check(random.rankReply(), martlet__v1__rank_reply__unpack)
         try check(random.getItemRequest(), martlet__v1__get_item_request__unpack)
         try check(random.getItemReply(), martlet__v1__get_item_reply__unpack)
@@ -75,6 +77,7 @@ struct MessageTests {
                             fields.eligibleItems = UInt32(reply.eligibleItems)
                             fields.seed = reply.seed
                             fields.placements = reply.placements
+                            fields.ranking = reply.ranking
                             reply.propensities.withUnsafeBufferPointer { propensities in
                                 fields.propensities = propensities
                                 #expect(encoded(fields) == encoded(reply))

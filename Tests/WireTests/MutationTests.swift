@@ -69,6 +69,8 @@ struct MutationTests {
             try bombard(12_000, seed: seed) { $0.recommendManyRequest() },
             try bombard(12_000, seed: seed) { $0.similarItemsRequest() },
             try bombard(6_000, seed: seed) { $0.rankRequest() },
+            try bombard(6_000, seed: seed) { $0.recordEventsRequest() },
+            try bombard(6_000, seed: seed) { $0.recordEventsReply() },
             try bombard(6_000, seed: seed) { $0.getItemRequest() },
             try bombard(6_000, seed: seed) { LoadModelRequest(path: $0.text(least: 1)) },
             try bombard(6_000, seed: seed) { $0.hello() },

@@ -42,6 +42,7 @@ extension SeededGenerator {
         request.pins = (0..<Int.random(in: 0...3, using: &self)).map { place in
             Pin(item: "\(place)" + text(), place: place * 300 + Int.random(in: 1...100, using: &self))
         }
+        request.recentItems = texts(Int.random(in: 0...5, using: &self), least: 1)
         return request
     }
 
@@ -71,6 +72,13 @@ extension SeededGenerator {
             reply.propensities = floats(count)
             reply.seed = integer(UInt64.self)
             reply.placements = (0..<count).map { _ in placement() }
+        }
+        if count > 0, chance(2) {
+            let features = texts(Int.random(in: 1...6, using: &self))
+            let items = (0..<Int.random(in: 0...count, using: &self)).map { UInt32($0) }
+            reply.ranking = RankerFeatures(
+                features: features, items: items, values: floats(items.count * features.count),
+                contributions: floats(items.count * features.count))
         }
         return reply
     }
@@ -158,6 +166,36 @@ extension SeededGenerator {
             reply.values = floats(count * reply.features.count)
             reply.contributions = floats(count * reply.features.count)
         }
+        return reply
+    }
+
+    mutating func recordEventsRequest() -> RecordEventsRequest {
+        var request = RecordEventsRequest(
+            events: (0..<Int.random(in: 1...20, using: &self)).map { _ in
+                var event = UserEvent(user: text(), item: text(), type: text())
+                if chance(2) { event.value = Float.random(in: -5...5, using: &self) }
+                if chance(5) { event.value = 0 }
+                if chance(2) { event.timeMilliseconds = integer(UInt64.self) }
+                event.scenario = text()
+                event.requestID = text()
+                event.id = text()
+                return event
+            })
+        request.tenant = text()
+        return request
+    }
+
+    mutating func recordEventsReply() -> RecordEventsReply {
+        var reply = RecordEventsReply()
+        reply.stored = Int(integer(UInt32.self))
+        reply.duplicates = Int(integer(UInt32.self))
+        reply.faults = (0..<Int.random(in: 0...5, using: &self)).map { _ in
+            EventFault(
+                event: Int(integer(UInt32.self)), status: EventStatus.allCases.randomElement(using: &self) ?? .invalid,
+                message: text())
+        }
+        reply.durability = Durability.allCases.randomElement(using: &self) ?? .memory
+        reply.unknownItems = Int(integer(UInt32.self))
         return reply
     }
 

@@ -140,6 +140,11 @@ struct WorkedBytesTests {
             ))
         #expect(page.contains("| `cursor` | \(RequestLimits.cursorBytesMax) bytes |"))
         #expect(page.contains("| `pins` | \(RequestLimits.pinsMax), places 1 to \(RequestLimits.kMax) |"))
+        #expect(page.contains("| `recent_items` | \(RequestLimits.recentItemsMax) |"))
+        #expect(page.contains("| `events` of RecordEvents | 1 to \(RequestLimits.eventsMax) |"))
+        #expect(
+            page.contains(
+                "| `id`, `request_id` of an event | \(RequestLimits.eventIDBytesMax) bytes | that event has a fault |"))
         #expect(page.contains("| `path` of LoadModel | 1 to \(RequestLimits.pathBytesMax) bytes |"))
     }
 

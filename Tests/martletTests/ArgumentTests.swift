@@ -155,6 +155,125 @@ struct ArgumentTests {
         #expect(complaint("similar", "--item", "i", "--explain")?.contains("--explain is for recommend") == true)
     }
 
+    @Test("rank takes items from one place, and says what is wrong with them")
+    func rank() throws {
+        let command = try #require(
+            try Martlet.parseAsRoot(["rank", "u", "a", "b,c", "--context", "hour=21", "--context", "moods=a=b|c"])
+                as? RankCommand)
+        #expect(command.item == ["a", "b,c"])
+        #expect(try command.moment.entries().map { [$0.key, $0.value] } == [["hour", "21"], ["moods", "a=b|c"]])
+        #expect(complaint("rank", "u")?.contains("no item is named") == true)
+        #expect(complaint("rank", "u", "a", "--items", "f")?.contains("name them in one place") == true)
+        #expect(complaint("rank", "u", "a", "--scenario", "s")?.contains("--scenario is for recommend") == true)
+        #expect(complaint("rank", "u", "a", "--items", "")?.contains("--items is empty") == true)
+        let many = (0..<201).map { "i\($0)" }
+        #expect(throws: Never.self) { try Martlet.parseAsRoot(["rank", "u"] + many) }
+        do {
+            _ = try Martlet.parseAsRoot(["rank", "u", "--explain"] + many)
+            Issue.record("201 items were taken with --explain")
+        } catch {
+            #expect(Martlet.message(for: error).contains("at most 200 are ranked at once with --explain"))
+        }
+        let folder = try TemporaryFolder()
+        let path = folder.file("items")
+        try Data("a\n\n b \r\nc".utf8).write(to: URL(fileURLWithPath: path))
+        #expect(try RankCommand.lines(of: path) == ["a", "b", "c"])
+        for (content, message) in [
+            ("\n", "names no item"), ("a\n\(String(repeating: "x", count: 300))", "line 2 of"),
+            (String(repeating: "abc\n", count: RankCommand.fileBytesMax / 4 + 1), "ask in several calls"),
+        ] {
+            try Data(content.utf8).write(to: URL(fileURLWithPath: path))
+            #expect { _ = try RankCommand.lines(of: path) } throws: { "\($0)".contains(message) }
+        }
+        #expect { _ = try RankCommand.lines(of: folder.file("none")) } throws: { "\($0)".contains("cannot be read") }
+    }
+
+    @Test("flags of rankers that would change nothing are refused by name")
+    func rankerFlags() {
+        let train = ["ranker", "train", "--examples", "e", "--ranker"]
+        let evaluate = ["ranker", "evaluate", "--ranker", "r", "--test", "t"]
+        for (arguments, message) in [
+            (train + ["lr", "--hidden", "8"], "--hidden has no effect with lr, which has no layers"),
+            (train + ["fm", "--dropout", "0.1"], "--dropout has no effect with fm, which has no layers"),
+            (
+                train + ["lr", "--embedding-width", "8"],
+                "--embedding-width has no effect with lr, which has no embeddings"
+            ),
+            (
+                ["train", "--input", "i", "--output", "o", "--ranker", "fm", "--ranker-hidden", "8"],
+                "--ranker-hidden has no effect with fm"
+            ),
+            (evaluate + ["--categorical", "a"], "--categorical"), (evaluate + ["--min-count", "1"], "--min-count"),
+            (evaluate + ["--normalise", "log"], "--normalise"),
+        ] {
+            do {
+                _ = try Martlet.parseAsRoot(arguments)
+                Issue.record("\(arguments) was taken")
+            } catch {
+                #expect(Martlet.message(for: error).contains(message), "\(Martlet.message(for: error))")
+            }
+        }
+        for arguments in [
+            train + ["fm", "--embedding-width", "8"], train + ["mlp", "--hidden", "8", "--dropout", "0"],
+            evaluate + ["--label", "clicked", "--positive-above", "3", "--example-format", "csv"],
+        ] {
+            #expect(throws: Never.self) { try Martlet.parseAsRoot(arguments) }
+        }
+    }
+
+    @Test("--context takes names and values, each name once")
+    func context() throws {
+        for command in ["recommend --user u", "rank u i"] {
+            let words = command.split(separator: " ").map(String.init)
+            func complaint(_ more: String...) -> String? {
+                do {
+                    _ = try Martlet.parseAsRoot(words + more)
+                    return nil
+                } catch {
+                    return Martlet.message(for: error)
+                }
+            }
+            #expect(complaint("--context", "a=", "--context", "b=1") == nil)
+            #expect(complaint("--context", "hour")?.contains("such as hour=21, not 'hour'") == true)
+            #expect(complaint("--context", "=1")?.contains("takes a name and a value") == true)
+            #expect(complaint("--context", "a=1", "--context", "a=2")?.contains("a stands twice") == true)
+            #expect(
+                complaint("--context", "a=" + String(repeating: "x", count: 1025))?.contains("at most 1024") == true)
+        }
+    }
+
+    @Test("an explained order names what did most to each score")
+    func rankText() {
+        var reply = RankReply()
+        (reply.places, reply.scores, reply.unknown) = ([1, 0], [0.5, -1], [2])
+        reply.features = ["hour", "price", "nothing"]
+        reply.values = [3, 0.5, 0, 3, 0.1, 0]
+        reply.contributions = [0.25, -0.75, 0, 0.1, 0, 0]
+        (reply.model, reply.generation) = ("m@1", 4)
+        let text = RankCommand.text(["a", "b", "c"], reply)
+        #expect(text.contains("price -0.750, hour +0.250") && !text.contains("nothing"))
+        #expect(text.contains("Not known to this model: c.") && text.hasSuffix("m@1, generation 4.\n"))
+        let document = RankCommand.Document(user: "u", ["a", "b", "c"], reply)
+        #expect(document.items.map(\.item) == ["b", "a"] && document.unknown == ["c"])
+        #expect(document.items[1].features?.map(\.contribution) == [0.1, 0, 0])
+    }
+
+    @Test("an explained order of trees leaves the bias to JSON, where a missing number is no number")
+    func rankTrees() throws {
+        var reply = RankReply()
+        (reply.places, reply.scores) = ([0], [-0.5])
+        reply.features = ["product", "popularity", "(bias)"]
+        (reply.values, reply.contributions) = ([.nan, 8, 0], [-0.25, 0.5, -0.75])
+        let text = RankCommand.text(["a"], reply)
+        #expect(text.contains("popularity +0.500, product -0.250") && !text.contains("bias"))
+        let json = try AnswerOutput.json(RankCommand.Document(user: "u", ["a"], reply))
+        let read = try #require(try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+        let item = try #require((read["items"] as? [[String: Any]])?.first)
+        let shares = try #require(item["features"] as? [[String: Any]])
+        #expect(shares.map { $0["value"] as? Double } == [nil, 8, 0])
+        #expect(shares.map { $0["contribution"] as? Double } == [-0.25, 0.5, -0.75])
+    }
+
     @Test("a slate that a filter made short says which")
     func shortSlates() throws {
         func hint(_ shown: Int, _ arguments: String...) throws -> String? {

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Artifacts
 import Foundation
+import RankingModels
 import TestSupport
 import Testing
 import Training
@@ -93,6 +95,63 @@ import Training
             try run(arguments + ["--output", folder.file("d.csv"), "--features", folder.file("taken.json")])
         }
         #expect(try !folder.entries().contains { $0.hasPrefix("d.csv") })
+    }
+
+    @Test func `a bundle with trees is shown with what they are`() throws {
+        let folder = try TemporaryFolder()
+        let model = """
+            tree
+            version=v4
+            num_class=1
+            num_tree_per_iteration=1
+            max_feature_idx=1
+            objective=lambdarank
+            feature_names=popularity product
+
+            Tree=0
+            num_leaves=3
+            num_cat=0
+            split_feature=0 1
+            threshold=30 0.1
+            decision_type=8 8
+            left_child=-1 -2
+            right_child=1 -3
+            leaf_value=-1 -0.5 0.25
+            is_linear=0
+
+            end of trees
+
+            """
+        let fields = ["popularity": "item.popularity", "product": "cross.product:als"].map {
+            "{\"name\": \"\($0)\", \"from\": \"\($1)\", \"dense\": \"none\"}"
+        }
+        let schema =
+            "{\"format\": \"martlet-features\", \"version\": 1, \"fields\": [\(fields.joined(separator: ", "))]}"
+        try folder.write(Array(model.utf8), to: "model.txt")
+        try folder.write(Array(schema.utf8), to: "features.json")
+        let (ranker, bundle) = (folder.file("ranker.safetensors"), folder.file("bundle"))
+        try run([
+            "ranker", "import", "--trees", folder.file("model.txt"), "--features", folder.file("features.json"),
+            "--output", ranker,
+        ])
+        try run(
+            ["train", "--input", sample(folder), "--output", bundle, "--ranker-file", ranker, "--force-ranker"]
+                + ["--rank", "8", "--iterations", "2", "--threads", "2"])
+        try run(["model", "inspect", bundle])
+        try run(["model", "inspect", bundle, "--json"])
+        let opened = try Bundle(opening: bundle, verify: .sizes)
+        let file = try opened.file(RankerArtifact.fileName)
+        let summary = RankerSummary(try RankerArtifact(file), path: file.path, fileBytes: file.fileBytes)
+        let section = summary.section(opened.manifest)
+        for words in [
+            "trees        1 of LightGBM, 3 leaves", "objective    lambdarank", "features     2 (1 item, 1 cross)",
+            "candidates   ",
+        ] { #expect(section.contains(words), "\(section)") }
+        #expect(!section.contains("item parts"))
+        let json = summary.json(items: 150)
+        #expect(json["kind"]?.stringValue == "trees" && json["leaves"]?.intValue == 3)
+        #expect(json["objective"]?.stringValue == "lambdarank" && json["trees"]?.intValue == 1)
+        #expect(json["item_parts"] == nil)
     }
 
     @Test(.enabled(if: PythonEnvironment.lightgbm.mayRun, Comment(rawValue: PythonEnvironment.lightgbm.commentText)))

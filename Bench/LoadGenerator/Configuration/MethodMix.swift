@@ -17,7 +17,7 @@ package struct MethodMix: Sendable, Equatable {
     /// The methods that a load may consist of, by their names here.
     package static let names: [(name: String, method: Method)] = [
         ("recommend", .recommend), ("many", .recommendMany), ("similar", .similarItems), ("item", .getItem),
-        ("health", .health), ("rank", .rank),
+        ("health", .health), ("rank", .rank), ("event", .recordEvents),
     ]
 
     package init(parsing text: String) throws(LoadError) {

@@ -77,7 +77,7 @@ struct FramePlan: Sendable {
         for (method, _) in configuration.mix.weights {
             let frames =
                 switch method {
-                case .recommend, .rank: configuration.users.count
+                case .recommend, .rank, .recordEvents: configuration.users.count
                 case .recommendMany: FramePlan.manyFrames
                 case .similarItems, .getItem: configuration.items.count
                 case .health, .listModels, .loadModel: 1
@@ -109,7 +109,10 @@ struct FramePlan: Sendable {
     /// Calls about one user carry the user's slot.
     func slot(_ index: Int) -> Slot? {
         let (method, rank) = place(index)
-        return method == .recommend || method == .rank ? Slot(user: configuration.users.name(rank)) : nil
+        switch method {
+        case .recommend, .rank, .recordEvents: return Slot(user: configuration.users.name(rank))
+        default: return nil
+        }
     }
 
     func body(_ index: Int) -> any MessageBody {
@@ -140,6 +143,14 @@ struct FramePlan: Sendable {
             let items = (0..<min(FramePlan.rankItems, count)).map { (rank &* 7919 &+ $0 &* 31) % count }
             var request = RankRequest(
                 user: configuration.users.name(rank), items: Set(items).sorted().map(configuration.items.name))
+            request.tenant = configuration.tenant
+            return request
+        case .recordEvents:
+            // An item of the catalogue, another for each user; without an ID, so that each call counts.
+            let item = configuration.items.name((rank &* 7919 &+ 13) % configuration.items.count)
+            var request = RecordEventsRequest(events: [
+                UserEvent(user: configuration.users.name(rank), item: item, type: "click")
+            ])
             request.tenant = configuration.tenant
             return request
         case .health, .listModels, .loadModel: return EmptyRequest()

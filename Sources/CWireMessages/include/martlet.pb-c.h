@@ -43,6 +43,10 @@ typedef struct Martlet__V1__ModelInfo Martlet__V1__ModelInfo;
 typedef struct Martlet__V1__ListModelsReply Martlet__V1__ListModelsReply;
 typedef struct Martlet__V1__LoadModelRequest Martlet__V1__LoadModelRequest;
 typedef struct Martlet__V1__LoadModelReply Martlet__V1__LoadModelReply;
+typedef struct Martlet__V1__Event Martlet__V1__Event;
+typedef struct Martlet__V1__RecordEventsRequest Martlet__V1__RecordEventsRequest;
+typedef struct Martlet__V1__RecordEventsReply Martlet__V1__RecordEventsReply;
+typedef struct Martlet__V1__EventFault Martlet__V1__EventFault;
 
 
 /* --- enums --- */
@@ -104,6 +108,38 @@ typedef enum _Martlet__V1__Degradation {
   MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 7
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__DEGRADATION)
 } Martlet__V1__Degradation;
+typedef enum _Martlet__V1__EventStatus {
+  MARTLET__V1__EVENT_STATUS__EVENT_STATUS_STORED = 0,
+  /*
+   * an ID that is missing or too long, no text, a value that is no number
+   */
+  MARTLET__V1__EVENT_STATUS__EVENT_STATUS_INVALID = 1,
+  MARTLET__V1__EVENT_STATUS__EVENT_STATUS_UNKNOWN_TYPE = 2,
+  /*
+   * in the future, or too long ago
+   */
+  MARTLET__V1__EVENT_STATUS__EVENT_STATUS_TIME = 3,
+  /*
+   * the node could not store it: give it again
+   */
+  MARTLET__V1__EVENT_STATUS__EVENT_STATUS_NOT_STORED = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__EVENT_STATUS)
+} Martlet__V1__EventStatus;
+typedef enum _Martlet__V1__Durability {
+  /*
+   * a node without an event log: gone when it ends
+   */
+  MARTLET__V1__DURABILITY__DURABILITY_MEMORY = 0,
+  /*
+   * outlives the process, perhaps not the machine
+   */
+  MARTLET__V1__DURABILITY__DURABILITY_WRITTEN = 1,
+  /*
+   * on disk
+   */
+  MARTLET__V1__DURABILITY__DURABILITY_SYNCED = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__DURABILITY)
+} Martlet__V1__Durability;
 
 /* --- messages --- */
 
@@ -293,7 +329,7 @@ struct  Martlet__V1__RecommendRequest
    */
   ProtobufCBinaryData tenant;
   /*
-   * 1 to 255 bytes of UTF-8
+   * 1 to 255 bytes of UTF-8; may be empty with recent_items
    */
   ProtobufCBinaryData user;
   /*
@@ -337,10 +373,15 @@ struct  Martlet__V1__RecommendRequest
    */
   size_t n_pins;
   Martlet__V1__Pin **pins;
+  /*
+   * at most 200, oldest first: for who has no user ID, or beside what is known of one
+   */
+  size_t n_recent_items;
+  ProtobufCBinaryData *recent_items;
 };
 #define MARTLET__V1__RECOMMEND_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_request__descriptor) \
-    , {0,NULL}, {0,NULL}, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, 0, {0,NULL}, 0, 0, 0, 0,NULL }
+    , {0,NULL}, {0,NULL}, 0, {0,NULL}, 0,NULL, NULL, 0,NULL, 0, {0,NULL}, 0, 0, 0, 0,NULL, 0,NULL }
 
 
 /*
@@ -427,10 +468,27 @@ struct  Martlet__V1__RecommendReply
    */
   size_t n_placements;
   Martlet__V1__Placement **placements;
+  /*
+   * with explain, where a ranker gave the order: its features
+   */
+  size_t n_features;
+  ProtobufCBinaryData *features;
+  /*
+   * indexes of the items that it ranked: as many as fit into 16384 cells, the first ones
+   */
+  size_t n_ranked_items;
+  uint32_t *ranked_items;
+  /*
+   * For each of ranked_items one for each of features, as in RankReply.
+   */
+  size_t n_values;
+  float *values;
+  size_t n_contributions;
+  float *contributions;
 };
 #define MARTLET__V1__RECOMMEND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0,NULL, 0, 0,NULL }
+    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0,NULL, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 /*
@@ -814,6 +872,116 @@ struct  Martlet__V1__LoadModelReply
 #define MARTLET__V1__LOAD_MODEL_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__load_model_reply__descriptor) \
     , 0, {0,NULL}, 0 }
+
+
+typedef enum {
+  MARTLET__V1__EVENT__AMOUNT__NOT_SET = 0,
+  MARTLET__V1__EVENT__AMOUNT_VALUE = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__EVENT__AMOUNT__CASE)
+} Martlet__V1__Event__AmountCase;
+
+/*
+ * Something that a user did with an item.
+ */
+struct  Martlet__V1__Event
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 255 bytes of UTF-8
+   */
+  ProtobufCBinaryData user;
+  /*
+   * 1 to 255 bytes of UTF-8
+   */
+  ProtobufCBinaryData item;
+  /*
+   * one of the node's event types: "view", "click", ...
+   */
+  ProtobufCBinaryData type;
+  /*
+   * since 1970-01-01 UTC; 0: when the node takes it
+   */
+  uint64_t time_milliseconds;
+  /*
+   * where the item was shown
+   */
+  ProtobufCBinaryData scenario;
+  /*
+   * of the slate that showed it, at most 64 bytes
+   */
+  ProtobufCBinaryData request_id;
+  /*
+   * at most 64 bytes; the same event given again under its ID counts once
+   */
+  ProtobufCBinaryData id;
+  Martlet__V1__Event__AmountCase amount_case;
+  union {
+    float value;
+  };
+};
+#define MARTLET__V1__EVENT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__event__descriptor) \
+    , {0,NULL}, {0,NULL}, {0,NULL}, 0, {0,NULL}, {0,NULL}, {0,NULL}, MARTLET__V1__EVENT__AMOUNT__NOT_SET, {0} }
+
+
+struct  Martlet__V1__RecordEventsRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData tenant;
+  /*
+   * 1 to 1000
+   */
+  size_t n_events;
+  Martlet__V1__Event **events;
+};
+#define MARTLET__V1__RECORD_EVENTS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__record_events_request__descriptor) \
+    , {0,NULL}, 0,NULL }
+
+
+/*
+ * Each event is stored, a duplicate, or has a fault.
+ */
+struct  Martlet__V1__RecordEventsReply
+{
+  ProtobufCMessage base;
+  uint32_t stored;
+  /*
+   * stored before, under their IDs
+   */
+  uint32_t duplicates;
+  /*
+   * in the order of the events
+   */
+  size_t n_faults;
+  Martlet__V1__EventFault **faults;
+  /*
+   * what being stored means on this node
+   */
+  Martlet__V1__Durability durability;
+  /*
+   * of those stored: for items that the node's model does not know
+   */
+  uint32_t unknown_items;
+};
+#define MARTLET__V1__RECORD_EVENTS_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__record_events_reply__descriptor) \
+    , 0, 0, 0,NULL, MARTLET__V1__DURABILITY__DURABILITY_MEMORY, 0 }
+
+
+struct  Martlet__V1__EventFault
+{
+  ProtobufCMessage base;
+  /*
+   * index into the request's events
+   */
+  uint32_t event;
+  Martlet__V1__EventStatus status;
+  ProtobufCBinaryData message;
+};
+#define MARTLET__V1__EVENT_FAULT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__event_fault__descriptor) \
+    , 0, MARTLET__V1__EVENT_STATUS__EVENT_STATUS_STORED, {0,NULL} }
 
 
 /* Martlet__V1__Hello methods */
@@ -1348,6 +1516,82 @@ Martlet__V1__LoadModelReply *
 void   martlet__v1__load_model_reply__free_unpacked
                      (Martlet__V1__LoadModelReply *message,
                       ProtobufCAllocator *allocator);
+/* Martlet__V1__Event methods */
+void   martlet__v1__event__init
+                     (Martlet__V1__Event         *message);
+size_t martlet__v1__event__get_packed_size
+                     (const Martlet__V1__Event   *message);
+size_t martlet__v1__event__pack
+                     (const Martlet__V1__Event   *message,
+                      uint8_t             *out);
+size_t martlet__v1__event__pack_to_buffer
+                     (const Martlet__V1__Event   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__Event *
+       martlet__v1__event__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__event__free_unpacked
+                     (Martlet__V1__Event *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__RecordEventsRequest methods */
+void   martlet__v1__record_events_request__init
+                     (Martlet__V1__RecordEventsRequest         *message);
+size_t martlet__v1__record_events_request__get_packed_size
+                     (const Martlet__V1__RecordEventsRequest   *message);
+size_t martlet__v1__record_events_request__pack
+                     (const Martlet__V1__RecordEventsRequest   *message,
+                      uint8_t             *out);
+size_t martlet__v1__record_events_request__pack_to_buffer
+                     (const Martlet__V1__RecordEventsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__RecordEventsRequest *
+       martlet__v1__record_events_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__record_events_request__free_unpacked
+                     (Martlet__V1__RecordEventsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__RecordEventsReply methods */
+void   martlet__v1__record_events_reply__init
+                     (Martlet__V1__RecordEventsReply         *message);
+size_t martlet__v1__record_events_reply__get_packed_size
+                     (const Martlet__V1__RecordEventsReply   *message);
+size_t martlet__v1__record_events_reply__pack
+                     (const Martlet__V1__RecordEventsReply   *message,
+                      uint8_t             *out);
+size_t martlet__v1__record_events_reply__pack_to_buffer
+                     (const Martlet__V1__RecordEventsReply   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__RecordEventsReply *
+       martlet__v1__record_events_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__record_events_reply__free_unpacked
+                     (Martlet__V1__RecordEventsReply *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__EventFault methods */
+void   martlet__v1__event_fault__init
+                     (Martlet__V1__EventFault         *message);
+size_t martlet__v1__event_fault__get_packed_size
+                     (const Martlet__V1__EventFault   *message);
+size_t martlet__v1__event_fault__pack
+                     (const Martlet__V1__EventFault   *message,
+                      uint8_t             *out);
+size_t martlet__v1__event_fault__pack_to_buffer
+                     (const Martlet__V1__EventFault   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__EventFault *
+       martlet__v1__event_fault__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__event_fault__free_unpacked
+                     (Martlet__V1__EventFault *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Martlet__V1__Hello_Closure)
@@ -1434,6 +1678,18 @@ typedef void (*Martlet__V1__LoadModelRequest_Closure)
 typedef void (*Martlet__V1__LoadModelReply_Closure)
                  (const Martlet__V1__LoadModelReply *message,
                   void *closure_data);
+typedef void (*Martlet__V1__Event_Closure)
+                 (const Martlet__V1__Event *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__RecordEventsRequest_Closure)
+                 (const Martlet__V1__RecordEventsRequest *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__RecordEventsReply_Closure)
+                 (const Martlet__V1__RecordEventsReply *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__EventFault_Closure)
+                 (const Martlet__V1__EventFault *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -1442,6 +1698,8 @@ typedef void (*Martlet__V1__LoadModelReply_Closure)
 
 extern const ProtobufCEnumDescriptor    martlet__v1__fallback__descriptor;
 extern const ProtobufCEnumDescriptor    martlet__v1__degradation__descriptor;
+extern const ProtobufCEnumDescriptor    martlet__v1__event_status__descriptor;
+extern const ProtobufCEnumDescriptor    martlet__v1__durability__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__hello__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__welcome__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__goaway__descriptor;
@@ -1471,6 +1729,10 @@ extern const ProtobufCMessageDescriptor martlet__v1__model_info__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__list_models_reply__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__load_model_request__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__load_model_reply__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__event__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__record_events_request__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__record_events_reply__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__event_fault__descriptor;
 
 PROTOBUF_C__END_DECLS
 

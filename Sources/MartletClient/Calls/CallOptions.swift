@@ -22,6 +22,7 @@ public typealias RequestLimits = Wire.RequestLimits
 public typealias ContextEntry = Wire.ContextEntry
 public typealias Pin = Wire.Pin
 public typealias Placement = Wire.Placement
+public typealias RankerFeatures = Wire.RankerFeatures
 public typealias SourceShare = Wire.SourceShare
 public typealias StageTiming = Wire.StageTiming
 public typealias Fallback = Wire.Fallback

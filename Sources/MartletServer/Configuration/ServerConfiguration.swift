@@ -25,6 +25,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     /// How the items' factors are held.
     package var itemRows = RetrievalModel.Options().itemRows
     package var rankerPrecision = RankerPrecision.auto
+    /// Bytes of the items' parts of a ranker's first layer at most; 0: none.
+    package var rankerItemBytes = RankerCalibration.itemBytesMaxDefault
     /// What walks over a graph read of them.
     package var graphRows = RetrievalModel.Options().graphRows
     /// Recall that an approximate search must reach at load to be chosen, 0 to 1.
@@ -36,6 +38,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     /// Idle loops that may help with one long exact scan; 0: none.
     package var searchHelpers = 1
     package var ranking = BatchConfiguration()
+    package var events = EventsConfiguration()
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
@@ -63,6 +66,40 @@ package struct BatchConfiguration: Sendable, Equatable {
     package var batchRows = RankingConfiguration().batchRowsMax
     /// Requests at once; 1: each request is ranked alone.
     package var batchRequests = RankingConfiguration().batchRequestsMax
+}
+
+/// What users do: which events are taken, where they are stored, and what is kept of them.
+package struct EventsConfiguration: Sendable, Equatable {
+    package enum Sync: String, CaseIterable, Sendable { case always, interval, never }
+
+    /// The folder of the event log; nil: events live as long as the process.
+    package var directory: String?
+    package var sync = Sync.always
+    /// Between two syncs of `interval`.
+    package var syncInterval: Duration = .milliseconds(5)
+    package var segmentBytes = 64 << 20
+    package var segmentAge: Duration = .seconds(3600)
+    package var retentionAge: Duration = .seconds(30 * 86_400)
+    package var retentionBytes = 16 << 30
+    package var pendingBytesMax = 32 << 20
+    /// Between two snapshots of what is known of users; zero: only when the node stops.
+    package var snapshotInterval: Duration = .seconds(300)
+    /// How far ahead of the node's a producer's clock may be.
+    package var futureMax: Duration = .seconds(300)
+    /// Events of a user that are kept one by one.
+    package var historyMax = 100
+    /// Items of a user that are remembered as seen beyond the history.
+    package var seenMax = 2000
+    /// Seen items are shown again when they were seen that long ago; zero: never.
+    package var seenAge: Duration = .zero
+    /// Of all users together; those who were not active lately go.
+    package var stateBytesMax = 1 << 30
+    /// Events whose IDs are known: one of them that comes again does not count again.
+    package var repeatsWindow = 1 << 20
+    /// Items that may have been named by events and models; events for others count for nothing but the log.
+    package var itemsMax = 10_000_000
+    /// Older events are refused.
+    package var ageMax: Duration = .seconds(10 * 365 * 86_400)
 }
 
 /// The result cache of all shards together.

@@ -54,12 +54,12 @@ package struct Setting: Sendable {
 
     private static func duration(
         _ key: String, _ path: WritableKeyPath<ServerConfiguration, Duration> & Sendable, from lower: Duration = .zero,
-        _ help: String
+        to upper: Duration = SettingValue.durationMax, _ help: String
     ) -> Setting {
         Setting(key, help) {
             SettingValue.text(duration: $0[keyPath: path])
         } assign: { (configuration, text) throws(SettingFault) in
-            configuration[keyPath: path] = try SettingValue.duration(text, from: lower)
+            configuration[keyPath: path] = try SettingValue.duration(text, from: lower, to: upper)
         }
     }
 
@@ -117,6 +117,10 @@ package struct Setting: Sendable {
         } assign: { (configuration, text) throws(SettingFault) in
             configuration.rankerPrecision = try SettingValue.choice(text, of: RankerPrecision.self)
         },
+        size(
+            "ranker_item_bytes", \.rankerItemBytes, in: 0...(1 << 40),
+            "What a ranker's first layer makes of each item may be held in so many bytes, where that is cheaper; 0: never."
+        ),
         Setting(
             "graph_rows",
             "What walks over a graph read of each item: rows, f16, int8 (8-bit codes) or auto (what is quickest for the rank)."
@@ -156,6 +160,60 @@ package struct Setting: Sendable {
         integer(
             "ranking.batch_requests", \.ranking.batchRequests, in: 1...64,
             "Requests whose candidates may share a batch; 1: each is ranked alone."),
+        Setting("events.directory", "The folder of the event log; without one, events are gone when the node ends.") {
+            $0.events.directory
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.events.directory = try SettingValue.path(text)
+        },
+        Setting(
+            "events.sync",
+            "When an event is stored: always (its sync ended), interval (the next sync of many ended) or never (the system has it)."
+        ) {
+            $0.events.sync.rawValue
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.events.sync = try SettingValue.choice(text, of: EventsConfiguration.Sync.self)
+        },
+        duration(
+            "events.sync_interval", \.events.syncInterval, from: .milliseconds(1),
+            "Between the beginnings of two syncs of `events.sync: interval`."),
+        size(
+            "events.segment_bytes", \.events.segmentBytes, in: (64 << 10)...(1 << 30),
+            "A segment of the event log that has reached this size is followed by another."),
+        duration(
+            "events.segment_age", \.events.segmentAge, from: .seconds(1), "The same, of a segment that is this old."),
+        duration(
+            "events.retention_age", \.events.retentionAge, from: .seconds(1), to: SettingValue.ageMax,
+            "Older segments are removed, once the state does not need them."),
+        size(
+            "events.retention_bytes", \.events.retentionBytes, in: (1 << 20)...(1 << 50),
+            "Segments beyond this are removed, oldest first, once the state does not need them."),
+        size(
+            "events.pending_bytes_max", \.events.pendingBytesMax, in: (64 << 10)...(1 << 30),
+            "Events that wait for the disk; more are answered RESOURCE_EXHAUSTED."),
+        duration(
+            "events.snapshot_interval", \.events.snapshotInterval,
+            "Between snapshots of what is known of users, from which a restart goes on; 0s: one when the node stops."),
+        duration(
+            "events.future_max", \.events.futureMax, "How far ahead of the node's clock an event's time may be."),
+        duration(
+            "events.age_max", \.events.ageMax, from: .seconds(1), to: SettingValue.ageMax, "Older events are refused."),
+        integer(
+            "events.history_max", \.events.historyMax, in: 1...4096, "Events of a user that are kept one by one."),
+        integer(
+            "events.seen_max", \.events.seenMax, in: 64...65_000,
+            "Items of a user that are remembered as seen beyond the history; the oldest are forgotten."),
+        duration(
+            "events.seen_age", \.events.seenAge, to: SettingValue.ageMax,
+            "Seen items may be shown again after as long; 0s: never."),
+        size(
+            "events.state_bytes_max", \.events.stateBytesMax, in: (1 << 20)...(1 << 46),
+            "What is known of all users from events; users who were not active lately are forgotten beyond."),
+        integer(
+            "events.repeats_window", \.events.repeatsWindow, in: 1024...(1 << 28),
+            "Events whose IDs are known, so that they do not count again."),
+        integer(
+            "events.items_max", \.events.itemsMax, in: 1000...50_000_000,
+            "Items that events and models may have named; events for others are stored and count for nothing."),
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         size(
             "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),

@@ -51,22 +51,26 @@ enum SettingValue {
 
     private static let durationUnits: [(suffix: String, nanoseconds: Int64)] = [
         ("ms", 1_000_000), ("us", 1_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000),
+        ("d", 86_400_000_000_000),
     ]
 
-    /// The longest duration that a setting may have.
+    /// The longest duration that a setting of the node's work may have; what is stored may be kept for longer.
     static let durationMax: Duration = .seconds(7 * 24 * 3600)
+    static let ageMax: Duration = .seconds(100 * 365 * 24 * 3600)
 
-    static func duration(_ text: String, from lower: Duration = .zero) throws(SettingFault) -> Duration {
+    static func duration(
+        _ text: String, from lower: Duration = .zero, to upper: Duration = durationMax
+    ) throws(SettingFault) -> Duration {
         if text == "0", lower == .zero { return .zero }
         let fault = SettingFault(
             expected:
-                "a duration from \(self.text(duration: lower)) to \(self.text(duration: durationMax)) with its unit,"
+                "a duration from \(self.text(duration: lower)) to \(self.text(duration: upper)) with its unit,"
                 + " such as 250us, 500ms, 30s, 5m or 1h")
         guard let unit = durationUnits.first(where: { text.hasSuffix($0.suffix) }),
             let count = Int64(trimmed(text.dropLast(unit.suffix.count))), count >= 0
         else { throw fault }
         let (nanoseconds, overflow) = count.multipliedReportingOverflow(by: unit.nanoseconds)
-        guard !overflow, case let value = Duration.nanoseconds(nanoseconds), value >= lower, value <= durationMax else {
+        guard !overflow, case let value = Duration.nanoseconds(nanoseconds), value >= lower, value <= upper else {
             throw fault
         }
         return value

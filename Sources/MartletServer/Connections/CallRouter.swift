@@ -14,7 +14,7 @@ enum CallRouter {
             return
         }
         let worker = connection.worker
-        func ticket(gather: ManyGather? = nil) -> CallTicket {
+        func ticket(gather: (any CallGather)? = nil) -> CallTicket {
             CallTicket(
                 home: worker, connection: connection, callID: header.callID, method: method, arrived: now,
                 deadline: worker.node.deadline(header, now), gather: gather)
@@ -33,6 +33,8 @@ enum CallRouter {
                 if connection.open(ticket) { worker.submit(.similarItems(request), ticket) }
             case .rank:
                 try serveRank(frame, ticket, connection)
+            case .recordEvents:
+                try EventCalls.serve(frame, ticket, connection)
             case .getItem:
                 let view = try GetItemRequestView(frame.body, arena: worker.arena)
                 try worker.node.check(tenant: view.tenant)
@@ -57,7 +59,7 @@ enum CallRouter {
 
     /// Goes to the shard of the user, who may have done something since the model was made.
     private static func serveRank(
-        _ frame: FrameView, _ makeTicket: (ManyGather?) -> CallTicket, _ connection: ConnectionHandler
+        _ frame: FrameView, _ makeTicket: ((any CallGather)?) -> CallTicket, _ connection: ConnectionHandler
     ) throws(RequestFault) {
         let worker = connection.worker
         let view = try RankRequestView(frame.body, arena: worker.arena)
@@ -77,7 +79,7 @@ enum CallRouter {
 
     /// Deals the users to their shards; the parts come back to this loop and are put together.
     private static func serveMany(
-        _ frame: FrameView, _ makeTicket: (ManyGather?) -> CallTicket, _ connection: ConnectionHandler
+        _ frame: FrameView, _ makeTicket: ((any CallGather)?) -> CallTicket, _ connection: ConnectionHandler
     ) throws(RequestFault) {
         let worker = connection.worker
         let view = try RecommendManyRequestView(frame.body, arena: worker.arena)

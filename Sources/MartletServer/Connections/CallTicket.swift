@@ -1,6 +1,7 @@
 import Serving
 import Synchronization
 import Telemetry
+import Vocabulary
 import Wire
 
 /// A call that could not be answered at once: where its answer goes, and what is needed to keep the answer.
@@ -22,13 +23,13 @@ final class CallTicket: CallOrigin {
     /// Known once the request is decoded; written by the loop that holds the call.
     var scenario: String
     /// Collects the parts when the call was split over shards.
-    let gather: ManyGather?
+    let gather: (any CallGather)?
 
     private let cancelled = Atomic<Bool>(false)
 
     init(
         home: LoopWorker, connection: ConnectionHandler, callID: UInt32, method: Wire.Method, arrived: UInt64,
-        deadline: UInt64, cacheKey: [UInt8]? = nil, scenario: String = "", gather: ManyGather? = nil
+        deadline: UInt64, cacheKey: [UInt8]? = nil, scenario: String = "", gather: (any CallGather)? = nil
     ) {
         self.home = home
         self.connection = connection
@@ -51,19 +52,31 @@ final class CallTicket: CallOrigin {
 extension CallTicket: @unchecked Sendable {}
 
 /// The answer to a call that several shards work on. Belongs to the connection's loop.
-final class ManyGather {
+protocol CallGather: AnyObject {
+    /// Takes one shard's part; true when it was the last.
+    func add(_ answer: ShardAnswer) -> Bool
+    /// Encodes the whole, once all parts are there.
+    func encode(with encoder: AnswerEncoder) -> (StatusCode, ReplyFlags)
+}
+
+/// The slates of many users.
+final class ManyGather: CallGather {
     private var partsLeft: Int
-    private(set) var slates: [ManySlates] = []
-    private(set) var rejection: Rejection?
+    private var slates: [ManySlates] = []
+    private var rejection: Rejection?
 
     init(parts: Int) { partsLeft = parts }
 
-    /// Takes one shard's part; true when it was the last.
+    func encode(with encoder: AnswerEncoder) -> (StatusCode, ReplyFlags) {
+        if let rejection { return encoder.encode(.rejected(rejection)) }
+        return encoder.encode(slates)
+    }
+
     func add(_ answer: ShardAnswer) -> Bool {
         switch answer {
         case .slates(let part): slates.append(part)
         case .rejected(let rejection): self.rejection = self.rejection ?? rejection
-        case .slate, .similarItems, .item, .ranked:
+        case .slate, .similarItems, .item, .ranked, .recorded:
             rejection = Rejection(.internalFault, "a part of the answer has the wrong kind")
         }
         partsLeft -= 1

@@ -1,3 +1,4 @@
+import EventLog
 import NIOCore
 import NIOPosix
 import NearestNeighbors
@@ -126,11 +127,36 @@ final class LoopWorker {
     /// Hands a call to the shard of this loop.
     func submit(_ request: ShardRequest, _ ticket: CallTicket) {
         let call = ShardCall(request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket)
+        // Events do not wait behind slates: what they need of the loop is short.
+        if case .record(let batch) = request {
+            if let result = shard.assumeIsolated({ $0.record(batch, call) }) { deliver(result, to: ticket) }
+            return
+        }
         if let rejection = shard.assumeIsolated({ $0.submit(call) }) {
             deliver(.rejected(rejection), to: ticket)
         } else {
             scheduleStep()
         }
+    }
+
+    /// Learns what became of records of the event log.
+    func settle(_ outcome: LogOutcome) {
+        var answers: [(CallTicket, RecordedEvents)] = []
+        shard.assumeIsolated { shard in
+            shard.settle(outcome) { call, result in
+                if let ticket = call.origin as? CallTicket { answers.append((ticket, result)) }
+            }
+        }
+        for (ticket, result) in answers { deliver(result, to: ticket) }
+        flushDirty()
+    }
+
+    private func deliver(_ result: RecordedEvents, to ticket: CallTicket) {
+        metrics.countEvents(.stored, result.stored)
+        metrics.countEvents(.duplicate, result.duplicates)
+        metrics.countEvents(.refused, result.refused.count)
+        metrics.countEvents(.unknownItem, result.unknownItems)
+        deliver(.recorded(result), to: ticket)
     }
 
     /// The first step runs after the sockets that are ready now.
@@ -203,7 +229,7 @@ final class LoopWorker {
                         shard.keep(
                             $0, for: key, scenario: ticket.scenario,
                             tag: UInt16(node.scenarioIndex(ticket.scenario)), generation: slate.generation.number,
-                            now: done, seconds: slate.seconds)
+                            now: done, seconds: slate.seconds, stamp: slate.stamp)
                     }
                 }
             }
@@ -249,7 +275,7 @@ final class LoopWorker {
         let (status, flags): (StatusCode, ReplyFlags)
         if let gather = ticket.gather {
             guard gather.add(answer) else { return }
-            (status, flags) = encoder.encode(gather)
+            (status, flags) = gather.encode(with: encoder)
         } else {
             (status, flags) = encoder.encode(answer)
         }

@@ -56,7 +56,8 @@ enum RecommendCalls {
         do throws(RequestFault) {
             let view = try RecommendRequestView(body, arena: worker.arena)
             try worker.node.check(tenant: view.tenant)
-            let owner = worker.node.partitions.shard(of: Slot(user: view.user))
+            // Nobody's request is served where it came in.
+            let owner = view.user.isEmpty ? worker.index : worker.node.partitions.shard(of: Slot(user: view.user))
             guard owner == worker.index else {
                 // No slot was given, or a wrong one.
                 worker.forward(LoopWorker.ForwardedCall(ticket: ticket, body: Array(body)), to: owner)
@@ -83,6 +84,7 @@ extension RecommendationRequest {
             context: view.context.texts)
         explores = !view.noExploration
         seed = view.seed
+        recentItems = view.recentItems.strings
         pins = view.pins.map { RerankingConfiguration.Pin(item: $0.item.text, place: Int($0.place)) }
     }
 }

@@ -92,6 +92,7 @@ extension ShardMetrics {
         case .unimplemented: countRejected(RejectionReason.methodUnknown)
         case .invalidArgument, .unknownTenant, .unknownScenario, .permissionDenied, .failedPrecondition:
             countRejected(RejectionReason.invalid)
+        case .logFull, .logBroken: countRejected(RejectionReason.logRefuses)
         case .unknownItem, .deadlineExceeded, .cancelled, .internalFault: break
         }
     }

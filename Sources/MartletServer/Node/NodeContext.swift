@@ -32,6 +32,7 @@ final class NodeContext {
     let metrics: NodeMetrics
     let serving: ServingConfiguration
     let defaultDeadlineNanoseconds: UInt64
+    let events: EventRules
     let allocator = ByteBufferAllocator()
     private let scenarioIndexes: [String: Int]
     private let scenarioNames: [String]
@@ -43,8 +44,9 @@ final class NodeContext {
     /// - Parameter scenarioNames: In the order of their numbers in metrics; "" counts as the first.
     init(
         nodeName: String, shardCount: Int, limits: Limits, state: NodeState, metrics: NodeMetrics,
-        serving: ServingConfiguration, scenarioNames: [String], defaultDeadline: Duration
+        serving: ServingConfiguration, scenarioNames: [String], defaultDeadline: Duration, events: EventRules
     ) {
+        self.events = events
         self.nodeName = nodeName
         partitions = PartitionMap(shardCount: shardCount)
         self.limits = limits

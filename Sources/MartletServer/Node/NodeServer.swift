@@ -7,6 +7,7 @@ import NIOPosix
 import Retrieval
 import ServiceLifecycle
 import Serving
+import Synchronization
 import Telemetry
 import UnixSignals
 import VectorMath
@@ -20,7 +21,7 @@ package enum NodeServer {
     ///
     /// - Throws: `ListenFailure`, `ArtifactError`; messages for a person.
     package static func run(configuration: ServerConfiguration, logger: Logger) async throws {
-        let node = ServingNode(configuration: configuration, logger: logger)
+        let node = try ServingNode(configuration: configuration, logger: logger)
         let group = ServiceGroup(
             configuration: .init(
                 services: [
@@ -49,8 +50,12 @@ package final class ServingNode: Service {
     private let pool: NIOThreadPool
     /// Checks samples of searches, below everything else.
     private let samplingPool: NIOThreadPool
+    /// Takes snapshots of what is known of users.
+    private let snapshotPool = NIOThreadPool(numberOfThreads: 1)
+    private let hasStarted = Atomic<Bool>(false)
     private let acceptor: Acceptor
     private let metrics: NodeMetrics
+    private let events: EventStore
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -62,11 +67,14 @@ package final class ServingNode: Service {
     }
 
     /// - Parameter wallClock: Unix seconds, for windows of availability.
+    /// - Throws: `LogError` when the event log cannot be opened.
     package init(
         configuration: ServerConfiguration, logger: Logger,
         wallClock: @escaping @Sendable () -> Int64 = WallClock.system
-    ) {
+    ) throws {
         self.configuration = configuration
+        let events = try EventStore(configuration.events, logger: logger)
+        self.events = events
         self.logger = logger
         let shardCount = configuration.shards == 0 ? System.coreCount : configuration.shards
         let ordered = configuration.orderedScenarios
@@ -77,7 +85,7 @@ package final class ServingNode: Service {
         context = NodeContext(
             nodeName: configuration.nodeName, shardCount: shardCount, limits: NodeContext.Limits(configuration),
             state: state, metrics: metrics, serving: serving, scenarioNames: ordered.map(\.name),
-            defaultDeadline: configuration.defaultDeadline)
+            defaultDeadline: configuration.defaultDeadline, events: EventRules(configuration.events))
         loops = MultiThreadedEventLoopGroup(numberOfThreads: shardCount)
         acceptorLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         pool = NIOThreadPool(numberOfThreads: 1)
@@ -86,8 +94,10 @@ package final class ServingNode: Service {
             options: RetrievalModel.Options(
                 index: configuration.index, recallMin: configuration.recallMin, itemRows: configuration.itemRows,
                 graphRows: configuration.graphRows),
-            calibration: RankerCalibration(precision: configuration.rankerPrecision), scenarios: serving.scenarios,
-            metrics: metrics, logger: logger, pool: pool, wallClock: wallClock)
+            calibration: RankerCalibration(
+                precision: configuration.rankerPrecision, itemBytesMax: configuration.rankerItemBytes),
+            scenarios: serving.scenarios, metrics: metrics, logger: logger, pool: pool, numbers: events.numbers,
+            wallClock: wallClock)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)
@@ -101,17 +111,20 @@ package final class ServingNode: Service {
                     if case .active = state { check() }
                 }
             }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })
-        let workers = zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
-            LoopWorker(
+        let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
+            let slots = partitions.slots(of: metrics.shard)
+            let live = try events.makeLiveUsers(slots: slots, shardCount: shardCount)
+            return LoopWorker(
                 index: metrics.shard, eventLoop: eventLoop,
                 shard: Shard(
-                    index: metrics.shard, slots: partitions.slots(of: metrics.shard), executor: eventLoop.executor,
+                    index: metrics.shard, slots: slots, executor: eventLoop.executor,
                     configuration: serving, cacheBytesMax: configuration.cache.bytes / shardCount,
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
-                    recallSampler: recallSampler, wallClock: wallClock),
+                    recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live),
                 node: context)
         }
         context.connect(workers, ControlDesk(node: context, models: models))
+        events.connect(workers)
     }
 
     /// Where calls are answered, once started.
@@ -139,12 +152,14 @@ package final class ServingNode: Service {
     package func start() async throws {
         pool.start()
         samplingPool.start()
+        snapshotPool.start()
         await models.connect(context.workers)
         for worker in context.workers { try await worker.eventLoop.flatSubmit { worker.start() }.get() }
         if let endpoint = configuration.http {
             let http = try await openHTTP(endpoint)
             await ports.set(http: http)
         }
+        try await events.replay(on: pool, context)
         if let bundle = configuration.bundle { _ = try await models.load(bundle) }
         let address: SocketAddress?
         do {
@@ -153,6 +168,8 @@ package final class ServingNode: Service {
             throw ListenFailure(endpoint: configuration.listen, key: "listen", underlying: error)
         }
         await ports.set(rpc: address)
+        hasStarted.store(true, ordering: .releasing)
+        scheduleSnapshots()
         if configuration.bundle != nil { becomeReady() }
         let http = await ports.http?.endpoint.description ?? "off"
         logger.info(
@@ -163,6 +180,26 @@ package final class ServingNode: Service {
             ])
     }
 
+    /// Now and then, off the loops.
+    private func scheduleSnapshots() {
+        let interval = TimeAmount(configuration.events.snapshotInterval)
+        guard configuration.events.directory != nil, interval > .zero else { return }
+        acceptorLoop.next().scheduleRepeatedTask(initialDelay: interval, delay: interval) {
+            [events, context, snapshotPool] _ in
+            snapshotPool.submit { state in
+                if case .active = state { events.takeSnapshot(context, isHurried: false) }
+            }
+        }
+    }
+
+    /// Takes a snapshot now.
+    package func takeSnapshot() async {
+        try? await snapshotPool.runIfActive { [events, context] in events.takeSnapshot(context, isHurried: false) }
+    }
+
+    /// What was brought back at the start; nil without an event log.
+    var restored: Replay.Outcome? { events.restored.withLock { $0 } }
+
     private func becomeReady() {
         context.state.becomeReady()
         metrics.setReady(true)
@@ -172,9 +209,11 @@ package final class ServingNode: Service {
         let status = StatusDocument(node: context, models: models)
         let metrics = metrics
         let state = context.state
+        let events = events
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
+                metrics.setEventLog(events.reading)
                 return metrics.scrape(format)
             },
             readiness: {
@@ -224,10 +263,18 @@ package final class ServingNode: Service {
                 worker.stop()
             }.get()
         }
+        if hasStarted.load(ordering: .acquiring) {
+            try? await snapshotPool.runIfActive { [events, context] in
+                events.takeSnapshot(context, isHurried: true)
+            }
+        }
+        // What is in line is stored first, and told to those who wait as far as their connections stand.
+        events.close()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()
         try? await samplingPool.shutdownGracefully()
+        try? await snapshotPool.shutdownGracefully()
         logger.info("node stopped")
     }
 }

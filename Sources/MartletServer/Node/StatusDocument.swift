@@ -40,6 +40,8 @@ final class StatusDocument: Sendable {
         var model: String?
         /// How the items' factors are held: f32 or f16; absent where there are none.
         var itemRows: String?
+        /// Absent where the bundle has none.
+        var ranker: RankerStatus?
         var connections: Int
         var callsInFlight: Int
         var shards: [Shard]
@@ -60,7 +62,8 @@ final class StatusDocument: Sendable {
             state: node.state.isDraining ? "draining" : node.state.isReady ? "ready" : "loading",
             uptimeSeconds: Double(LoopWorker.now &- node.state.startedNanoseconds) / 1e9,
             generation: summary.generation, model: summary.model,
-            itemRows: models.itemRows.withLock { $0?.rawValue }, connections: node.state.connectionCount,
+            itemRows: models.itemRows.withLock { $0?.rawValue }, ranker: models.ranker.withLock { $0 },
+            connections: node.state.connectionCount,
             callsInFlight: node.state.callsInFlight,
             shards: node.metrics.shards.map {
                 let slots = node.partitions.slots(of: $0.shard)

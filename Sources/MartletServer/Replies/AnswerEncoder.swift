@@ -33,16 +33,16 @@ final class AnswerEncoder {
         case .similarItems(let similar): encode(similar)
         case .item(let details): encode(details)
         case .ranked(let ranked): encode(ranked)
-        case .slates(let slates): encode([slates])
+        case .slates(let slates): write([slates])
+        case .recorded: write(RecordEventsReply())
         case .rejected(let rejection): return encode(rejection)
         }
         return fitting()
     }
 
-    /// Encodes the parts that several shards answered.
-    func encode(_ gather: ManyGather) -> (StatusCode, ReplyFlags) {
-        if let rejection = gather.rejection { return encode(rejection) }
-        encode(gather.slates)
+    /// Encodes the slates that several shards answered.
+    func encode(_ parts: [ManySlates]) -> (StatusCode, ReplyFlags) {
+        write(parts)
         return fitting()
     }
 
@@ -146,7 +146,7 @@ final class AnswerEncoder {
         write(reply)
     }
 
-    private func encode(_ parts: [ManySlates]) {
+    private func write(_ parts: [ManySlates]) {
         let slates = parts.flatMap { $0.slates }.sorted { $0.position < $1.position }
         guard let generation = parts.first?.generation else {
             write(RecommendManyReply())
@@ -240,6 +240,11 @@ extension RecommendReplyFields {
             Wire.SourceShare(
                 item: $0.item, source: $0.source.rawValue, rank: $0.rank, score: $0.score, contribution: $0.contribution
             )
+        }
+        if let found = explanation.features {
+            ranking = RankerFeatures(
+                features: found.features, items: found.items.map { UInt32($0) }, values: found.values,
+                contributions: found.contributions)
         }
         timings = explanation.timings.map {
             StageTiming(stage: $0.stage, microseconds: UInt32(clamping: $0.microseconds))

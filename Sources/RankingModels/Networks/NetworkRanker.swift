@@ -20,7 +20,8 @@ package struct NetworkRanker: Sendable, Equatable {
 }
 
 // ranker.safetensors
-//   metadata  kind = "network", shape = JSON of NetworkShape; the schema (see RankerSchema)
+//   metadata  kind = "network", shape = JSON of NetworkShape, weights_sha256 = the hash of all F32 tensors in the order below;
+//             the schema (see RankerSchema)
 //   embedding.weight      F32 or F16 [table rows, embedding width]
 //   linear.weight         F32 [table rows]        dense_linear.weight  F32 [dense fields]
 //   mlp.N.weight          F32 [outputs, inputs]   mlp.N.bias           F32 [outputs]
@@ -39,6 +40,7 @@ extension NetworkRanker {
             var metadata = RankerSchema(schema).metadata
             metadata["kind"] = Self.kind
             metadata["shape"] = JSONText.print(shape, indented: false)
+            metadata[RankerSchema.weightsHash] = weights.hash
             return metadata
         }
     }
@@ -96,6 +98,9 @@ extension NetworkRanker {
             linear: try file.floats("linear.weight", shape: [shape.hasLinear ? layout.tableRows : 0]),
             denseLinear: try file.floats("dense_linear.weight", shape: [shape.hasLinear ? layout.dense.count : 0]),
             layers: layers, output: try file.floats("output.weight", shape: [shape.hidden.last ?? 0]), bias: bias[0])
+        // Of halves, what was hashed is not what was read.
+        let isExact = file.describe("embedding.weight")?.type == .f32
+        if isExact { try RankerSchema.check(weights: weights.hash, file) }
         try self.init(schema: schema, weights: weights, path: file.path)
     }
 
@@ -116,5 +121,13 @@ extension NetworkRanker {
                 "its shape cannot be used: \(shape.fault() ?? "layers are no numbers")")
         }
         return shape
+    }
+}
+
+extension NetworkWeights {
+    /// Of all numbers in the order of the file's tensors.
+    fileprivate var hash: String {
+        ContentHash.sha256(
+            of: [table, linear, denseLinear] + layers.flatMap { [$0.weights, $0.bias] } + [output, [bias]])
     }
 }

@@ -19,9 +19,9 @@ package final class Network: @unchecked Sendable {
     package let byteCount: Int
     private let isHalf: Bool
     private let table: UnsafeMutableRawPointer
-    private let linear: UnsafeMutablePointer<Float>
-    private let denseLinear: [Float]
-    private let output: UnsafeMutablePointer<Float>
+    let linear: UnsafeMutablePointer<Float>
+    let denseLinear: [Float]
+    let output: UnsafeMutablePointer<Float>
     private let bias: Float
 
     /// - Parameters:
@@ -138,17 +138,21 @@ package final class Network: @unchecked Sendable {
         }
     }
 
+    /// One embedding.
+    func embed(_ id: UnsafePointer<UInt32>, into out: UnsafeMutablePointer<Float>) {
+        EmbeddingKernels.gather(
+            table, isHalf: isHalf, width: shape.embeddingWidth, ids: id, rows: 1, fields: 1, into: out,
+            stride: shape.embeddingWidth)
+    }
+
     /// The mean of table rows.
-    private func pool(_ bag: ArraySlice<UInt32>, into out: UnsafeMutablePointer<Float>) {
+    func pool(_ bag: ArraySlice<UInt32>, into out: UnsafeMutablePointer<Float>) {
         let width = shape.embeddingWidth
         withUnsafeTemporaryAllocation(of: Float.self, capacity: width) { one in
             guard let base = one.baseAddress else { return }
             out.update(repeating: 0, count: width)
             for id in bag {
-                withUnsafePointer(to: id) {
-                    EmbeddingKernels.gather(
-                        table, isHalf: isHalf, width: width, ids: $0, rows: 1, fields: 1, into: base, stride: width)
-                }
+                withUnsafePointer(to: id) { embed($0, into: base) }
                 for place in 0..<width { out[place] += base[place] }
             }
             let share = 1 / Float(bag.count)

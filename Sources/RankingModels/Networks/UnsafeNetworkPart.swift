@@ -1,105 +1,111 @@
 import Features
 import VectorMath
 
-/// What one part writes: the first layer's sums and the sum of embeddings.
-final class PartRoom {
-    let first: UnsafeMutablePointer<Float>
-    let sum: UnsafeMutablePointer<Float>
-    let input: UnsafeMutablePointer<Float>
-
-    init(width: Int, firstStride: Int, inputs: Int) {
-        first = SplitNetwork.floats(firstStride)
-        sum = SplitNetwork.floats(width)
-        input = SplitNetwork.floats(inputs)
-    }
-
-    deinit {
-        first.deallocate()
-        sum.deallocate()
-        input.deallocate()
-    }
-}
-
-/// The share of some sides in a network's first layer, sums of embeddings and linear terms.
+/// The share of some sides in a network's first layer, in the sums of embeddings and in the logit.
 ///
-/// `@unchecked Sendable`: nothing is written after `init`.
-final class Part: @unchecked Sendable {
+/// ```
+/// first   bias + weights of the sides' columns * their embeddings and numbers     [rows, first layer, padded]
+/// sums    the sum of the sides' embeddings                                        [rows, embedding width]
+/// logits  bias + linear terms - half the squares that pairs must not count        [rows]
+/// ```
+/// The result of a row does not depend on the rows beside it. `@unchecked Sendable`: nothing is written after `init`.
+final class NetworkPart: @unchecked Sendable {
     let inputStride: Int
-    let denseLinear: [Float]
-    private let weights: NetworkWeights
-    private let layer: DenseLayer?
+    private let network: Network
+    private let layer: DenseLayer
     private let categorical: [Int]
+    /// For each of `categorical` its place among the rows' lists; nil where it has one value.
+    private let bags: [Int?]
     private let dense: [Int]
-    private let outputs: Int
     private let bias: Float
 
+    /// - Parameter hasBias: The biases are counted in one of the parts that are added up.
     init(
-        _ weights: NetworkWeights, _ layout: FeatureLayout, hasBias: Bool = true,
+        _ weights: NetworkWeights, of network: Network, precision: LayerPrecision, hasBias: Bool,
         where isMine: (FeatureSide) -> Bool
     ) {
-        self.weights = weights
+        self.network = network
+        let layout = network.layout
         bias = hasBias ? weights.bias : 0
-        denseLinear =
-            weights.denseLinear.isEmpty ? [Float](repeating: 0, count: layout.dense.count) : weights.denseLinear
-        categorical = layout.categorical.indices.filter { isMine(layout.categorical[$0].side) }
+        let categorical = layout.categorical.indices.filter { isMine(layout.categorical[$0].side) }
+        self.categorical = categorical
+        let lists = layout.categorical.indices.filter { layout.categorical[$0].isMultivalued }
+        bags = categorical.map { lists.firstIndex(of: $0) }
         dense = layout.dense.indices.filter { isMine(layout.dense[$0].side) }
         let first = weights.layers[0]
         let width = weights.shape.embeddingWidth
-        outputs = first.bias.count
         let columns =
             categorical.flatMap { field in (0..<width).map { field * width + $0 } }
             + dense.map { layout.categorical.count * width + $0 }
-        let start = hasBias ? first.bias : [Float](repeating: 0, count: outputs)
-        guard !columns.isEmpty else {
-            // One input that is always 0 leaves the bias.
-            let layer = DenseLayer(
-                weights: [Float](repeating: 0, count: outputs), bias: start, inputs: 1, precision: .f32)
-            self.layer = layer
-            inputStride = layer.inputStride
-            return
-        }
-        let layer = DenseLayer(
-            weights: (0..<outputs).flatMap { output in columns.map { first.weights[output * first.inputs + $0] } },
-            bias: start, inputs: columns.count, precision: .f32)
-        self.layer = layer
+        layer = Self.layer(first, columns, hasBias: hasBias, precision)
         inputStride = layer.inputStride
     }
 
-    /// Computes the part of a row into `room`.
-    ///
-    /// - Returns: What it adds to the logit by itself: bias, linear terms, and the squares that pairs must not count.
-    func apply(_ rows: FeatureRows, _ row: Int, _ room: PartRoom) -> Float {
-        let shape = weights.shape
-        let width = shape.embeddingWidth
-        var logit = bias
-        room.sum.update(repeating: 0, count: width)
-        room.input.update(repeating: 0, count: inputStride)
-        var squares: Float = 0
-        for (place, field) in categorical.enumerated() {
-            let values = values(rows, row, field)
-            let share = 1 / Float(values.count)
-            if shape.hasLinear { logit += values.reduce(0) { $0 + weights.linear[Int($1)] } * share }
-            for at in 0..<width {
-                let x = values.reduce(0) { $0 + weights.table[Int($1) * width + at] } * share
-                room.input[place * width + at] = x
-                room.sum[at] += x
-                squares += x * x
-            }
-        }
-        for (place, number) in dense.enumerated() {
-            let x = rows.dense[row * rows.layout.dense.count + number]
-            room.input[categorical.count * width + place] = x
-            if shape.hasLinear { logit += x * denseLinear[number] }
-        }
-        layer?.apply(room.input, stride: inputStride, rows: 1, relu: false, into: room.first)
-        return logit - (shape.hasPairs ? squares / 2 : 0)
+    /// Some of a layer's inputs.
+    static func layer(
+        _ first: NetworkWeights.Layer, _ columns: [Int], hasBias: Bool, _ precision: LayerPrecision
+    ) -> DenseLayer {
+        let outputs = first.bias.count
+        let bias = hasBias ? first.bias : [Float](repeating: 0, count: outputs)
+        // Without columns, one input that is always 0 leaves the bias.
+        let weights =
+            columns.isEmpty
+            ? [Float](repeating: 0, count: outputs)
+            : (0..<outputs).flatMap { output in columns.map { first.weights[output * first.inputs + $0] } }
+        return DenseLayer(weights: weights, bias: bias, inputs: max(columns.count, 1), precision: precision)
     }
 
-    private func values(_ rows: FeatureRows, _ row: Int, _ field: Int) -> ArraySlice<UInt32> {
-        if let place = rows.bagFields.firstIndex(of: field) {
-            let bag = rows.bag(row, place)
-            if !bag.isEmpty { return bag }
+    /// Computes rows.
+    ///
+    /// - Parameters:
+    ///   - range: At most `Network.rowsTogether` rows.
+    ///   - first: Rows a padded first layer apart.
+    ///   - sums: Rows an embedding apart.
+    func apply(
+        _ rows: FeatureRows, _ range: Range<Int>, _ scratch: NetworkScratch,
+        first: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>, logits: UnsafeMutablePointer<Float>
+    ) {
+        let input = scratch.input
+        input.update(repeating: 0, count: range.count * inputStride)
+        for (row, place) in zip(range, 0...) {
+            let own = input + place * inputStride
+            logits[place] = bias + takeFields(rows, row, into: own, sum: sums + place * network.shape.embeddingWidth)
+            let at = categorical.count * network.shape.embeddingWidth
+            for (column, number) in dense.enumerated() {
+                let x = rows.dense[row * rows.layout.dense.count + number]
+                own[at + column] = x
+                if network.shape.hasLinear { logits[place] += x * network.denseLinear[number] }
+            }
         }
-        return [rows.ids[row * rows.layout.categorical.count + field]]
+        scratch.apply(layer, input, stride: inputStride, rows: range.count, into: first)
+    }
+
+    /// Puts a row's embeddings side by side and adds them up; gives the linear terms less half the squares.
+    private func takeFields(
+        _ rows: FeatureRows, _ row: Int, into input: UnsafeMutablePointer<Float>, sum: UnsafeMutablePointer<Float>
+    ) -> Float {
+        let (shape, width) = (network.shape, network.shape.embeddingWidth)
+        sum.update(repeating: 0, count: width)
+        var (logit, squares) = (Float(0), Float(0))
+        let ids = rows.ids + row * rows.layout.categorical.count
+        for (column, field) in categorical.enumerated() {
+            let own = input + column * width
+            if let place = bags[column], rows.bag(row, place).count > 1 {
+                let bag = rows.bag(row, place)
+                network.pool(bag, into: own)
+                if shape.hasLinear {
+                    logit += bag.reduce(0) { $0 + network.linear[Int($1)] } / Float(bag.count)
+                }
+            } else {
+                network.embed(ids + field, into: own)
+                if shape.hasLinear { logit += network.linear[Int(ids[field])] }
+            }
+            guard shape.hasPairs else { continue }
+            for place in 0..<width {
+                sum[place] += own[place]
+                squares += own[place] * own[place]
+            }
+        }
+        return logit - squares / 2
     }
 }

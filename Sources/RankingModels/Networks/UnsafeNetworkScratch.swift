@@ -56,6 +56,28 @@ package final class NetworkScratch {
         }
     }
 
+    /// Applies one layer without a rectifier to rows that may hold negative values.
+    ///
+    /// - Parameter out: The layer's `outputStride` floats from row to row.
+    func apply(
+        _ layer: DenseLayer, _ rows: UnsafePointer<Float>, stride: Int, rows count: Int,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        switch layer.precision {
+        case .f32: layer.apply(rows, stride: stride, rows: count, relu: false, into: out)
+        case .bf16:
+            let halves = narrow.bindMemory(to: UInt16.self, capacity: 1)
+            for row in 0..<count {
+                layer.narrow(rows + row * stride, count: layer.inputStride, into: halves + row * layer.inputStride)
+            }
+            layer.apply(halves, rows: count, relu: false, narrow: false, into: out)
+        case .int8:
+            let bytes = narrow.bindMemory(to: UInt8.self, capacity: 1)
+            layer.toBytes(rows, stride: stride, rows: count, isSigned: true, into: bytes, scales: scales)
+            layer.apply(bytes, scales: scales, isSigned: true, rows: count, relu: false, into: out)
+        }
+    }
+
     private func forwardFloats(
         _ layers: ArraySlice<DenseLayer>, _ rows: UnsafePointer<Float>, stride: Int, rows count: Int
     ) -> UnsafePointer<Float> {

@@ -125,7 +125,8 @@ package struct TreeRanker: Sendable {
 }
 
 // ranker.safetensors
-//   metadata  kind = "trees", library = "LightGBM" or "XGBoost", objective; the schema (see RankerSchema)
+//   metadata  kind = "trees", library = "LightGBM" or "XGBoost", objective, weights_sha256 = the hash of the tensor below;
+//             the schema (see RankerSchema)
 //   model     U8 [bytes]: the file that the library saved
 extension TreeRanker {
     static let kind = "trees"
@@ -135,6 +136,7 @@ extension TreeRanker {
         metadata["kind"] = Self.kind
         metadata["library"] = library.rawValue
         metadata["objective"] = ensemble.objective
+        metadata[RankerSchema.weightsHash] = ContentHash.sha256(of: file)
         return metadata
     }
 
@@ -158,6 +160,7 @@ extension TreeRanker {
                 "its metadata says kind \(file.metadata["kind"] ?? "nothing"); \(Self.kind) is wanted")
         }
         let bytes = try file.tensor("model", .u8, shape: [nil]).array(of: UInt8.self)
+        try RankerSchema.check(weights: ContentHash.sha256(of: bytes), file)
         try self.init(schema: RankerSchema(file).schema, file: bytes, path: file.path)
     }
 }

@@ -11,13 +11,15 @@ enum Eligibility {
     ///
     /// - Parameters:
     ///   - available: From `Engine.availableItems`.
+    ///   - blocked: Further rows, perhaps some twice.
     ///   - filter: From `Engine.rows(of:)`.
     static func apply(
         available: RowBitmap?, filter: RowBitmap?, excluded: [String], seen: UnsafeBufferPointer<UInt32>?,
-        engine: Engine, mask: EligibilityMask
+        blocked: [UInt32] = [], engine: Engine, mask: EligibilityMask
     ) {
         mask.begin(available: available, filter: filter)
         if let seen { mask.block(seen) }
+        if !blocked.isEmpty { blocked.withUnsafeBufferPointer { mask.block($0) } }
         for item in excluded {
             if let row = engine.generation.model.items.row(of: item) { mask.block(row) }
         }

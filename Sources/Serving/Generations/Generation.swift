@@ -53,6 +53,8 @@ package final class Generation: Sendable {
     package let model: RetrievalModel
     /// Nil: candidates stay in retrieval's order.
     package let ranker: CandidateRanker?
+    /// By an item's number (`ItemNumbers`) its row; `UInt32.max` where the model has no such item.
+    package let rowsByNumber: [UInt32]
     /// Bytes by part, as the bundle's files and tables say.
     package let memory: [(part: MemoryPart, bytes: Int)]
 
@@ -63,13 +65,14 @@ package final class Generation: Sendable {
 
     package init(
         number: UInt64, label: String, path: String, model: RetrievalModel, ranker: CandidateRanker? = nil,
-        memory: [(part: MemoryPart, bytes: Int)]
+        rowsByNumber: [UInt32] = [], memory: [(part: MemoryPart, bytes: Int)]
     ) {
         self.number = number
         self.label = label
         self.path = path
         self.model = model
         self.ranker = ranker
+        self.rowsByNumber = rowsByNumber
         self.memory = memory
     }
 }

@@ -60,7 +60,8 @@ final class RankingBatcher {
 
     /// False when the queue is full.
     fileprivate func enter(_ seat: RankingSeat, deadline: UInt64, _ now: UInt64) -> Bool {
-        queue.add(seat.number, rows: seat.scorer.features.rows.count, deadline: deadline, at: now)
+        if let metrics { seat.scorer.features.forEachMissing(metrics.countMissingFeatures) }
+        return queue.add(seat.number, rows: seat.scorer.features.count, deadline: deadline, at: now)
     }
 
     fileprivate func leave(_ seat: RankingSeat, isLate: Bool) {
@@ -109,9 +110,10 @@ struct RankingSeat {
 
     /// Computes the features of a request's candidates and puts them in line.
     ///
+    /// - Parameter keepsRows: For who looks at single features.
     /// - Returns: False when too many wait.
-    func enter(_ request: RankingRequest, deadline: UInt64, _ now: UInt64) -> Bool {
-        scorer.begin(request)
+    func enter(_ request: RankingRequest, keepsRows: Bool = false, deadline: UInt64, _ now: UInt64) -> Bool {
+        scorer.begin(request, keepsRows: keepsRows)
         return batcher.enter(self, deadline: deadline, now)
     }
 

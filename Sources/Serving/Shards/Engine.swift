@@ -26,6 +26,7 @@ package final class Engine {
     /// Where candidates wait to be scored; nil where the bundle has no ranker.
     private let batcher: RankingBatcher?
     let recallSampler: RecallSampler?
+    private let live: LiveUsers?
     private let filters: FilterCache
     private let wallClock: @Sendable () -> Int64
     /// Gives seeds of draws for requests that bring none.
@@ -40,8 +41,9 @@ package final class Engine {
     init(
         generation: Generation, recallSampler: RecallSampler?, filterBytesMax: Int,
         wallClock: @escaping @Sendable () -> Int64, seeds: @escaping @Sendable () -> UInt64,
-        ranking: RankingConfiguration, callsMax: Int, metrics: ShardMetrics
+        ranking: RankingConfiguration, callsMax: Int, metrics: ShardMetrics, live: LiveUsers? = nil
     ) {
+        self.live = live
         self.generation = generation
         self.seeds = seeds
         batcher = generation.ranker.map { RankingBatcher($0, ranking, seatsMax: callsMax, metrics: metrics) }
@@ -78,6 +80,15 @@ package final class Engine {
             throw Rejection(.invalidArgument, error.message)
         }
     }
+
+    /// Puts what events tell of a user in place of what `knowledge` held.
+    func read(_ user: String, into knowledge: inout LiveUsers.Knowledge) {
+        guard let live else { return }
+        live.read(user, rows: generation.rowsByNumber, now: wallClock(), into: &knowledge)
+    }
+
+    /// The user's epoch now.
+    func stamp(of user: String) -> UserEpochs.Stamp { live?.epochs.stamp(of: user) ?? .nobody }
 
     /// The time, where items have windows.
     func now() -> Int64? { generation.model.availability == nil ? nil : wallClock() }

@@ -62,7 +62,7 @@ final class RankRun: ShardRun {
         }
         if request.explain, !known.isEmpty {
             if contributions == nil {
-                contributions = FeatureContributions(seat.scorer.ranker, seat.scorer.features.rows, logits: scores)
+                contributions = FeatureContributions(seat.scorer.ranker, seat.scorer.features.rows, scores.indices)
             }
             if let contributions, !contributions.step() { return false }
         }
@@ -89,7 +89,7 @@ final class RankRun: ShardRun {
             RankingRequest(
                 user: user, history: history, context: request.context,
                 candidates: known[chunk].map { ScoredRow(row: $0.row, score: 0) }, isRetrieved: false),
-            deadline: deadline, now)
+            keepsRows: request.explain, deadline: deadline, now)
         if !isTaken {
             answer = .rejected(Rejection(.queueFull, "too many calls wait for the ranker", retryIsSafe: true))
         }

@@ -1,4 +1,5 @@
 import DequeModule
+import EventLog
 import Retrieval
 import Telemetry
 import Vocabulary
@@ -46,12 +47,17 @@ package actor Shard {
     ///   - recallSampler: Is given some of the approximate searches.
     ///   - wallClock: Unix seconds, for windows of availability; may go back.
     ///   - seeds: Of draws for requests that bring none.
+    ///   - log: Where events are stored; nil: in memory alone.
+    ///   - live: What events tell of users; nil: nothing.
     package init(
         index: Int, slots: Range<Int>, executor: any SerialExecutor, configuration: ServingConfiguration,
         cacheBytesMax: Int, filterBytesMax: Int = 0, metrics: ShardMetrics, recallSampler: RecallSampler? = nil,
         wallClock: @escaping @Sendable () -> Int64 = WallClock.system,
-        seeds: @escaping @Sendable () -> UInt64 = DrawSeeds.system
+        seeds: @escaping @Sendable () -> UInt64 = DrawSeeds.system, log: LogWriter? = nil,
+        live: sending LiveUsers? = nil
     ) {
+        self.live = live
+        intake = live.map { EventIntake(log: log, live: $0) }
         self.index = index
         self.slots = slots
         callsMax = min(
@@ -95,7 +101,7 @@ package actor Shard {
     private func engine(for generation: Generation) -> Engine {
         Engine(
             generation: generation, recallSampler: recallSampler, filterBytesMax: filterBytesMax, wallClock: wallClock,
-            seeds: seeds, ranking: configuration.ranking, callsMax: callsMax, metrics: metrics)
+            seeds: seeds, ranking: configuration.ranking, callsMax: callsMax, metrics: metrics, live: live)
     }
 
     // MARK: Cache
@@ -114,15 +120,19 @@ package actor Shard {
             wallReadAt = now
         }
         return cache.answer(
-            to: key, hash: ResultCache.hash(key), generation: generationNumber, now: now, wallSeconds: wallSeconds)
+            to: key, hash: ResultCache.hash(key), generation: generationNumber, now: now, wallSeconds: wallSeconds,
+            epochs: live?.epochs)
     }
 
     /// Keeps an encoded answer that `generation` made.
     ///
-    /// - Parameter seconds: The Unix seconds during which all its items are available.
+    /// - Parameters:
+    ///   - seconds: The Unix seconds during which all its items are available.
+    ///   - stamp: Of its user, when the answer was begun.
     package func keep(
         _ answer: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, scenario: String, tag: UInt16,
-        generation: UInt64, now: UInt64, seconds: ClosedRange<Int64> = Slate.always
+        generation: UInt64, now: UInt64, seconds: ClosedRange<Int64> = Slate.always,
+        stamp: UserEpochs.Stamp = .nobody
     ) {
         guard generation == generationNumber, answer.count <= configuration.cache.answerBytesMax else { return }
         let life = configuration.scenarios[scenario]?.timeToLive ?? configuration.cache.timeToLive
@@ -131,10 +141,44 @@ package actor Shard {
         guard nanoseconds > 0 else { return }
         cache.insert(
             answer, for: key, hash: ResultCache.hash(key), generation: generation, expires: now &+ nanoseconds,
-            seconds: seconds, tag: tag)
+            seconds: seconds, stamp: stamp, tag: tag)
     }
 
     package var cacheStatistics: ResultCacheStatistics { cache.statistics }
+
+    // MARK: Events
+
+    private var intake: EventIntake?
+    private let live: LiveUsers?
+
+    /// Takes events; the answer, where it need not wait for the log. Without live users nothing is taken.
+    package func record(_ batch: EventBatch, _ call: ShardCall) -> RecordedEvents? {
+        guard let intake else { return RecordedEvents() }
+        return intake.take(batch, call, makeMoment())
+    }
+
+    /// Makes events count that are stored now, and answers the calls that waited for that.
+    package func settle(_ outcome: LogOutcome, answered: (ShardCall, RecordedEvents) -> Void) {
+        intake?.settle(outcome, makeMoment(), answered: answered)
+    }
+
+    /// Makes events count that were stored by an earlier process, up to the record of that number.
+    package func replay(_ events: [UserEvent], through sequence: UInt64) {
+        guard let live else { return }
+        let now = wallClock()
+        for event in events { live.apply(event, now: now) }
+        intake?.appliedThrough = max(intake?.appliedThrough ?? 0, sequence)
+    }
+
+    /// The last record all of whose events count, as far as they are this shard's.
+    package var appliedThrough: UInt64 { intake?.appliedThrough ?? 0 }
+
+    private func makeMoment() -> EventIntake.Moment {
+        EventIntake.Moment(seconds: wallClock(), rows: engines.first?.generation.rowsByNumber ?? [])
+    }
+
+    /// What is known of the users; nil: events are not taken.
+    package var liveUsers: LiveUsers? { live }
 
     // MARK: Queue
 
@@ -237,6 +281,8 @@ package actor Shard {
                 return .success(try SimilarItemsRun(engine: engine, configuration: configuration, request: request))
             case .rank(let request):
                 return .success(try RankRun(engine: engine, seat: engine.rankingSeat(seat), request: request))
+            case .record:
+                return .failure(Rejection(.internalFault, "events do not wait in the queue"))
             case .item(let item):
                 return .success(try ItemRun(generation: engine.generation, item: item))
             }

@@ -22,6 +22,9 @@ final class SlateRun: ShardRun {
     /// Nil where pages are the best candidates in their order.
     private var reranker: Reranker?
     private var history: [UInt32] = []
+    /// What events told of the user when the slate was begun, and the user's epoch then.
+    private var knowledge = LiveUsers.Knowledge()
+    private var stamp = UserEpochs.Stamp.nobody
     private var retrievalStarted: UInt64 = 0
     private let seat: RankingSeat?
     /// What the ranker is at work on: all candidates, and how many of them it ranks; nil before and after.
@@ -29,6 +32,8 @@ final class SlateRun: ShardRun {
     private var isCancelled = false
     /// The ranker's order; nil: retrieval's.
     private var ranked: RankedCandidates?
+    /// What the ranker made of the shown items is being found out; the answer is made but for that.
+    private var features: SlateFeatureRun?
     private var sourceStarted: UInt64 = 0
     /// Time of each list, in the lists' order.
     private var sourceNanoseconds: [UInt64] = []
@@ -84,12 +89,15 @@ final class SlateRun: ShardRun {
 
         let user = model.users.row(of: request.user)
         let known = user.map { model.users.history(of: $0) }
+        engine.read(request.user, into: &knowledge)
+        stamp = engine.stamp(of: request.user)
+        makeHistory(known)
         Eligibility.apply(
-            available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known, engine: engine,
-            mask: generator.mask)
+            available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known,
+            blocked: knowledge.blocked, engine: engine, mask: generator.mask)
 
         let mix: RetrievalMix
-        if let known, !known.isEmpty {
+        if !history.isEmpty {
             fallback = .none
             mix = scenario.mix ?? model.mix
         } else {
@@ -97,12 +105,34 @@ final class SlateRun: ShardRun {
             mix = .unknownUser
         }
         generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
-        generator.begin(user: user, history: known ?? UnsafeBufferPointer(start: nil, count: 0), mix: mix)
+        history.withUnsafeBufferPointer { generator.begin(user: user, history: $0, mix: mix) }
         retrievalStarted = clock()
         // A compiled filter and the mask.
         times.filter = retrievalStarted &- now
         sourceStarted = retrievalStarted
         sourceNanoseconds.removeAll(keepingCapacity: true)
+    }
+
+    /// Everything that the user is known to like, oldest first: what the model was made of, what came since, and what the
+    /// request says.
+    private func makeHistory(_ known: UnsafeBufferPointer<UInt32>?) {
+        history.removeAll(keepingCapacity: true)
+        var since = knowledge.liked
+        for item in request.recentItems {
+            guard let row = model.items.row(of: item) else { continue }
+            knowledge.blocked.append(row)
+            if let place = since.firstIndex(of: row) { since.remove(at: place) }
+            since.append(row)
+        }
+        if let known {
+            if since.isEmpty {
+                history.append(contentsOf: known)
+            } else {
+                let newer = Set(since)
+                for row in known where !newer.contains(row) { history.append(row) }
+            }
+        }
+        history += since
     }
 
     /// The items to choose among: those available now, or at the time of the first page.
@@ -143,6 +173,7 @@ final class SlateRun: ShardRun {
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
         do {
             if ranking != nil { return rank(now, deadline, clock) }
+            if features != nil { return explainRanking(now, deadline) }
             if now >= deadline {
                 // What the sources have brought so far is better than nothing, and costs no further time.
                 if generator.candidateCount == 0 {
@@ -192,7 +223,7 @@ final class SlateRun: ShardRun {
                 user: user,
                 history: user.map { model.users.history(of: $0) } ?? UnsafeBufferPointer(start: nil, count: 0),
                 context: request.context, candidates: Array(candidates.prefix(count)), lists: generator.lists),
-            deadline: deadline, now)
+            keepsRows: request.explain, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
@@ -234,6 +265,18 @@ final class SlateRun: ShardRun {
         let done = clock()
         times.rank = done &- ranking.started
         finish(done, clock)
+        if request.explain, ranked != nil, case .slate(let slate) = answer {
+            features = SlateFeatureRun(slate.items, ranked: ranking.candidates.prefix(ranking.count), seat.scorer)
+        }
+        return features == nil
+    }
+
+    /// Looks further into the shown items' scores; true when the explanation is whole or time is up.
+    private func explainRanking(_ now: UInt64, _ deadline: UInt64) -> Bool {
+        guard now < deadline, let features, case .slate(var slate) = answer else { return true }
+        guard let found = features.step() else { return false }
+        slate.explanation?.features = found
+        answer = .slate(slate)
         return true
     }
 
@@ -293,6 +336,7 @@ final class SlateRun: ShardRun {
                 ]),
             seconds: seconds(of: items),
             candidates: generator.lists.map { ($0.entry.source, $0.rows.count, $0.plan) })
+        slate.stamp = stamp
         slate.draws = page.draws
         slate.pinnedItems = page.pinnedItems
         slate.explanation?.placements = page.placements

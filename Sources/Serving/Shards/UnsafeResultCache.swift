@@ -32,6 +32,8 @@ package final class ResultCache {
         var generation: UInt64
         /// Unix seconds in which the answer may be shown.
         var seconds: ClosedRange<Int64>
+        /// Of the user whose answer it is.
+        var stamp: UserEpochs.Stamp
         var keyCount: UInt32
         var valueCount: UInt32
         var next: UInt32
@@ -107,10 +109,12 @@ package final class ResultCache {
     ///   - generation: The generation that must have made the answer.
     ///   - now: Uptime in nanoseconds.
     ///   - wallSeconds: Unix seconds; matters to answers that were kept for some of them.
+    ///   - epochs: Of the users: an answer from before a user's last event of importance is none.
     /// - Returns: The encoded answer, valid until the next call that changes the cache.
     /// - Complexity: O(1) expected and O(`key.count`) to compare; allocates nothing.
     package func answer(
-        to key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64, now: UInt64, wallSeconds: Int64 = 0
+        to key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64, now: UInt64, wallSeconds: Int64 = 0,
+        epochs: UserEpochs? = nil
     ) -> KeptAnswer? {
         guard let index = find(key, hash) else {
             statistics.misses += 1
@@ -119,6 +123,7 @@ package final class ResultCache {
         let entry = entries + index
         if entry.pointee.generation != generation || entry.pointee.expires <= now
             || !entry.pointee.seconds.contains(wallSeconds)
+            || epochs.map({ !$0.isFit(entry.pointee.stamp) }) ?? false
         {
             statistics.misses += 1
             statistics.stale += 1
@@ -137,7 +142,7 @@ package final class ResultCache {
     /// - Complexity: O(1) amortised, one allocation.
     package func insert(
         _ value: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64,
-        expires: UInt64, seconds: ClosedRange<Int64> = Slate.always, tag: UInt16 = 0
+        expires: UInt64, seconds: ClosedRange<Int64> = Slate.always, stamp: UserEpochs.Stamp = .nobody, tag: UInt16 = 0
     ) {
         let cost = Self.cost(key.count, value.count)
         if cost > smallCapacity || entriesUsed >= Self.entriesMax {
@@ -159,6 +164,7 @@ package final class ResultCache {
             entry.pointee.expires = expires
             entry.pointee.generation = generation
             entry.pointee.seconds = seconds
+            entry.pointee.stamp = stamp
             entry.pointee.tag = tag
             if entry.pointee.queue == .small { small.bytes += change } else { main.bytes += change }
             statistics.bytes += change
@@ -167,7 +173,7 @@ package final class ResultCache {
             let remembered = forgetGhost(hash)
             entries[index] = Entry(
                 block: block, hash: hash, expires: expires, generation: generation, seconds: seconds,
-                keyCount: UInt32(key.count),
+                stamp: stamp, keyCount: UInt32(key.count),
                 valueCount: UInt32(value.count), next: Self.none, queue: remembered ? .main : .small, uses: 0,
                 tag: tag)
             addSlot(index, hash)

@@ -11,19 +11,25 @@ struct ExampleFile {
     /// Fields of a CSV line, the label's counted.
     private let fieldCount: Int
     private let isRagged: Bool
+    /// Of libfm, the first line with another number of entries than those before; nil where all have as many.
+    let oddLine: (line: Int, entries: Int, before: Int)?
 
     static let columnsMax = 4096
 
     /// Opens the file and finds its columns.
     ///
+    /// - Parameter asList: Reads libfm lines as one list of values each, also where all have as many entries.
     /// - Throws: `DatasetError` naming file and line.
-    init(_ path: String, _ options: ExampleOptions) throws {
+    init(_ path: String, _ options: ExampleOptions, asList: Bool = false) throws {
         self.path = path
         format = options.format ?? ExampleFormat(path: path)
         positiveAbove = options.positiveAbove
         let lines = LineReader(try ByteSource(path: path))
         guard format != .libfm else {
-            (columns, isRagged) = try Self.places(lines, path)
+            let (count, oddLine) = try Self.places(lines, path)
+            self.oddLine = oddLine
+            isRagged = asList || oddLine != nil || count == 0 || count > Self.columnsMax
+            columns = isRagged ? [Self.listColumn] : (1...count).map { "place_\($0)" }
             label = 0
             fieldCount = columns.count + 1
             return
@@ -39,18 +45,28 @@ struct ExampleFile {
                 "\(path), line 1: no column is called \"\(options.label)\"; there are \(names.prefix(20)); name the label's with --label"
             )
         }
-        guard names.count <= Self.columnsMax, names.count > 1, Set(names).count == names.count, !names.contains("")
-        else {
-            throw DatasetError(
-                .badLine,
-                "\(path), line 1: expected 2 to \(Self.columnsMax) columns of different names, found \(names.count)"
-            )
+        func refused(_ fault: String) -> DatasetError { DatasetError(.badLine, "\(path), line 1: \(fault)") }
+        guard (2...Self.columnsMax).contains(names.count) else {
+            throw refused("expected 2 to \(Self.columnsMax) columns, found \(names.count)")
+        }
+        if let unnamed = names.firstIndex(of: "") { throw refused("column \(unnamed + 1) has no name; give it one") }
+        var places: [String: Int] = [:]
+        for (number, name) in names.enumerated() {
+            if let first = places.updateValue(number, forKey: name) {
+                throw refused(
+                    "the columns \(first + 1) and \(number + 1) are both called \"\(name)\"; rename one of them, or leave it out"
+                )
+            }
         }
         self.label = label
         fieldCount = names.count
         columns = names.enumerated().filter { $0.offset != label }.map(\.element)
         isRagged = false
+        oddLine = nil
     }
+
+    /// The one column of libfm lines that are read as lists.
+    static let listColumn = "features"
 
     private static func splitter(_ format: ExampleFormat) -> FieldSplitter {
         switch format {
@@ -60,21 +76,24 @@ struct ExampleFile {
         }
     }
 
-    /// Looks through a libfm file for what its columns are.
-    private static func places(_ lines: LineReader, _ path: String) throws -> ([String], Bool) {
+    /// Looks through a libfm file: how many entries its lines have, and which is the first that has others.
+    private static func places(
+        _ lines: LineReader, _ path: String
+    ) throws -> (count: Int, oddLine: (line: Int, entries: Int, before: Int)?) {
         var fields: [UnsafeBufferPointer<UInt8>] = []
         let splitter = splitter(.libfm)
         var count: Int?
-        var isRagged = false
+        var oddLine: (line: Int, entries: Int, before: Int)?
         while let line = try lines.nextLine() {
             _ = splitter.split(line, into: &fields)
             if fields.isEmpty { continue }
-            if count != nil, count != fields.count - 1 { isRagged = true }
-            count = fields.count - 1
+            if oddLine == nil, let count, count != fields.count - 1 {
+                oddLine = (lines.lineNumber, fields.count - 1, count)
+            }
+            count = count ?? fields.count - 1
         }
         guard let count else { throw DatasetError(.empty, "\(path): it holds no examples") }
-        return isRagged || count == 0 || count > columnsMax
-            ? (["features"], true) : ((1...count).map { "place_\($0)" }, false)
+        return (count, oddLine)
     }
 
     /// Calls `body` with the label and the columns' texts of every example; the texts are valid during the call.

@@ -24,7 +24,8 @@ package struct ExampleReader {
     ///
     /// - Throws: `DatasetError` when a column of the schema is not there, or a line cannot be read.
     package func read(_ path: String) throws -> LabelledRows {
-        let file = try ExampleFile(path, options)
+        let file = try ExampleFile(
+            path, options, asList: schema.fields.map(\.source) == [.column(ExampleFile.listColumn)])
         let layout = FeatureLayout(schema)
         let numbers = try columnNumbers(file)
         let categorical = layout.categorical.map { field in
@@ -62,6 +63,12 @@ package struct ExampleReader {
     /// Where each field's column stands in the file.
     private func columnNumbers(_ file: ExampleFile) throws -> [Int] {
         try schema.fields.map { field in
+            if let odd = file.oddLine, field.source != .column(ExampleFile.listColumn) {
+                throw DatasetError(
+                    .badLine,
+                    "\(file.path), line \(odd.line): it has \(odd.entries) entries where the lines before have \(odd.before), so places do not tell fields apart; the features are of lines with \(schema.fields.count) entries each"
+                )
+            }
             guard case .column(let name) = field.source, let number = file.columns.firstIndex(of: name) else {
                 throw DatasetError(
                     .unreadable,

@@ -93,7 +93,7 @@ package struct RankerFit {
             // The others' candidates may have taught it: `ExampleExport` writes them.
             let apart = cases[(cases.count * 9 / 10)...]
             return try judge(
-                examples, Array(apart), CandidateRanker(plan: featurePlan, model: .trees(TreeScorer(ranker))))
+                examples, Array(apart), CandidateRanker(plan: featurePlan, trees: TreeScorer(ranker)))
         }
     }
 

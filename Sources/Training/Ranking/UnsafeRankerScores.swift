@@ -11,7 +11,7 @@ package enum RankerScores {
             guard let base = buffer.baseAddress else { return }
             // One scratch for a run: rows are many times what a scratch costs.
             Parallel.forEach(count: rows.count, grain: 1 << 14, threads: threads) { range in
-                model.score(rows, range, RankerScratch(model), into: base + range.lowerBound)
+                model.score(rows, range, RankerScratch(wholeRowsOf: model), into: base + range.lowerBound)
             }
         }
     }

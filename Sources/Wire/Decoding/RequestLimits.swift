@@ -24,6 +24,12 @@ public enum RequestLimits {
     public static let cursorBytesMax = 4096
     /// Pins of a request.
     public static let pinsMax = 16
+    /// Recent items of a request.
+    public static let recentItemsMax = 200
+    /// Events of a RecordEvents.
+    public static let eventsMax = 1000
+    /// Bytes of an event's ID, and of the request ID that it names.
+    public static let eventIDBytesMax = 64
     /// Bytes of a path to a bundle.
     public static let pathBytesMax = 1024
 }

@@ -21,7 +21,8 @@ package struct RecommendRequestView {
         filter = try AttributeFilterView.checking(message.pointee.filter)
         context = try ContextView(checking: message.pointee.context, message.pointee.n_context)
         pins = try PinsView(checking: message.pointee.pins, message.pointee.n_pins)
-        try FieldChecks.id(user, "user")
+        try FieldChecks.ids(recentItems, "recent_items", most: RequestLimits.recentItemsMax)
+        if !user.isEmpty || recentItems.isEmpty { try FieldChecks.id(user, "user") }
         try FieldChecks.text(tenant, "tenant")
         try FieldChecks.text(scenario, "scenario")
         try FieldChecks.k(k)
@@ -32,7 +33,12 @@ package struct RecommendRequestView {
     }
 
     package var tenant: UnsafeRawBufferPointer { message.pointee.tenant.bytes }
+    /// Empty only where there are recent items.
     package var user: UnsafeRawBufferPointer { message.pointee.user.bytes }
+    /// Oldest first.
+    package var recentItems: StringsView {
+        StringsView(message.pointee.recent_items, message.pointee.n_recent_items)
+    }
     /// `0...RequestLimits.kMax`; 0: the scenario's default.
     package var k: UInt32 { message.pointee.k }
     package var scenario: UnsafeRawBufferPointer { message.pointee.scenario.bytes }

@@ -28,6 +28,7 @@ package struct RecommendReplyFields: ProtoEncodable {
     package var seed: UInt64 = 0
     /// As many as items, or none.
     package var placements: [Placement] = []
+    package var ranking = RankerFeatures()
 
     /// - Precondition: as many scores as items.
     package init(items: UnsafeBufferPointer<UnsafeRawBufferPointer>, scores: UnsafeBufferPointer<Float>) {
@@ -53,6 +54,7 @@ package struct RecommendReplyFields: ProtoEncodable {
         sink.packed(14, propensities)
         sink.field(15, seed)
         for placement in placements { sink.message(16, placement) }
+        ranking.write(to: &sink)
     }
 }
 

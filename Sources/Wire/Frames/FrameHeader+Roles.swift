@@ -11,6 +11,7 @@ package enum Method: UInt8, CaseIterable, Sendable {
     case listModels = 6
     case loadModel = 7
     case rank = 8
+    case recordEvents = 9
 
     /// The rpc's name in the schema.
     package var name: String {
@@ -23,6 +24,7 @@ package enum Method: UInt8, CaseIterable, Sendable {
         case .listModels: "ListModels"
         case .loadModel: "LoadModel"
         case .rank: "Rank"
+        case .recordEvents: "RecordEvents"
         }
     }
 }

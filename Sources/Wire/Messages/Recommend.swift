@@ -4,7 +4,7 @@ import CWireMessages
 public struct RecommendRequest: Sendable, Hashable {
     /// "" is the default tenant.
     public var tenant = ""
-    /// 1 to 255 bytes of UTF-8.
+    /// 1 to 255 bytes of UTF-8; may be empty with `recentItems`.
     public var user: String
     /// 0: the scenario's default.
     public var k = 0
@@ -26,6 +26,8 @@ public struct RecommendRequest: Sendable, Hashable {
     public var seed: UInt64 = 0
     /// Items for places of the first page, at most 16.
     public var pins: [Pin] = []
+    /// Items of late, oldest first, at most 200: for who has no user ID, or beside what is known of one.
+    public var recentItems: [String] = []
 
     public init(user: String, k: Int = 0, scenario: String = "") {
         self.user = user
@@ -49,6 +51,7 @@ extension RecommendRequest: MessageBody {
         sink.field(11, noExploration)
         sink.field(12, seed)
         for pin in pins { sink.message(13, pin) }
+        sink.field(14, recentItems)
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -70,6 +73,7 @@ extension RecommendRequest: MessageBody {
         noExploration = view.noExploration
         seed = view.seed
         pins = view.pins.map { Pin(item: String(decoding: $0.item, as: UTF8.self), place: Int($0.place)) }
+        recentItems = view.recentItems.strings
     }
 }
 
@@ -123,6 +127,8 @@ public struct RecommendReply: Sendable, Hashable {
     public var seed: UInt64 = 0
     /// What re-ranking did to each item, or none at all.
     public var placements: [Placement] = []
+    /// What the ranker made of items; only where reasons were asked for and a ranker gave the order.
+    public var ranking = RankerFeatures()
 
     public init() {}
 }
@@ -145,6 +151,7 @@ extension RecommendReply: MessageBody {
         propensities.withUnsafeBufferPointer { sink.packed(14, $0) }
         sink.field(15, seed)
         for placement in placements { sink.message(16, placement) }
+        ranking.write(to: &sink)
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -179,6 +186,7 @@ extension RecommendReply: MessageBody {
             placement in placement.map { Placement($0.pointee) }
         }
         try Columns.check("placements", placements.count, placements.isEmpty ? 0 : items.count)
+        ranking = try RankerFeatures(message, items: items.count)
     }
 }
 

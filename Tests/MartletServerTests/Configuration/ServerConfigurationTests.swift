@@ -47,6 +47,7 @@ import Vocabulary
         let values: [String: String] = [
             "node_name": "n1", "listen": "[::1]:7001", "http": "off", "shards": "7", "bundle": "/b",
             "models_root": "/m", "index": "scan", "item_rows": "f16", "graph_rows": "int8", "ranker_precision": "bf16",
+            "ranker_item_bytes": "5MiB",
             "recall_min": "0.9",
             "recall_sample_share": "0.5",
             "calls_together": "4", "search_helpers": "2", "ranking.batch_rows": "99", "ranking.batch_requests": "5",
@@ -55,7 +56,11 @@ import Vocabulary
             "limits.connections_max": "11", "limits.calls_in_flight_max": "12", "limits.queued_requests_max": "13",
             "limits.k_max": "140", "limits.write_buffer_bytes_max": "9MiB", "limits.handshake_timeout": "15ms",
             "limits.idle_timeout": "16m", "default_deadline": "170us", "drain_timeout": "18h", "log.level": "debug",
-            "log.format": "json",
+            "log.format": "json", "events.directory": "/e", "events.sync": "never", "events.sync_interval": "7ms",
+            "events.segment_bytes": "3MiB", "events.segment_age": "5m", "events.retention_age": "40d",
+            "events.retention_bytes": "8GiB", "events.pending_bytes_max": "6MiB", "events.future_max": "9s",
+            "events.snapshot_interval": "44s", "events.age_max": "100d", "events.history_max": "55", "events.seen_max": "66", "events.seen_age": "77d",
+            "events.state_bytes_max": "88MiB", "events.repeats_window": "9999", "events.items_max": "1111",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.key)))
         var all: Set<String> = []

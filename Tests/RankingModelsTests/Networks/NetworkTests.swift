@@ -83,79 +83,174 @@ import VectorMath
         ])
     }
 
-    @Test(arguments: [LayerPrecision.f32, .bf16, .int8], [[24], [40, 17], [16, 16, 16]])
-    func `the parts of a cut network add up to the whole`(precision: LayerPrecision, hidden: [Int]) throws {
-        let layout = FeatureLayout(schema())
-        let sample = NetworkSample(
+    private static func sample(_ layout: FeatureLayout, hidden: [Int]) -> NetworkSample {
+        NetworkSample(
             tables: [31, 31, 31, 31], bags: [2], dense: 5,
             shape: .init(embeddingWidth: 6, hidden: hidden, hasLinear: true, hasPairs: true), seed: 3)
-        var random = SeededGenerator(seed: 12)
+    }
+
+    /// Items know their own fields only.
+    private static func items(_ layout: FeatureLayout, using random: inout SeededGenerator) -> FeatureRows {
         func value(_ field: Int) -> UInt32 {
             UInt32(layout.categorical[field].tableOffset) + UInt32.random(in: 0..<31, using: &random)
         }
-        // Items know their own fields only.
         let items = FeatureRows(layout)
-        for _ in 0..<50 {
+        for _ in 0..<300 {
             let row = items.append()
             items.set(row, categorical: 1, to: value(1))
             items.setBags { field in (0..<Int.random(in: 0...3, using: &random)).map { _ in value(field) } }
             items.set(row, dense: 1, to: Float.random(in: -1...1, using: &random))
         }
-        let split = try #require(
-            SplitNetwork(
-                sample.weights, layout: layout, precision: precision, items: items, itemBytesMax: 1 << 20))
-        #expect(split.crossNumbers == [2, 3])
-        let scratch = SplitScratch(split)
-        let whole = Network(sample.weights, layout: layout)
-        let wholeScratch = NetworkScratch(whole)
-        for _ in 0..<5 {
-            let (user, hour, history, heat) = (
-                value(0), value(3), Float.random(in: 0...1, using: &random), Float.random(in: 0...1, using: &random)
-            )
-            let candidates = (0..<37).map { _ in UInt32.random(in: 0..<50, using: &random) }
-            let rows = FeatureRows(layout)
-            var numbers = [Float](repeating: 0, count: candidates.count * split.crossStride)
-            for (place, item) in candidates.enumerated() {
-                rows.append(copying: Int(item), of: items)
-                rows.set(place, categorical: 0, to: user)
-                rows.set(place, categorical: 3, to: hour)
-                rows.set(place, dense: 0, to: history)
-                rows.set(place, dense: 4, to: heat)
+        return items
+    }
+
+    /// A request with its candidates, as whole rows and as parts.
+    private final class Case {
+        let own: FeatureRows
+        let rows: FeatureRows
+        var candidates: [UInt32]
+        var numbers: [Float]
+
+        init(_ layout: FeatureLayout, _ items: FeatureRows, crossStride: Int, using random: inout SeededGenerator) {
+            let values = [0, 3].map {
+                UInt32(layout.categorical[$0].tableOffset) + UInt32.random(in: 0..<31, using: &random)
+            }
+            let heat = [0, 4].map { ($0, Float.random(in: 0...1, using: &random)) }
+            candidates = (0..<Int.random(in: 1...60, using: &random)).map { _ in
+                UInt32.random(in: 0..<UInt32(items.count), using: &random)
+            }
+            numbers = [Float](repeating: 0, count: candidates.count * crossStride)
+            own = FeatureRows(layout)
+            own.append()
+            own.setBags { _ in [] }
+            rows = FeatureRows(layout)
+            for item in candidates { rows.append(copying: Int(item), of: items) }
+            for (set, count) in [(own, 1), (rows, candidates.count)] {
+                for row in 0..<count {
+                    set.set(row, categorical: 0, to: values[0])
+                    set.set(row, categorical: 3, to: values[1])
+                    for (number, x) in heat { set.set(row, dense: number, to: x) }
+                }
+            }
+            for place in candidates.indices {
                 for (column, number) in [2, 3].enumerated() {
                     let x = Float.random(in: -1...1, using: &random)
                     rows.set(place, dense: number, to: x)
-                    numbers[place * split.crossStride + column] = x
+                    numbers[place * crossStride + column] = x
                 }
             }
-            var (found, expected) = ([Float](repeating: 0, count: 37), [Float](repeating: 0, count: 37))
-            split.begin(rows, 0, scratch)
-            candidates.withUnsafeBufferPointer { candidates in
-                found.withUnsafeMutableBufferPointer { found in
-                    if let base = found.baseAddress { split.score(candidates, numbers: numbers, scratch, into: base) }
-                }
-            }
-            expected.withUnsafeMutableBufferPointer {
-                if let base = $0.baseAddress { whole.score(rows, 0..<37, wholeScratch, into: base) }
-            }
+        }
+    }
+
+    private func whole(_ network: Network, _ one: Case) -> [Float] {
+        var out = [Float](repeating: 0, count: one.candidates.count)
+        let scratch = NetworkScratch(network)
+        out.withUnsafeMutableBufferPointer {
+            if let base = $0.baseAddress { network.score(one.rows, 0..<one.candidates.count, scratch, into: base) }
+        }
+        return out
+    }
+
+    /// The logits of all cases in one batch.
+    private func split(_ split: SplitNetwork, _ cases: [Case]) -> [[Float]] {
+        let scratch = SplitScratch(split)
+        let requests = cases.map { _ in SplitRequest(split) }
+        let own = FeatureRows(split.network.layout)
+        for one in cases { own.append(copying: 0, of: one.own) }
+        split.begin(requests, own, scratch)
+        var logits = [Float](repeating: 0, count: Network.rowsTogether)
+        // Arrays that stay where they are while the seats name them.
+        let ids = UnsafeMutablePointer<UInt32>.allocate(capacity: Network.rowsTogether)
+        let numbers = UnsafeMutablePointer<Float>.allocate(capacity: Network.rowsTogether * split.crossStride)
+        defer {
+            ids.deallocate()
+            numbers.deallocate()
+        }
+        var (seats, done) = ([SplitNetwork.Seat](), 0)
+        for (one, request) in zip(cases, requests) {
+            (ids + done).update(from: one.candidates, count: one.candidates.count)
+            (numbers + done * split.crossStride).update(from: one.numbers, count: one.numbers.count)
+            seats.append(
+                .init(
+                    request: request,
+                    items: UnsafeBufferPointer(start: ids + done, count: one.candidates.count),
+                    numbers: UnsafePointer(numbers + done * split.crossStride)))
+            done += one.candidates.count
+        }
+        logits.withUnsafeMutableBufferPointer {
+            if let base = $0.baseAddress { split.score(seats, scratch, into: base) }
+        }
+        var first = 0
+        return cases.map { one in
+            defer { first += one.candidates.count }
+            return Array(logits[first..<first + one.candidates.count])
+        }
+    }
+
+    @Test(arguments: [LayerPrecision.f32, .bf16, .int8], [[24], [40, 17], [16, 16, 16]])
+    func `the parts of a cut network add up to the whole`(
+        precision: LayerPrecision, hidden: [Int]
+    ) throws {
+        for isHalf in [false, true] { try check(precision, hidden, isHalf: isHalf) }
+    }
+
+    private func check(_ precision: LayerPrecision, _ hidden: [Int], isHalf: Bool) throws {
+        let layout = FeatureLayout(schema())
+        let sample = Self.sample(layout, hidden: hidden)
+        var random = SeededGenerator(seed: 12)
+        let items = Self.items(layout, using: &random)
+        let network = Network(sample.weights, layout: layout, precision: precision)
+        let cut = try #require(SplitNetwork(sample.weights, of: network, items: items, isHalf: isHalf))
+        #expect(cut.crossNumbers == [2, 3])
+        #expect(
+            cut.byteCount
+                == SplitNetwork.byteCount(sample.weights.shape, itemCount: items.count, isHalf: isHalf))
+        let exact = Network(sample.weights, layout: layout)
+        for _ in 0..<8 {
+            let one = Case(layout, items, crossStride: cut.crossStride, using: &random)
+            let (found, expected) = (split(cut, [one])[0], whole(exact, one))
             let spread = expected.reduce(1) { max($0, abs($1)) }
-            let tolerance: Float = precision == .f32 ? 2e-3 : 0.05
+            let tolerance: Float = precision == .f32 ? (isHalf ? 2e-3 : 1e-5) : 0.05
             for (a, b) in zip(found, expected) { #expect(abs(a - b) <= tolerance * spread, "\(a) \(b)") }
         }
     }
 
-    @Test func `what cannot be cut, or takes too much, is not`() {
+    @Test(arguments: LayerPrecision.allCases)
+    func `a request's logits are the same alone and among others, bit for bit`(precision: LayerPrecision) throws {
         let layout = FeatureLayout(schema())
-        func split(_ hidden: [Int], _ bytes: Int) -> SplitNetwork? {
-            let sample = NetworkSample(
-                tables: [31, 31, 31, 31], bags: [2], dense: 5,
-                shape: .init(embeddingWidth: 6, hidden: hidden, hasLinear: true, hasPairs: true), seed: 3)
-            let items = FeatureRows(layout)
-            for _ in 0..<100 { items.append() }
-            return SplitNetwork(
-                sample.weights, layout: layout, precision: .f32, items: items, itemBytesMax: bytes)
+        let sample = Self.sample(layout, hidden: [40, 17])
+        var random = SeededGenerator(seed: 7)
+        let items = Self.items(layout, using: &random)
+        let network = Network(sample.weights, layout: layout, precision: precision)
+        let cut = try #require(SplitNetwork(sample.weights, of: network, items: items, isHalf: true))
+        for _ in 0..<6 {
+            var (cases, room) = ([Case](), Network.rowsTogether)
+            while true {
+                let one = Case(layout, items, crossStride: cut.crossStride, using: &random)
+                room -= one.candidates.count
+                if room < 0 { break }
+                cases.append(one)
+            }
+            #expect(split(cut, cases) == cases.map { split(cut, [$0])[0] })
         }
-        #expect(split([16], 1 << 20) != nil)
-        #expect(split([16], 1000) == nil)
-        #expect(split([], 1 << 20) == nil)
+    }
+
+    @Test func `what cannot be cut is not`() {
+        let layout = FeatureLayout(schema())
+        func split(_ hidden: [Int], _ count: Int) -> SplitNetwork? {
+            let sample = Self.sample(layout, hidden: hidden)
+            let items = FeatureRows(layout)
+            for _ in 0..<count { items.append() }
+            return SplitNetwork(
+                sample.weights, of: Network(sample.weights, layout: layout), items: items, isHalf: false)
+        }
+        #expect(split([16], 100) != nil)
+        #expect(split([16], 0) == nil)
+        #expect(split([], 100) == nil)
+        var fields = schema().fields
+        fields[0].side = .cross
+        #expect(
+            !SplitNetwork.isPossible(
+                Self.sample(layout, hidden: [8]).weights.shape, FeatureLayout(.init(fields: fields))))
     }
 }

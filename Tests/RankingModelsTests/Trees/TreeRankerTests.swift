@@ -115,6 +115,17 @@ import Testing
             try RankerArtifact(TensorFile(path: folder.file("other.safetensors")))
         }
         #expect(other?.description.contains("the weights were made for 0000") == true)
+        metadata = ranker.metadata
+        metadata["weights_sha256"] = String(repeating: "0", count: 64)
+        try ranker.write(to: TensorFileWriter(path: folder.file("worn.safetensors"), metadata: metadata))
+        let worn = #expect(throws: ArtifactError.self) {
+            try RankerArtifact(TensorFile(path: folder.file("worn.safetensors")))
+        }
+        #expect(worn?.description.contains("were written with 0000") == true)
+        // Files of other tools carry no hash.
+        metadata["weights_sha256"] = nil
+        try ranker.write(to: TensorFileWriter(path: folder.file("foreign.safetensors"), metadata: metadata))
+        #expect(try TreeRanker(TensorFile(path: folder.file("foreign.safetensors"))).file == ranker.file)
         metadata["kind"] = "forest"
         try ranker.write(to: TensorFileWriter(path: folder.file("kind.safetensors"), metadata: metadata))
         let kind = #expect(throws: ArtifactError.self) {
@@ -189,7 +200,10 @@ import Testing
     @Test func `no mutated file stops the process`() throws {
         let folder = try TemporaryFolder(inMemory: true)
         let ranker = try ranker()
-        try ranker.write(to: TensorFileWriter(path: folder.file("r.safetensors"), metadata: ranker.metadata))
+        // Without a hash, so that what is mutated is read.
+        var metadata = ranker.metadata
+        metadata["weights_sha256"] = nil
+        try ranker.write(to: TensorFileWriter(path: folder.file("r.safetensors"), metadata: metadata))
         let good = try folder.read("r.safetensors")
         var random = SeededGenerator(seed: 12)
         for _ in 0..<300 {

@@ -42,7 +42,7 @@ import VectorMath
         var random = SeededGenerator(seed: 72)
         let request = Reranker.Request(candidates: sample.candidates(5, using: &random), k: 3)
         var slates: [[UInt32]: Tally] = [:]
-        let trials = 6000
+        let trials = 2500
         for seed in 0..<trials {
             var draws = SlateRandom(seed: UInt64(seed))
             let page = reranker.page(request, using: &draws)

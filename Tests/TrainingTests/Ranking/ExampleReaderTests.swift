@@ -63,10 +63,21 @@ import Testing
         let bag = try ExampleReader(surveying: ragged, ExampleOptions())
         #expect(bag.schema.fields.map(\.name) == ["features"])
         #expect(try bag.read(ragged).rows.bag(0, 0).count == 2)
+        // Lists stay lists where all lines of another file have as many entries.
+        #expect(try bag.read(even).rows.bag(2, 0).count == 2)
+        // Places cannot be told apart in lines of different lengths.
+        let error = #expect(throws: DatasetError.self) { _ = try reader.read(ragged) }
+        #expect(
+            error.map { "\($0)" }?.contains(
+                "b.libfm, line 2: it has 1 entries where the lines before have 2, so places do not tell fields apart")
+                == true)
     }
 
     @Test(arguments: [
         ("x.csv", "user,label\nu,1,2\n", "line 2: expected 2 fields"),
+        ("x.csv", "label,u,a,u\n1,2,3,4\n", "line 1: the columns 2 and 4 are both called \"u\""),
+        ("x.csv", "label,,u\n1,2,3\n", "line 1: column 2 has no name"),
+        ("x.csv", "label\n1\n", "line 1: expected 2 to 4096 columns, found 1"),
         ("x.csv", "user,label\nu,yes\n", "line 2: expected a number as label, found 'yes'"),
         ("x.csv", "user,rating\nu,1\n", "no column is called \"label\""),
         ("x.csv", "", "no header line"),
@@ -103,7 +114,9 @@ import Testing
         try ranker.write(to: TensorFileWriter(path: out, metadata: ranker.metadata))
         #expect(try NetworkRanker(TensorFile(path: out)) == ranker)
         for (key, value, reason) in [
-            ("features_sha256", "0000", "the weights were made for 0000"), ("kind", "forest", "kind forest"),
+            ("features_sha256", "0000", "the weights were made for 0000"),
+            ("weights_sha256", "0000", "were written with 0000: the file is damaged"),
+            ("kind", "forest", "kind forest"),
             ("shape", "{}", "its shape needs"), ("shape", "[", "is not JSON"), ("features", "{}", "lacks \"format\""),
             (
                 "shape", "{\"embedding_width\":4,\"hidden\":[7],\"linear\":true,\"pairs\":true}",
@@ -118,5 +131,16 @@ import Testing
             #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
             #expect(error?.path == bad)
         }
+        // One changed bit, and files of other tools that carry no hash.
+        var damaged = ranker
+        damaged.weights.layers[0].weights[5] += 0.125
+        let worn = "\(folder.path)/worn.safetensors"
+        try damaged.write(to: TensorFileWriter(path: worn, metadata: ranker.metadata))
+        #expect(throws: ArtifactError.self) { try NetworkRanker(TensorFile(path: worn)) }
+        var plain = try ranker.metadata
+        plain["weights_sha256"] = nil
+        let foreign = "\(folder.path)/foreign.safetensors"
+        try damaged.write(to: TensorFileWriter(path: foreign, metadata: plain))
+        #expect(try NetworkRanker(TensorFile(path: foreign)) == damaged)
     }
 }

@@ -1,0 +1,153 @@
+import EventLog
+import LiveState
+import Logging
+import NIOCore
+import Serving
+import Vocabulary
+
+import struct Vocabulary.UserEvent
+
+/// Makes the shards know what they knew: the newest sound snapshot, then the log's records behind it. One thread that is no
+/// loop's.
+struct Replay {
+    private let node: NodeContext
+    private let numbers: ItemNumbers
+    private let logger: Logger
+    /// By slot: the last record that its users know of.
+    private var known = [UInt64](repeating: 0, count: Slot.count)
+    private var waiting: [[UserEvent]]
+    private var pending: [EventLoopFuture<Void>] = []
+    private(set) var outcome = Outcome()
+
+    struct Outcome: Sendable {
+        var snapshot: String?
+        var snapshotBytes = 0
+        var events = 0
+        var report = LogReport()
+    }
+
+    /// Events that go to a shard at once: some milliseconds of its time.
+    private static let batch = 4096
+
+    init(_ node: NodeContext, numbers: ItemNumbers, logger: Logger) {
+        self.node = node
+        self.numbers = numbers
+        self.logger = logger
+        waiting = Array(repeating: [], count: node.shardCount)
+    }
+
+    /// - Throws: `LogError` when the log cannot be read.
+    mutating func run(_ storage: any LogStorage) throws {
+        try loadSnapshot(storage)
+        let first = known.min() ?? 0
+        var sequence = first
+        outcome.report = try LogReader(storage).read(after: first) { record in
+            sequence = record.sequence
+            guard record.kind == RecordKind.events.rawValue else { return }
+            for event in try EventRecord.decode(record.payload) { try take(event, sequence) }
+        }
+        for shard in waiting.indices { try send(shard, sequence) }
+        try settle()
+    }
+
+    private mutating func take(_ event: UserEvent, _ sequence: UInt64) throws {
+        let slot = Slot(user: event.user)
+        guard sequence > known[Int(slot.value)] else { return }
+        outcome.events += 1
+        let shard = node.partitions.shard(of: slot)
+        waiting[shard].append(event)
+        if waiting[shard].count >= Self.batch { try send(shard, sequence - 1) }
+    }
+
+    private mutating func send(_ shard: Int, _ sequence: UInt64) throws {
+        let events = waiting[shard]
+        waiting[shard].removeAll(keepingCapacity: true)
+        try perform(on: shard) { $0.replay(events, through: sequence) }
+    }
+
+    /// A few pieces of work ahead of the shards, no more.
+    private mutating func perform(on shard: Int, _ body: @escaping @Sendable (isolated Shard) throws -> Void) throws {
+        let worker = node.workers[shard]
+        pending.append(worker.eventLoop.submit { try worker.shard.assumeIsolated { try body($0) } })
+        if pending.count > 4 * waiting.count { try pending.removeFirst().wait() }
+    }
+
+    private mutating func settle() throws {
+        while !pending.isEmpty { try pending.removeFirst().wait() }
+    }
+
+    // MARK: Snapshots
+
+    private mutating func loadSnapshot(_ storage: any LogStorage) throws {
+        for name in try SnapshotReader(storage).names() {
+            do {
+                try load(name, storage)
+                outcome.snapshot = name
+                outcome.snapshotBytes = (try? storage.size(name)) ?? 0
+                return
+            } catch {
+                logger.error(
+                    "a snapshot cannot be used; an older one, or the whole log, takes its place",
+                    metadata: ["events.snapshot": "\(name)", "error": "\(error)"])
+                try? settle()
+                try forget()
+            }
+        }
+    }
+
+    /// What a damaged snapshot brought is let go. Items keep their numbers: they are as good as others.
+    private mutating func forget() throws {
+        known = [UInt64](repeating: 0, count: Slot.count)
+        for shard in waiting.indices { try perform(on: shard) { $0.liveUsers?.removeAll() } }
+        try settle()
+    }
+
+    private mutating func load(_ name: String, _ storage: any LogStorage) throws {
+        let named = try ItemNumbers(countMax: numbers.countMax)
+        var repeats: [[UInt8]] = []
+        try SnapshotReader(storage).read(name) { section, sequence, bytes in
+            switch section {
+            case .types: break
+            case .items: try named.load(Array(bytes))
+            case .repeats:
+                guard let part = RepeatsPart.read(bytes) else {
+                    throw LogError(.malformed, path: name, "a section of event IDs is damaged")
+                }
+                if part.part == 0 { repeats.append([]) }
+                if !repeats.isEmpty { repeats[repeats.count - 1] += part.bytes }
+            case .users: try loadUsers(bytes, sequence)
+            case .end: break
+            }
+        }
+        // Users know their items by number. An earlier attempt may have brought the same ones already.
+        for number in 0..<UInt32(named.count) {
+            guard let id = named.id(number), numbers.numberAdding(id) == number else {
+                throw LogError(.malformed, path: name, "item \(number) has another number now")
+            }
+        }
+        let all = repeats
+        for shard in waiting.indices {
+            let own = all.count == waiting.count ? [all[shard]] : all
+            try perform(on: shard) { try $0.liveUsers?.load(repeats: own) }
+        }
+        try settle()
+    }
+
+    private mutating func loadUsers(_ bytes: ArraySlice<UInt8>, _ sequence: UInt64) throws {
+        let (slots, users) = try LiveUsers.slots(in: bytes)
+        for slot in slots { known[slot] = sequence }
+        var parts = [[[UInt8]]](repeating: [], count: waiting.count)
+        for user in users {
+            // The slot's number stands behind mark and version.
+            let slot = Int(user[user.startIndex + 6]) | Int(user[user.startIndex + 7]) << 8
+            guard slots.contains(slot) else {
+                throw LogError(.malformed, path: "snapshot", "slot \(slot) is not meant")
+            }
+            parts[node.partitions.shard(of: Slot(UInt16(slot)))].append(Array(user))
+        }
+        for (shard, part) in parts.enumerated() where !part.isEmpty {
+            try perform(on: shard) { shard in for bytes in part { try shard.liveUsers?.states.load(bytes) } }
+        }
+        for shard in parts.indices { try perform(on: shard) { $0.replay([], through: sequence) } }
+    }
+}

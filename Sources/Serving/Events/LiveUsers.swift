@@ -1,0 +1,123 @@
+import LiveState
+import Vocabulary
+
+/// What a shard knows of its users from their events, in the words of requests. Belongs to the shard.
+///
+/// Items have numbers that stay the same over generations; a generation knows which row of it a number is.
+package final class LiveUsers {
+    package let types: EventTypes
+    package let states: UserStates
+    package internal(set) var recent: RecentEvents
+    package let numbers: ItemNumbers
+    package let epochs: UserEpochs
+    private var buffer = HistoryBuffer()
+
+    /// - Parameters:
+    ///   - recent: Knows events by their IDs.
+    ///   - numbers: Shared by all shards.
+    ///   - epochCount: Users beyond as many share epochs.
+    package init(states: UserStates, recent: RecentEvents, numbers: ItemNumbers, epochCount: Int = 1 << 16) {
+        types = states.types
+        self.states = states
+        self.recent = recent
+        self.numbers = numbers
+        epochs = UserEpochs(count: epochCount)
+    }
+
+    package var byteCount: Int { states.statistics.bytes + recent.bytes + epochs.byteCount }
+
+    // MARK: Events
+
+    /// The event by its ID; nil where it has none.
+    func key(of event: Vocabulary.UserEvent) -> RecentEvents.Key? {
+        guard !event.id.isEmpty else { return nil }
+        var (user, id) = (event.user, event.id)
+        return user.withUTF8 { user in
+            id.withUTF8 { recent.key(user: UnsafeRawBufferPointer(user), event: UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    /// Makes an event count.
+    ///
+    /// - Parameter now: Seconds since 1970.
+    /// - Returns: The number of its item; nil where no more items can have one: then it counts for nothing but its ID.
+    @discardableResult
+    package func apply(_ event: Vocabulary.UserEvent, now: Int64) -> UInt32? {
+        if let key = key(of: event) { _ = recent.insert(key) }
+        guard let type = types.code(named: event.type), let item = numbers.numberAdding(event.item) else { return nil }
+        var user = event.user
+        let outcome = user.withUTF8 {
+            states.apply(
+                LiveState.UserEvent(
+                    item: item, type: type, seconds: UInt32(clamping: event.timeMilliseconds / 1000),
+                    value: event.value),
+                user: UnsafeRawBufferPointer($0), now: UInt32(clamping: now))
+        }
+        if outcome.changedSlate { epochs.bump(event.user) }
+        return item
+    }
+
+    // MARK: Requests
+
+    /// What a slate needs to know of a user.
+    package struct Knowledge {
+        /// Rows of items that speak for the user's taste, oldest first, each once, at its newest place.
+        package var liked: [UInt32] = []
+        /// How much, one for each.
+        package var weights: [Float] = []
+        /// Rows that are not to be shown: seen or hidden.
+        package var blocked: [UInt32] = []
+        /// Whether anything at all is known of the user.
+        package var isKnown = false
+
+        package init() {}
+
+        mutating func clear() {
+            liked.removeAll(keepingCapacity: true)
+            weights.removeAll(keepingCapacity: true)
+            blocked.removeAll(keepingCapacity: true)
+            isKnown = false
+        }
+    }
+
+    /// Puts what is known of a user in place of what `knowledge` held.
+    ///
+    /// - Parameters:
+    ///   - rows: By an item's number its row in the generation that asks; `UInt32.max` for none.
+    ///   - now: Seconds since 1970.
+    /// - Complexity: O(events + seen items).
+    package func read(_ user: String, rows: [UInt32], now: Int64, into knowledge: inout Knowledge) {
+        knowledge.clear()
+        if user.isEmpty { return }
+        var user = user
+        user.withUTF8 { user in
+            _ = states.read(UnsafeRawBufferPointer(user)) { view in
+                knowledge.isKnown = true
+                view.forEachSeen(now: UInt32(clamping: now)) { item in
+                    if let row = Self.row(item, rows) { knowledge.blocked.append(row) }
+                }
+                view.forEachHidden { item in
+                    if let row = Self.row(item, rows) { knowledge.blocked.append(row) }
+                }
+                view.copyHistory(into: &buffer)
+            }
+        }
+        guard knowledge.isKnown else { return }
+        // Newest first: the first that is met of an item is the one that counts.
+        var met: Set<UInt32> = []
+        for event in buffer {
+            guard let row = Self.row(event.item, rows), met.insert(row).inserted,
+                let weight = types[event.type]?.weight, weight > 0
+            else { continue }
+            knowledge.liked.append(row)
+            knowledge.weights.append(weight)
+        }
+        knowledge.liked.reverse()
+        knowledge.weights.reverse()
+    }
+
+    private static func row(_ item: UInt32, _ rows: [UInt32]) -> UInt32? {
+        guard Int(item) < rows.count, rows[Int(item)] != .max else { return nil }
+        return rows[Int(item)]
+    }
+}
