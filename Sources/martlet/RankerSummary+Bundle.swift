@@ -10,7 +10,8 @@ extension RankerSummary {
         var lines = table.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         let candidates = manifest.training["ranker"]?["candidates"]?.intValue
         lines.insert(
-            "candidates   " + (candidates.map { "\($0) of each user, when it was fitted" } ?? "not recorded"), at: 1)
+            "candidates   " + (candidates.map { "\($0) of each user, when it was fitted or judged" } ?? "not recorded"),
+            at: 1)
         if let text = partsText(items: manifest.counts.items) { lines.insert("item parts   \(text)", at: 2) }
         return lines.map { $0.isEmpty ? "" : "  \($0)" }.joined(separator: "\n")
     }
