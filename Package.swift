@@ -146,10 +146,12 @@ let package = Package(
         room(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
+        room("LiveStateBench", path: "Bench/LiveStateBench", ["LiveState", "Vocabulary"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "CandidateRanking",
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
+                "CandidateRanking",
                 "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
@@ -163,7 +165,10 @@ let package = Package(
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
         tests(
             "RetrievalTests",
-            ["Retrieval", "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "TestSupport"]),
+            [
+                "Retrieval", "NearestNeighbors", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
+                "TestSupport",
+            ]),
         tests(
             "RankingModelsTests", ["RankingModels", "Features", "VectorMath", "Artifacts", "TestSupport"],
             exclude: ["Resources"]),
@@ -183,13 +188,18 @@ let package = Package(
         tests(
             "BenchTests",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "martlet-bench",
-                "TestSupport", "Wire",
+                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
+                "martlet-bench", "TestSupport", "Wire",
                 "Training", "CandidateRanking", "RankingModels", "Features",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),
-        tests("martletTests", ["martlet", "MartletClient", "Training", "Retrieval", "TestSupport", arguments]),
+        tests(
+            "martletTests",
+            [
+                "martlet", "MartletClient", "Training", "CandidateRanking", "RankingModels", "Retrieval", "Artifacts",
+                "TestSupport", arguments,
+            ]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
             "MartletClientTests", ["MartletClient", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),
@@ -201,14 +211,15 @@ let package = Package(
         tests(
             "TrainingTests",
             [
-                "Training", "Retrieval", "RankingModels", "Features", "FactorModels", "NearestNeighbors", "Catalog",
-                "Artifacts", "VectorMath", "Vocabulary", "CZlib", "TestSupport",
+                "Training", "CandidateRanking", "Retrieval", "RankingModels", "Features", "FactorModels",
+                "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "CZlib", "TestSupport",
             ]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(
             "MartletServerTests",
             [
-                "MartletServer", "Retrieval", "Telemetry", "Vocabulary", "TestSupport", logging, nioCore, nioPosix,
+                "MartletServer", "LiveState", "Retrieval", "Telemetry", "Vocabulary", "TestSupport", logging, nioCore,
+                nioPosix,
                 nioHTTP1,
             ]),
     ],

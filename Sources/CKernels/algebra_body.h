@@ -215,16 +215,57 @@ static double conjugate_gradients(const ck_least_squares *q, const size_t *start
     return loss;
 }
 
-/// Turns the upper triangle of a (n x n) into u with u^T u = a. Columns before the diagonal are left undefined.
-CKA_INLINE int factorize(float *a, size_t lda, size_t n, size_t k) {
-    for (size_t i = 0; i < n; i++) {
-        float *pivot = a + i * lda;
-        if (!(pivot[i] > 0)) return (int)i + 1;
-        float inverse = 1 / sqrtf(pivot[i]);
+/// The product of the tile's shape of a panel of rows with itself, taken off `out`: see `solve_positive`.
+CKA_INLINE void take_off(const float *left, const float *negated, float *out, size_t ldc) {
+    tile(left, 1, CK_PANEL, negated, 0, CK_PANEL, out, ldc, out, ldc, GRAM_ROWS, 1, 0);
+}
+
+/// Turns the upper triangle of a (k x k, k of whole panels) into u with u^T u = a, a panel of rows at a time: the panel's
+/// own rows one by one, then what they take off the rows below in one product. Columns before the diagonal's tile are
+/// left as they are, those of the tile undefined.
+static int factorize(float *a, size_t k, float *packed) {
+    float *negated = packed + CK_PANEL * k;
+    for (size_t first = 0; first < k; first += CK_PANEL) {
+        for (size_t i = first; i < first + CK_PANEL; i++) {
+            float *pivot = a + i * k;
+            if (!(pivot[i] > 0) || pivot[i] == INFINITY) return (int)i + 1;
+            vf scale = vf_set(1 / sqrtf(pivot[i]));
+            for (size_t v = i / W * W; v < k; v += W) vf_store(pivot + v, vf_load(pivot + v) * scale);
+            for (size_t j = i + 1; j < first + CK_PANEL; j++) {
+                size_t from = j / W * W;
+                axpy(-pivot[j], pivot + from, k - from, a + j * k + from);
+            }
+        }
+        size_t next = first + CK_PANEL, left = k - next;
+        if (left == 0) break;
+        ck_pack(a + first * k + next, k, CK_PANEL, left, packed);
+        for (size_t v = 0; v < CK_PANEL * left; v += W) vf_store(negated + v, vf_set(0) - vf_load(packed + v));
+        for (size_t j = 0; j < left; j += CK_PANEL)
+            for (size_t i = 0; i < j + CK_PANEL; i += GRAM_ROWS)
+                take_off(packed + i / CK_PANEL * CK_PANEL * CK_PANEL + i % CK_PANEL, negated + j * CK_PANEL,
+                         a + (next + i) * k + next + j, k);
+    }
+    return 0;
+}
+
+static int solve_positive(float *a, size_t rank, size_t k, float *x, float *scratch) {
+    for (size_t i = rank; i < k; i++) {  // A unit matrix below, so that no step has a tail.
+        a[i * k + i] = 1;
+        x[i] = 0;
+    }
+    int fault = factorize(a, k, scratch);
+    if (fault) return fault;
+    // u^T z = x, then u x = z from below: what is still to be found counts as zero.
+    for (size_t i = 0; i < rank; i++) {
+        float z = x[i] / a[i * k + i];
         size_t from = i / W * W;
-        vf scale = vf_set(inverse);
-        for (size_t v = from; v < k; v += W) vf_store(pivot + v, vf_load(pivot + v) * scale);
-        for (size_t j = i + 1; j < n; j++) axpy(-pivot[j], pivot + j / W * W, k - j / W * W, a + j * lda + j / W * W);
+        axpy(-z, a + i * k + from, k - from, x + from);
+        scratch[i] = z;
+    }
+    memset(x, 0, k * sizeof(float));
+    for (size_t i = rank; i-- > 0;) {
+        size_t from = i / W * W;
+        x[i] = (scratch[i] - dot(a + i * k + from, x + from, k - from)) / a[i * k + i];
     }
     return 0;
 }
@@ -246,21 +287,9 @@ static int cholesky(const ck_least_squares *q, const float *gram_rows, size_t st
         gram(rows, k, n, k, a, k, panels);
     }
     for (size_t i = 0; i < rank; i++) a[i * k + i] += lambda;
-    int fault = factorize(a, k, rank, k);
-    if (fault) return fault;
-    // u^T z = right, then u x = z; past `rank` the columns of u are zero, as are those of x.
-    for (size_t i = 0; i < rank; i++) {
-        float z = right[i] / a[i * k + i];
-        for (size_t j = i + 1; j < rank; j++) right[j] -= z * a[i * k + j];
-        right[i] = z;
-    }
-    for (size_t i = rank; i-- > 0;) {
-        float z = right[i];
-        for (size_t j = i + 1; j < rank; j++) z -= a[i * k + j] * x[j];
-        x[i] = z / a[i * k + i];
-    }
-    for (size_t i = rank; i < k; i++) x[i] = 0;
-    return 0;
+    int fault = solve_positive(a, rank, k, right, rows);
+    if (fault == 0) memcpy(x, right, k * sizeof(float));
+    return fault;
 }
 
-const ck_algebra ALGEBRA_TABLE = {multiply, gram, gather_sum, conjugate_gradients, cholesky, product};
+const ck_algebra ALGEBRA_TABLE = {multiply, gram, gather_sum, conjugate_gradients, cholesky, product, solve_positive};

@@ -18,6 +18,7 @@ package final class FeaturePlan: @unchecked Sendable {
     /// The encoded item side, a row an item; what is not of items is unknown there.
     let items: FeatureRows
 
+    private let itemFields: [Extractor<ItemValue>]
     let userFields: [Extractor<UserValue>]
     let contextFields: [Extractor<String>]
     let crossFields: [CrossField]
@@ -39,6 +40,7 @@ package final class FeaturePlan: @unchecked Sendable {
     enum UserValue {
         case id
         case history
+        case idle(InteractionTimes)
     }
 
     enum CrossValue {
@@ -46,7 +48,11 @@ package final class FeaturePlan: @unchecked Sendable {
         case source(RetrievalSource)
         case score
         case rank
+        case sourceRank(RetrievalSource)
         case shared(TextAttribute)
+        case affinity(AttributeShares)
+        case historySum(Int)
+        case historyMax
     }
 
     struct CrossField {
@@ -82,6 +88,7 @@ package final class FeaturePlan: @unchecked Sendable {
         var contexts: [Extractor<String>] = []
         var crosses: [CrossField] = []
         var itemSide: [Extractor<ItemValue>] = []
+        let times = InteractionTimes(model, days: schema.fields.compactMap(\.source.days))
         for (number, field) in schema.fields.enumerated() {
             let (place, encoder) = place(number)
             func refuse(_ fault: String) -> ArtifactError {
@@ -92,16 +99,23 @@ package final class FeaturePlan: @unchecked Sendable {
             switch field.source {
             case .userID: users.append(.init(value: .id, place: place, encoder: encoder, field: number))
             case .userHistory: users.append(.init(value: .history, place: place, encoder: encoder, field: number))
+            case .userIdle:
+                guard let times else { throw refuse(InteractionTimes.fault) }
+                users.append(.init(value: .idle(times), place: place, encoder: encoder, field: number))
             case .context(let name), .column(let name):
                 contexts.append(.init(value: name, place: place, encoder: encoder, field: number))
-            case .itemID, .itemTags, .itemAttribute, .itemPopularity, .itemRecentPopularity:
-                guard let value = ItemValue(field.source, model.items) else {
+            case .itemID, .itemTags, .itemAttribute, .itemPopularity, .itemRecentPopularity, .itemRecent, .itemAge,
+                .itemIdle:
+                guard let value = ItemValue(field.source, model.items, times) else {
                     throw refuse(
-                        "the bundle's items have no such attribute; there are \(model.items.details.attributes.map(\.name))"
+                        field.source.isTimed
+                            ? InteractionTimes.fault
+                            : "the bundle's items have no such attribute; there are \(model.items.details.attributes.map(\.name))"
                     )
                 }
                 itemSide.append(.init(value: value, place: place, encoder: encoder, field: number))
-            case .factorProduct, .sourceScore, .retrievalScore, .retrievalRank, .sharedAttribute:
+            case .factorProduct, .sourceScore, .retrievalScore, .retrievalRank, .sharedAttribute, .sourceRank,
+                .attributeAffinity, .historySum, .historyMax:
                 guard case .dense(let at) = place else { throw refuse("it is a number, and declared categorical") }
                 let value: CrossValue
                 do throws(ArtifactError) {
@@ -115,6 +129,7 @@ package final class FeaturePlan: @unchecked Sendable {
         userFields = users
         contextFields = contexts
         crossFields = crosses
+        itemFields = itemSide
         items = Self.encoded(itemSide, layout, itemCount: model.items.count)
     }
 
@@ -126,17 +141,25 @@ package final class FeaturePlan: @unchecked Sendable {
                 throw missing("the bundle has no factors of that name")
             }
             return .product(factors)
-        case .sourceScore(let name):
+        case .sourceScore(let name), .sourceRank(let name):
             guard let kind = RetrievalSource(rawValue: name), model.has(kind) else {
                 throw missing("the bundle has no source of that name")
             }
+            if case .sourceRank = source { return .sourceRank(kind) }
             return .source(kind)
+        case .historySum(let items):
+            guard model.neighbors != nil else { throw missing("the bundle has no item_to_item neighbours") }
+            return .historySum(items)
+        case .historyMax:
+            guard model.neighbors != nil else { throw missing("the bundle has no item_to_item neighbours") }
+            return .historyMax
         case .retrievalScore: return .score
         case .retrievalRank: return .rank
-        case .sharedAttribute(let name):
-            guard case .texts(let attribute)? = ItemValue(.itemAttribute(name), model.items) else {
+        case .sharedAttribute(let name), .attributeAffinity(let name):
+            guard case .texts(let attribute)? = ItemValue(.itemAttribute(name), model.items, nil) else {
                 throw missing("the bundle's items have no attribute of texts of that name")
             }
+            if case .attributeAffinity = source { return .affinity(AttributeShares(attribute, model.items)) }
             return .shared(attribute)
         default: throw missing("it is of no user and item together")
         }
@@ -167,6 +190,11 @@ package final class FeaturePlan: @unchecked Sendable {
         return rows
     }
 
+    /// The number that an item feature is before normalisation, by its number in the schema; nil where the item has none.
+    package func itemNumber(field: Int, item: UInt32) -> Double? {
+        itemFields.first { $0.field == field }?.value.number(item)
+    }
+
     /// Bytes of the encoded items.
     package var byteCount: Int { items.byteCount }
 }
@@ -175,62 +203,15 @@ extension FeatureSource {
     /// What missing values are counted as; nil for what is never missing, or is the item's own and known at load.
     var group: FeatureGroup? {
         switch self {
-        case .userID: .user
+        case .userID, .userIdle: .user
         case .context, .column: .context
         case .factorProduct: .product
-        case .sharedAttribute: .shared
+        case .sharedAttribute, .attributeAffinity: .shared
         case .retrievalScore, .retrievalRank: .retrieval
-        case .sourceScore: .source
-        case .userHistory, .itemID, .itemTags, .itemAttribute, .itemPopularity, .itemRecentPopularity: nil
-        }
-    }
-}
-
-/// Where an item feature reads.
-enum ItemValue {
-    case id(ItemCatalog)
-    case texts(TextAttribute)
-    case numbers(NumberAttribute)
-    case popularity(ItemCatalog)
-    case recent(ItemCatalog)
-
-    init?(_ source: FeatureSource, _ items: ItemCatalog) {
-        switch source {
-        case .itemID: self = .id(items)
-        case .itemTags: self = .texts(items.tagValues)
-        case .itemPopularity: self = .popularity(items)
-        case .itemRecentPopularity: self = .recent(items)
-        case .itemAttribute(let name):
-            if name == items.details.tagsName {
-                self = .texts(items.tagValues)
-                return
-            }
-            switch items.details.attributes.first(where: { $0.name == name })?.content {
-            case .text(let texts): self = .texts(texts)
-            case .number(let numbers): self = .numbers(numbers)
-            case nil: return nil
-            }
-        default: return nil
-        }
-    }
-
-    /// The item's values as texts; those of numbers as they print.
-    func texts(_ row: UInt32) -> [String] {
-        switch self {
-        case .id(let items): [items.name(row)]
-        case .texts(let texts): texts.numbers(row).map(texts.value)
-        case .numbers, .popularity, .recent: number(row).map { ["\($0)"] } ?? []
-        }
-    }
-
-    /// The item's value as a number; nil where it has none.
-    func number(_ row: UInt32) -> Double? {
-        switch self {
-        case .id: nil
-        case .texts(let texts): texts.numbers(row).first.flatMap { Double(texts.value($0)) }
-        case .numbers(let numbers): numbers.value(row)
-        case .popularity(let items): Double(items.interactions(row))
-        case .recent(let items): Double(items.recentScores[Int(row)])
+        case .sourceScore, .sourceRank, .historySum, .historyMax: .source
+        case .userHistory, .itemID, .itemTags, .itemAttribute, .itemPopularity, .itemRecentPopularity, .itemRecent,
+            .itemAge, .itemIdle:
+            nil
         }
     }
 }

@@ -34,17 +34,20 @@ extension RankerCalibration {
     /// Cuts a network where that pays, fits into `itemBytesMax` and hardly changes anybody's order.
     ///
     /// - Parameters:
+    ///   - whole: Computes whole rows.
+    ///   - network: Its network.
     ///   - weights: Those that the network was made of.
     ///   - exact: Logits of the samples' candidates in whole rows of Float32.
     ///   - orderLoss: Of the network in whole rows.
     func cut(
-        _ network: Network, _ plan: FeaturePlan, _ weights: NetworkWeights, _ samples: [RankingRequest],
+        _ whole: CandidateRanker, _ network: Network, _ weights: NetworkWeights, _ samples: [RankingRequest],
         exact: [[Float]], orderLoss wholeLoss: Double
     ) -> CandidateRanker {
+        let (plan, fitted) = (whole.plan, whole.fitness.fitted)
         func refused(_ reason: String, _ finding: ItemPartsFinding = .init()) -> CandidateRanker {
             var finding = finding
             (finding.kind, finding.bytes, finding.reason) = (.none, 0, reason)
-            return CandidateRanker(plan: plan, network: network, itemParts: finding)
+            return CandidateRanker(plan: plan, network: network, fitted: fitted, itemParts: finding)
         }
         guard itemBytesMax > 0 else { return refused("ranker_item_bytes is 0") }
         guard SplitNetwork.isPossible(network.shape, plan.layout),
@@ -63,18 +66,19 @@ extension RankerCalibration {
         else { return refused("the bundle has no items") }
         var finding = ItemPartsFinding(
             kind: isHalf ? .f16 : .f32, bytes: split.byteCount, reason: "cheaper than whole rows")
-        let ranker = CandidateRanker(plan: plan, network: network, split: split)
+        let ranker = CandidateRanker(plan: plan, network: network, fitted: fitted, split: split)
         let loss = Self.orderLoss(exact, logits(ranker, samples))
         finding.orderLoss = loss
         guard loss <= max(orderLossMax, wholeLoss) else {
             return refused("with them more of the users' orders would change than may", finding)
         }
-        let gain = Self.gain(CandidateRanker(plan: plan, network: network), ranker, samples)
+        let gain = Self.gain(whole, ranker, samples)
         finding.gain = gain
         guard forcesItemParts || gain >= Self.partsGainMin else {
             return refused("whole rows cost no more, as measured at load", finding)
         }
-        return CandidateRanker(plan: plan, network: network, split: split, itemParts: finding)
+        return CandidateRanker(
+            plan: plan, network: network, fitted: fitted, split: split, itemParts: finding)
     }
 
     /// Processor time of one ranker over another's, features included; the least of some turns each.

@@ -50,7 +50,7 @@ package struct RankerCalibration: Sendable {
         case .network(let file): return try ranker(file, model, path: path)
         case .trees(let file):
             let plan = try FeaturePlan(file.schema, model, path: path)
-            let ranker = CandidateRanker(plan: plan, trees: TreeScorer(file))
+            let ranker = CandidateRanker(plan: plan, trees: TreeScorer(file), fitted: file.candidates)
             try Self.check(logits(ranker, samples(model)), path)
             return (ranker, [])
         }
@@ -63,21 +63,26 @@ package struct RankerCalibration: Sendable {
         func network(_ precision: LayerPrecision) -> Network {
             Network(file.weights, layout: plan.layout, precision: precision)
         }
-        let exact = network(.f32)
+        func whole(_ network: Network) -> CandidateRanker {
+            CandidateRanker(plan: plan, network: network, fitted: file.candidates)
+        }
+        let full = network(.f32)
+        let exact = whole(full)
         let samples = try samples(model)
-        let sample = logits(CandidateRanker(plan: plan, network: exact), samples)
+        let sample = logits(exact, samples)
         try Self.check(sample, path)
         var findings: [Finding] = []
         let wanted = precision.fixed.map { [$0] } ?? LayerPrecision.supported.reversed()
         for precision in wanted where precision != .f32 && file.weights.shape.isDeep {
-            let narrow = network(precision)
-            let loss = Self.orderLoss(sample, logits(CandidateRanker(plan: plan, network: narrow), samples))
+            let cast = network(precision)
+            let narrow = whole(cast)
+            let loss = Self.orderLoss(sample, logits(narrow, samples))
             findings.append(Finding(precision: precision, orderLoss: loss))
             if self.precision != .auto || loss <= orderLossMax {
-                return (cut(narrow, plan, file.weights, samples, exact: sample, orderLoss: loss), findings)
+                return (cut(narrow, cast, file.weights, samples, exact: sample, orderLoss: loss), findings)
             }
         }
-        return (cut(exact, plan, file.weights, samples, exact: sample, orderLoss: 0), findings)
+        return (cut(exact, full, file.weights, samples, exact: sample, orderLoss: 0), findings)
     }
 
     private static func check(_ sample: [[Float]], _ path: String) throws(ArtifactError) {

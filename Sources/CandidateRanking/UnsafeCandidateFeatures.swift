@@ -38,9 +38,10 @@ package final class CandidateFeatures {
     private var query: [Float] = []
     private var products: [Float] = []
     private var ids: [UInt32] = []
-    private var places: [UInt32: Int] = [:]
+    private var index = CandidateIndex()
     private var values: [Double?] = []
     private var shares: [UInt32: Int] = [:]
+    private let neighbors: HistoryNeighbors?
 
     /// - Parameter crossStride: Floats from one candidate's cross numbers to the next's, in the form of parts.
     package init(_ plan: FeaturePlan, crossStride: Int = 0) {
@@ -50,6 +51,7 @@ package final class CandidateFeatures {
         rows = FeatureRows(plan.layout, capacity: 256)
         own = FeatureRows(plan.layout, capacity: 1)
         missing = [Int](repeating: 0, count: plan.schema.fields.count)
+        neighbors = HistoryNeighbors(plan)
         items = .allocate(capacity: capacity)
         numbers = .allocate(capacity: capacity * max(crossStride, 1))
     }
@@ -114,6 +116,11 @@ package final class CandidateFeatures {
                 setAll(
                     field.place, field.encoder.row(of: "\(request.history.count)"),
                     field.encoder.number(Double(request.history.count)))
+            case .idle(let times):
+                let last = request.user.flatMap { plan.model.users.historyTimes(of: $0)?.last }
+                let days = last.flatMap { times.days(since: $0) }
+                if days == nil { missing[field.field] += 1 }
+                setAll(field.place, field.encoder.unknown, field.encoder.number(days))
             case .id:
                 var id = field.encoder.unknown
                 if let name { id = field.encoder.row(of: name) }
@@ -158,6 +165,8 @@ package final class CandidateFeatures {
         let width = plan.layout.dense.count
         let (hasRows, hasParts) = (rows.count > 0, own.count > 0 && crossStride > 0)
         if keepsCrossNumbers { crossNumbers = [Double?](repeating: nil, count: count * plan.crossFields.count) }
+        index.begin(request.candidates)
+        neighbors?.visit(request, index)
         for (column, field) in plan.crossFields.enumerated() {
             values.removeAll(keepingCapacity: true)
             switch field.value {
@@ -169,7 +178,11 @@ package final class CandidateFeatures {
                 for place in request.candidates.indices { values.append(request.isRetrieved ? Double(place + 1) : nil) }
             case .product(let factors): takeProducts(factors, request)
             case .source(let source): takeScores(source, request)
+            case .sourceRank(let source): takeScores(source, request, isPlace: true)
             case .shared(let attribute): takeShares(attribute.numbers, request)
+            case .affinity(let shares): takeLifts(shares, request)
+            case .historySum(let items): takeNeighbors(request) { $0.sum(place: $1, newest: items) }
+            case .historyMax: takeNeighbors(request) { $0.most(place: $1) }
             }
             for (row, value) in values.enumerated() {
                 if value == nil { missing[field.field] += 1 }
@@ -196,13 +209,20 @@ package final class CandidateFeatures {
         for product in products { values.append(Double(product)) }
     }
 
-    private func takeScores(_ source: RetrievalSource, _ request: RankingRequest) {
+    /// - Parameter isPlace: Whether places are wanted in place of scores.
+    private func takeScores(_ source: RetrievalSource, _ request: RankingRequest, isPlace: Bool = false) {
         for _ in request.candidates { values.append(nil) }
         guard let list = request.lists.first(where: { $0.entry.source == source }) else { return }
-        places.removeAll(keepingCapacity: true)
-        for (place, candidate) in request.candidates.enumerated() { places[candidate.row] = place }
-        for row in list.rows {
-            if let place = places[row.row] { values[place] = Double(row.score) }
+        for (rank, row) in list.rows.enumerated() {
+            if let place = index.place(of: row.row) { values[place] = isPlace ? Double(rank + 1) : Double(row.score) }
+        }
+    }
+
+    private func takeNeighbors(_ request: RankingRequest, _ value: (HistoryNeighbors, Int) -> Double) {
+        for candidate in request.candidates {
+            // An item that the caller named twice has its sums at the first place.
+            let place = index.place(of: candidate.row)
+            values.append(request.history.isEmpty ? nil : neighbors.flatMap { near in place.map { value(near, $0) } })
         }
     }
 
@@ -215,12 +235,35 @@ package final class CandidateFeatures {
             for _ in request.candidates { values.append(nil) }
             return
         }
-        shares.removeAll(keepingCapacity: true)
-        for item in history { for value in texts(item) { shares[value, default: 0] += 1 } }
+        countValues(texts, history)
         let whole = Double(history.count)
         for candidate in request.candidates {
             let most = texts(candidate.row).reduce(0) { max($0, shares[$1] ?? 0) }
             values.append(Double(most) / whole)
+        }
+    }
+
+    private func countValues(
+        _ texts: (UInt32) -> UnsafeBufferPointer<UInt32>, _ history: Slice<UnsafeBufferPointer<UInt32>>
+    ) {
+        shares.removeAll(keepingCapacity: true)
+        for item in history { for value in texts(item) { shares[value, default: 0] += 1 } }
+    }
+
+    private func takeLifts(_ attribute: AttributeShares, _ request: RankingRequest) {
+        let history = request.history.suffix(Self.historyMax)
+        let texts = attribute.attribute.numbers
+        countValues(texts, history)
+        for candidate in request.candidates {
+            let own = texts(candidate.row)
+            guard !history.isEmpty, !own.isEmpty else {
+                values.append(nil)
+                continue
+            }
+            let sum = own.reduce(0) {
+                $0 + attribute.lift($1, count: shares[$1] ?? 0, history: history.count)
+            }
+            values.append(sum / Double(own.count))
         }
     }
 }

@@ -5,31 +5,39 @@ import VectorMath
 
 /// A ranker that is ready to score candidates: a network or trees with the plan of their features. Immutable; shared by all shards.
 package final class CandidateRanker: Sendable {
-    /// Candidates that are ranked where nothing else is said.
+    /// Candidates that are ranked where neither the ranker nor the scenario says how many.
     package static let candidatesDefault = 200
+
+    /// Candidates that are ranked where the scenario does not say how many.
+    package var candidateCount: Int { fitness.fitted?.count ?? Self.candidatesDefault }
 
     package let plan: FeaturePlan
     package let model: RankerModel
+    package let fitness: RankerFitness
     /// The network cut by side, with the items' parts; nil of trees, and where whole rows are computed.
     package let split: SplitNetwork?
     /// Why, and what was measured.
     package let itemParts: ItemPartsFinding
 
+    /// - Parameter fitted: What the network was fitted or judged with; nil: nobody knows.
     package init(
-        plan: FeaturePlan, network: Network, split: SplitNetwork? = nil, itemParts: ItemPartsFinding = .init()
+        plan: FeaturePlan, network: Network, fitted: FittedCandidates? = nil, split: SplitNetwork? = nil,
+        itemParts: ItemPartsFinding = .init()
     ) {
         precondition(plan.layout == network.layout, "the plan is of another schema than the network")
         precondition(split == nil || split?.network === network, "the cut network is another")
         self.plan = plan
         model = .network(network)
+        fitness = RankerFitness(fitted, plan.schema)
         self.split = split
         self.itemParts = itemParts
     }
 
-    package init(plan: FeaturePlan, trees: TreeScorer) {
+    package init(plan: FeaturePlan, trees: TreeScorer, fitted: FittedCandidates? = nil) {
         precondition(plan.layout == trees.layout, "the plan is of another schema than the trees")
         self.plan = plan
         model = .trees(trees)
+        fitness = RankerFitness(fitted, plan.schema)
         split = nil
         itemParts = ItemPartsFinding(reason: "trees have no layers")
     }

@@ -47,10 +47,15 @@ package struct ALSConfiguration: Codable, Sendable, Equatable {
 
     /// The weight of unobserved pairs that a fit to `interactions` takes.
     package func unobservedWeight(for interactions: SparseMatrix) -> Double {
+        unobservedWeight(
+            observed: interactions.values.reduce(0.0) { $0 + Double($1) },
+            pairs: Double(interactions.rowCount) * Double(interactions.columnCount))
+    }
+
+    /// The same for a fit to pairs of which the observed ones weigh `observed` together.
+    package func unobservedWeight(observed: Double, pairs: Double) -> Double {
         if let unobservedWeight { return Double(unobservedWeight) }
-        let pairs = Double(interactions.rowCount) * Double(interactions.columnCount)
-        return min(
-            1, max(1e-5, Double(unobservedScale) * interactions.values.reduce(0.0) { $0 + Double($1) } / max(pairs, 1)))
+        return min(1, max(1e-5, Double(unobservedScale) * observed / max(pairs, 1)))
     }
 
     package func validate() throws(ConfigurationError) {

@@ -38,7 +38,10 @@ package enum ALS {
     ) throws -> FactorModel {
         let fit = try fitFactors(
             interactions, configuration, threads: threads, progress: progress, isCancelled: isCancelled)
-        return FactorModel(kind: .als, users: fit.users, items: fit.items)
+        let kept = interactions.keeping(valuesFrom: 0)
+        return FactorModel(
+            kind: .als, users: fit.users, items: fit.items,
+            foldIn: FoldInParameters(configuration, interactions: kept))
     }
 
     /// The factors as they were fitted, in Float32.

@@ -23,6 +23,8 @@ package struct FactorModel: @unchecked Sendable {
     package private(set) var itemFactors: FactorMatrix
     /// The file's own item factors, where `itemFactors` reads them.
     private var mappedItems: Tensor?
+    /// How a user is solved for from what the user had; nil where the file does not tell, and for spectral factors.
+    package let foldIn: FoldInParameters?
     package let userCount: Int
     private let userHalves: UnsafePointer<UInt16>
     private let userOwner: any AnyObject & Sendable
@@ -32,9 +34,10 @@ package struct FactorModel: @unchecked Sendable {
     package var userFactorByteCount: Int { userCount * rank * 2 }
 
     /// Seals fitted factors. Values beyond what a half can hold are clamped.
-    package init(kind: FactorKind, users: DenseMatrix, items: DenseMatrix) {
+    package init(kind: FactorKind, users: DenseMatrix, items: DenseMatrix, foldIn: FoldInParameters? = nil) {
         precondition(users.columnCount == items.columnCount, "ranks \(users.columnCount) and \(items.columnCount)")
         self.kind = kind
+        self.foldIn = foldIn
         rank = items.columnCount
         itemFactors = items.sealed()
         userCount = users.rowCount
@@ -77,7 +80,10 @@ package struct FactorModel: @unchecked Sendable {
 
     /// Writes the file of this kind.
     package func write(to bundle: BundleWriter) throws {
-        let writer = try bundle.file(kind.rawValue, metadata: ["kind": kind.rawValue, "rank": String(rank)])
+        var metadata = foldIn?.metadata ?? [:]
+        metadata["kind"] = kind.rawValue
+        metadata["rank"] = String(rank)
+        let writer = try bundle.file(kind.rawValue, metadata: metadata)
         writer.declare("item_factors", .f32, shape: [itemCount, itemFactors.stride])
         writer.declare("user_factors", .f16, shape: [userCount, rank])
         try writer.append(
@@ -112,6 +118,7 @@ package struct FactorModel: @unchecked Sendable {
         guard matrix.isFinite(threads: threads), halves.allSatisfy({ $0 & 0x7c00 != 0x7c00 }) else {
             throw ArtifactError(.invalidContent, path: file.path, "a factor is infinite or not a number; train again")
         }
+        foldIn = kind == .als ? try FoldInParameters(metadata: file.metadata, path: file.path) : nil
         self.kind = kind
         self.rank = rank
         itemFactors = matrix

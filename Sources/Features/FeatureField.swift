@@ -26,6 +26,14 @@ package enum FeatureSource: Hashable, Sendable {
     case itemPopularity
     /// Interactions of the item in the last part of training.
     case itemRecentPopularity
+    /// Interactions of the item in that many days before the bundle's newest.
+    case itemRecent(days: Int)
+    /// Days from the item's first interaction to the bundle's newest.
+    case itemAge
+    /// Days from the item's last interaction to the bundle's newest.
+    case itemIdle
+    /// Days from the user's last interaction to the bundle's newest.
+    case userIdle
     /// A value that the request names.
     case context(String)
     /// Inner product of the user's factor with the item's, by the factor model's name.
@@ -36,29 +44,61 @@ package enum FeatureSource: Hashable, Sendable {
     case retrievalScore
     /// The place in retrieval's order, the best is 1.
     case retrievalRank
+    /// The place in the list of one source, the best is 1, by the source's name.
+    case sourceRank(String)
     /// The largest share of the user's history that has one of the item's values of this attribute.
     case sharedAttribute(String)
+    /// How much likelier the user is than others to have something with the item's values of this attribute: the mean over
+    /// the values of the logarithm of their share of the history over their share of everybody's.
+    case attributeAffinity(String)
+    /// The sum of the item's weights among the neighbours of that many newest items of the user's history.
+    case historySum(items: Int)
+    /// The largest of the item's weights among the neighbours of the user's newest items.
+    case historyMax
     /// A column of a file of labelled examples; served from the request's context of that name.
     case column(String)
 
     package var side: FeatureSide {
         switch self {
-        case .userID, .userHistory: .user
-        case .itemID, .itemAttribute, .itemTags, .itemPopularity, .itemRecentPopularity: .item
+        case .userID, .userHistory, .userIdle: .user
+        case .itemID, .itemAttribute, .itemTags, .itemPopularity, .itemRecentPopularity, .itemRecent, .itemAge,
+            .itemIdle:
+            .item
         case .context, .column: .context
-        case .factorProduct, .sourceScore, .retrievalScore, .retrievalRank, .sharedAttribute: .cross
+        case .factorProduct, .sourceScore, .retrievalScore, .retrievalRank, .sharedAttribute, .sourceRank,
+            .attributeAffinity, .historySum, .historyMax:
+            .cross
+        }
+    }
+
+    /// Whether it tells of moments: a model that knows what came after a choice does not give it as serving does.
+    package var isOfTime: Bool {
+        switch self {
+        case .itemRecentPopularity, .itemRecent, .itemAge, .itemIdle, .userIdle: true
+        default: false
         }
     }
 
     private static let plain: [String: FeatureSource] = [
         "user.id": .userID, "user.history": .userHistory, "item.id": .itemID, "item.tags": .itemTags,
         "item.popularity": .itemPopularity, "item.recent_popularity": .itemRecentPopularity,
-        "retrieval.score": .retrievalScore, "retrieval.rank": .retrievalRank,
+        "retrieval.score": .retrievalScore, "retrieval.rank": .retrievalRank, "item.age": .itemAge,
+        "item.idle": .itemIdle, "user.idle": .userIdle, "history.max": .historyMax,
     ]
-    private static let named: [String: @Sendable (String) -> FeatureSource] = [
+    private static let named: [String: @Sendable (String) -> FeatureSource?] = [
         "item.attribute": { .itemAttribute($0) }, "context": { .context($0) }, "cross.product": { .factorProduct($0) },
         "cross.shared": { .sharedAttribute($0) }, "retrieval.score": { .sourceScore($0) }, "column": { .column($0) },
+        "retrieval.rank": { .sourceRank($0) }, "cross.affinity": { .attributeAffinity($0) },
+        "item.recent": { number($0).map { .itemRecent(days: $0) } },
+        "history.sum": { number($0).map { .historySum(items: $0) } },
     ]
+
+    /// Days or items that a source may name at most.
+    package static let numberMax = 10_000
+
+    private static func number(_ text: String) -> Int? {
+        Int(text).flatMap { (1...numberMax).contains($0) ? $0 : nil }
+    }
 
     /// All words, for messages.
     package static var words: [String] { plain.keys.sorted() + named.keys.sorted().map { "\($0):NAME" } }
@@ -70,8 +110,10 @@ package enum FeatureSource: Hashable, Sendable {
             return
         }
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, !parts[1].isEmpty, let make = Self.named[String(parts[0])] else { return nil }
-        self = make(String(parts[1]))
+        guard parts.count == 2, !parts[1].isEmpty, let make = Self.named[String(parts[0])],
+            let source = make(String(parts[1]))
+        else { return nil }
+        self = source
     }
 
     package var text: String {
@@ -82,6 +124,10 @@ package enum FeatureSource: Hashable, Sendable {
         case .sharedAttribute(let name): "cross.shared:\(name)"
         case .sourceScore(let name): "retrieval.score:\(name)"
         case .column(let name): "column:\(name)"
+        case .sourceRank(let name): "retrieval.rank:\(name)"
+        case .attributeAffinity(let name): "cross.affinity:\(name)"
+        case .itemRecent(let days): "item.recent:\(days)"
+        case .historySum(let items): "history.sum:\(items)"
         default: Self.plain.first { $0.value == self }?.key ?? ""
         }
     }

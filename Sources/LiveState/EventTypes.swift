@@ -50,13 +50,15 @@ package struct EventTypes: Sendable, Equatable {
         var types: [EventType] = []
         var retired = EventTypeSet.none
         for type in configured { try type.validate() }
-        for (place, type) in configured.enumerated() where configured[..<place].contains(where: { $0.name == type.name }) {
+        for (place, type) in configured.enumerated()
+        where configured[..<place].contains(where: { $0.name == type.name }) {
             throw LiveStateError(.invalidConfiguration, "event type \"\(type.name)\" is there twice; name it once")
         }
         for (code, name) in stored.enumerated() {
             guard code < Self.countMax, !stored[..<code].contains(name) else {
                 throw LiveStateError(
-                    .malformed, "the stored names of event types are damaged: \"\(name)\" is one too many or there twice")
+                    .malformed,
+                    "the stored names of event types are damaged: \"\(name)\" is one too many or there twice")
             }
             if let type = configured.first(where: { $0.name == name }) {
                 types.append(type)
@@ -95,6 +97,11 @@ package struct EventTypes: Sendable, Equatable {
 
     /// Whether new events of this code are taken.
     package func isKnown(_ code: UInt8) -> Bool { Int(code) < types.count && !retired.contains(code) }
+
+    /// Whether an event of this code says more of its user than that something was shown.
+    package func changesTheUser(_ code: UInt8) -> Bool {
+        seen.contains(code) || hides.contains(code) || unhides.contains(code) || changesSlate.contains(code)
+    }
 
     /// The code of a configured type; nil for a retired or unknown one.
     package func code(named name: String) -> UInt8? {

@@ -1,20 +1,20 @@
 /// Events of a user, newest first; used again for one user after the other.
 package struct HistoryBuffer: RandomAccessCollection {
-    @usableFromInline package private(set) var storage: [UserEvent] = []
+    @usableFromInline package private(set) var storage: [HistoryEvent] = []
     @usableFromInline package private(set) var filled = 0
 
     package init() {}
 
     @inlinable package var startIndex: Int { 0 }
     @inlinable package var endIndex: Int { filled }
-    @inlinable package subscript(place: Int) -> UserEvent {
+    @inlinable package subscript(place: Int) -> HistoryEvent {
         precondition(place < filled, "event \(place) of \(filled)")
         return storage[place]
     }
 
     /// Lets `body` write `count` events.
-    mutating func fill(_ count: Int, _ body: (inout MutableSpan<UserEvent>) -> Void) {
-        while storage.count < count { storage.append(UserEvent(item: 0, type: 0, seconds: 0)) }
+    mutating func fill(_ count: Int, _ body: (inout MutableSpan<HistoryEvent>) -> Void) {
+        while storage.count < count { storage.append(HistoryEvent(item: 0, type: 0, seconds: 0)) }
         filled = count
         var span = storage.mutableSpan
         body(&span)

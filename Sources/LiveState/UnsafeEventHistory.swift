@@ -1,12 +1,13 @@
-/// An event as it stands in a history. At most 14 bytes.
+/// An event as it stands in a history. At most 14 bytes, 5 or 6 for most.
 ///
 /// ```
-/// u16  bits 0-4 type | 5-6 bytes of the item, less one | 7-9 bytes of the pause, 0 to 4 | 10-11 kind of the value
+/// u8   bits 0-2 type | 3-4 bytes of the item, less one | 5-6 bytes of the pause, 0 to 3 | 7: one more such byte follows
+/// u8   bits 0-1 type, its upper bits | 2-3 kind of the value | 4: four more bytes of pause | 5-7 zero
 ///      item number    pause: seconds since the event before    value
 /// ```
 /// Kinds of values: 0 none; 1 one byte, eighths; 2 two bytes, the upper half of a Float32; 3 a Float32. A value has the
-/// first kind that holds it exactly. Lengths stand in front, and not in each byte as in varints, so that decoding an event
-/// does not branch.
+/// first kind that holds it exactly. Lengths stand in front, and not in each byte as in varints, so that decoding most
+/// events does not branch.
 struct PackedEvent {
     var item: UInt32
     var pause: UInt32
@@ -18,7 +19,7 @@ struct PackedEvent {
     static let bytesMax = 14
 
     @inline(__always)
-    init(_ event: UserEvent, pause: UInt32) {
+    init(_ event: HistoryEvent, pause: UInt32) {
         item = event.item
         self.pause = pause
         type = event.type & 31
@@ -48,12 +49,19 @@ struct PackedEvent {
     /// Reads the event at `place` and moves `place` behind it. Loads up to 4 bytes more than the event has.
     @inline(__always)
     init(reading place: inout UnsafeRawPointer) {
-        let control = place.loadUnaligned(as: UInt16.self)
-        place += 2
-        let itemBytes = Int(control >> 5 & 3) + 1
-        let pauseBytes = Int(control >> 7 & 7)
-        type = UInt8(control & 31)
-        valueKind = UInt8(control >> 10 & 3)
+        let control = place.load(as: UInt8.self)
+        place += 1
+        let itemBytes = Int(control >> 3 & 3) + 1
+        var pauseBytes = Int(control >> 5 & 3)
+        type = control & 7
+        valueKind = 0
+        if control & 0x80 != 0 {
+            let more = place.load(as: UInt8.self)
+            place += 1
+            type |= (more & 3) << 3
+            valueKind = more >> 2 & 3
+            pauseBytes += Int(more >> 2 & 4)
+        }
         item = Self.load(place, itemBytes)
         pause = Self.load(place + itemBytes, pauseBytes)
         place += itemBytes + pauseBytes
@@ -78,12 +86,14 @@ struct PackedEvent {
     func write(to place: inout UnsafeMutableRawPointer) {
         let itemBytes = max(1, Self.byteCount(item))
         let pauseBytes = Self.byteCount(pause)
-        let control =
-            UInt16(type) | UInt16(itemBytes - 1) << 5 | UInt16(pauseBytes) << 7 | UInt16(valueKind) << 10
-        place.storeBytes(of: control, as: UInt16.self)
-        place.storeBytes(of: item, toByteOffset: 2, as: UInt32.self)
-        place.storeBytes(of: pause, toByteOffset: 2 + itemBytes, as: UInt32.self)
-        place += 2 + itemBytes + pauseBytes
+        let more = type >> 3 | valueKind << 2 | UInt8(pauseBytes & 4) << 2
+        let control = type & 7 | UInt8(itemBytes - 1) << 3 | UInt8(pauseBytes & 3) << 5
+        place.storeBytes(of: more == 0 ? control : control | 0x80, as: UInt8.self)
+        place.storeBytes(of: more, toByteOffset: 1, as: UInt8.self)
+        place += more == 0 ? 1 : 2
+        place.storeBytes(of: item, as: UInt32.self)
+        place.storeBytes(of: pause, toByteOffset: itemBytes, as: UInt32.self)
+        place += itemBytes + pauseBytes
         place.storeBytes(of: valueBits, as: UInt32.self)
         place += Int(valueKind) + (valueKind == 3 ? 1 : 0)
     }
@@ -116,7 +126,7 @@ extension UserBlob {
     /// Puts an event at its time, behind others of the same second.
     ///
     /// - Complexity: O(1) for the newest, O(events) else.
-    mutating func insert(_ event: UserEvent) {
+    mutating func insert(_ event: HistoryEvent) {
         if historyCount == 0 {
             historyBase = event.seconds
             historyLast = event.seconds
@@ -130,7 +140,7 @@ extension UserBlob {
     }
 
     @inline(__always)
-    private mutating func append(_ event: UserEvent) {
+    private mutating func append(_ event: HistoryEvent) {
         let offset = usedBytes
         if offset + PackedEvent.bytesMax + Self.slackBytes <= Int(capacity) {
             var place = base + offset
@@ -142,7 +152,7 @@ extension UserBlob {
         historyLast = event.seconds
     }
 
-    private mutating func appendMoving(_ event: UserEvent, at offset: Int) {
+    private mutating func appendMoving(_ event: HistoryEvent, at offset: Int) {
         var bytes: EventBytes = (0, 0, 0, 0, 0)
         let count = withUnsafeMutableBytes(of: &bytes) { bytes -> Int in
             guard let start = bytes.baseAddress else { return 0 }
@@ -155,7 +165,7 @@ extension UserBlob {
     }
 
     /// Puts an event in front of the first that is later: both are written anew. - Precondition: one is later.
-    private mutating func insertBetween(_ event: UserEvent) {
+    private mutating func insertBetween(_ event: HistoryEvent) {
         if event.seconds < historyBase {
             lowerBase(to: event.seconds)
         }

@@ -61,7 +61,8 @@ extension ItemNumbers {
                 throw LiveStateError(.malformed, "item \(number) has an ID that is not 1 to 255 bytes of UTF-8")
             }
             guard let given = numberAdding(id) else {
-                throw LiveStateError(.full, "item \(number) is one too many: there may be \(countMax) items; allow more")
+                throw LiveStateError(
+                    .full, "item \(number) is one too many: there may be \(countMax) items; allow more")
             }
             guard given == UInt32(number) else {
                 throw LiveStateError(.malformed, "items \(given) and \(number) have the same ID")

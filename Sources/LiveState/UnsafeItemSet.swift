@@ -150,7 +150,7 @@ extension UserBlob {
     /// - Complexity: O(hidden items).
     mutating func hide(_ entry: SetEntry, max: Int) -> Int {
         var dropped = 0
-        if hiddenCount >= max, !contains(entry.item, in: .hidden) {
+        if hiddenCount > max || (hiddenCount == max && !contains(entry.item, in: .hidden)) {
             dropped = hiddenCount - max + 1 + max / 16
             dropOldestHidden(dropped)
         }

@@ -12,8 +12,17 @@ import Glibc
 /// bits, and `malloc` gives multiples of 16, so both ends are free.
 struct SlotTable {
     private(set) var words: UnsafeMutablePointer<UInt64>?
-    private(set) var capacity = 0
-    private(set) var count = 0
+    private var places: UInt32 = 0
+    private var users: UInt32 = 0
+
+    private(set) var capacity: Int {
+        get { Int(places) }
+        set { places = UInt32(newValue) }
+    }
+    private(set) var count: Int {
+        get { Int(users) }
+        set { users = UInt32(newValue) }
+    }
 
     private static let addressMask: UInt64 = 0x0000_FFFF_FFFF_FFF0
     private static let usedBit: UInt64 = 1
@@ -29,13 +38,11 @@ struct SlotTable {
     @inline(__always)
     private func home(_ word: UInt64) -> Int { Int(word >> 48) * capacity >> 16 }
 
-    /// - Precondition: A user stands at `place`.
+    /// Where the blob of the user at `place` lies; nil where there is none.
     @inline(__always)
-    func blob(at place: Int) -> UserBlob? {
-        guard let words, place < capacity,
-            let base = UnsafeMutableRawPointer(bitPattern: UInt(words[place] & Self.addressMask))
-        else { return nil }
-        return UserBlob(base)
+    func blob(at place: Int) -> UnsafeMutableRawPointer? {
+        guard let words, place < capacity else { return nil }
+        return UnsafeMutableRawPointer(bitPattern: UInt(words[place] & Self.addressMask))
     }
 
     /// The place of a user; nil where it has no state.
@@ -67,28 +74,32 @@ struct SlotTable {
     }
 
     /// A user's blob has moved.
-    @inline(__always)
-    func move(_ place: Int, to blob: UserBlob) {
+    func relocate(from old: UnsafeMutableRawPointer, to new: UnsafeMutableRawPointer, hash: UInt64) {
         guard let words else { return }
-        words[place] = words[place] & ~Self.addressMask | Self.address(blob)
+        let wanted = Self.fingerprint(hash) << 48 | Self.address(old)
+        var place = home(wanted)
+        while words[place] & ~Self.usedBit != wanted {
+            precondition(words[place] != 0, "a user's state is in no table")
+            place += 1
+            if place == capacity { place = 0 }
+        }
+        words[place] = words[place] & ~Self.addressMask | Self.address(new)
     }
 
-    private static func address(_ blob: UserBlob) -> UInt64 {
-        let address = UInt64(UInt(bitPattern: blob.base))
-        precondition(address & ~addressMask == 0, "an allocation at \(blob.base) does not fit into 48 bits")
+    private static func address(_ blob: UnsafeMutableRawPointer) -> UInt64 {
+        let address = UInt64(UInt(bitPattern: blob))
+        precondition(address & ~addressMask == 0, "an allocation at \(blob) does not fit into 48 bits")
         return address
     }
 
     /// Adds a user that is not there.
-    ///
-    /// - Returns: Its place.
-    mutating func insert(_ blob: UserBlob, hash: UInt64, used: Bool) -> Int {
+    mutating func insert(_ blob: UnsafeMutableRawPointer, hash: UInt64, used: Bool) {
         if (count + 1) * 5 > capacity * 4 { rehash(capacity: max(8, capacity * 3 / 2)) }
         count += 1
-        return put(Self.fingerprint(hash) << 48 | Self.address(blob) | (used ? Self.usedBit : 0))
+        put(Self.fingerprint(hash) << 48 | Self.address(blob) | (used ? Self.usedBit : 0))
     }
 
-    private func put(_ word: UInt64) -> Int {
+    private func put(_ word: UInt64) {
         guard let words else { preconditionFailure("a table without places") }
         var place = home(word)
         while words[place] != 0 {
@@ -96,7 +107,6 @@ struct SlotTable {
             if place == capacity { place = 0 }
         }
         words[place] = word
-        return place
     }
 
     /// Takes a user out; those behind it close the gap. Its blob is the caller's.
@@ -136,7 +146,7 @@ struct SlotTable {
         new.update(repeating: 0, count: capacity)
         words = new
         if let old {
-            for place in 0..<oldCapacity where old[place] != 0 { _ = put(old[place]) }
+            for place in 0..<oldCapacity where old[place] != 0 { put(old[place]) }
             Glibc.free(old)
         }
     }

@@ -1,4 +1,3 @@
-import CMalloc
 import Glibc
 
 #if _endian(big)
@@ -24,7 +23,9 @@ import Glibc
 /// The history stands last, so that an event is appended in place. Items that leave it are put right in front of it, as
 /// *lately seen*, and go into the sorted set sixteen at a time. Slack: decoding loads four bytes where one may be there.
 struct UserBlob {
-    var base: UnsafeMutableRawPointer
+    private(set) var base: UnsafeMutableRawPointer
+    /// Where it lies; nil for one that is only looked at. The states own it, and it outlives every blob.
+    private let memory: Unmanaged<BlobMemory>?
 
     static let headerBytes = 44
     static let slackBytes = 8
@@ -32,30 +33,38 @@ struct UserBlob {
     /// A user without events.
     ///
     /// - Precondition: `id` has 1 to 255 bytes.
-    init(id: UnsafeRawBufferPointer) {
+    init(id: UnsafeRawBufferPointer, in memory: BlobMemory) {
         precondition((1...255).contains(id.count), "an ID of \(id.count) bytes")
         let used = Self.headerBytes + id.count
         // Room for the first event.
-        self.init(bytes: used + 14 + Self.slackBytes)
+        self.init(bytes: used + PackedEvent.bytesMax + Self.slackBytes, in: memory)
         memset(base + 4, 0, Self.headerBytes - 4)
         base.storeBytes(of: UInt8(id.count), toByteOffset: 43, as: UInt8.self)
         UnsafeMutableRawBufferPointer(start: base + Self.headerBytes, count: id.count).copyMemory(from: id)
     }
 
+    /// A copy.
+    init(copying other: UserBlob, in memory: BlobMemory) {
+        let used = other.usedBytes
+        self.init(bytes: used + Self.slackBytes, in: memory)
+        (base + 4).copyMemory(from: other.base + 4, byteCount: used - 4)
+    }
+
     /// Memory for a blob; nothing is written but how much it is.
-    init(bytes: Int) {
-        base = Self.checked(malloc(bytes), bytes)
-        capacity = UInt32(clamping: malloc_usable_size(base))
+    private init(bytes: Int, in memory: BlobMemory) {
+        let (block, size) = memory.allocate(bytes)
+        base = block
+        self.memory = .passUnretained(memory)
+        capacity = UInt32(clamping: size)
     }
 
-    init(_ base: UnsafeMutableRawPointer) { self.base = base }
-
-    private static func checked(_ pointer: UnsafeMutableRawPointer?, _ bytes: Int) -> UnsafeMutableRawPointer {
-        guard let pointer else { preconditionFailure("no memory: \(bytes) bytes for a user's state") }
-        return pointer
+    init(_ base: UnsafeMutableRawPointer, _ memory: BlobMemory?) {
+        self.base = base
+        self.memory = memory.map { .passUnretained($0) }
     }
 
-    func free() { Glibc.free(base) }
+    /// Gives the memory back; another blob may move. - Precondition: No table knows the blob.
+    func free() { memory?._withUnsafeGuaranteedRef { $0.free(base, capacity: Int(capacity)) } }
 
     @inline(__always)
     private func get<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, _ type: T.Type) -> T {
@@ -148,11 +157,14 @@ struct UserBlob {
     /// Gives memory back that is not needed any more.
     mutating func shrink() {
         let needed = usedBytes + Self.slackBytes
-        if needed + needed / 2 + 64 < Int(capacity) { resize(needed) }
+        if needed + needed / 4 + 64 < Int(capacity) { resize(needed) }
     }
 
+    /// - Precondition: A table knows the blob; it is told.
     private mutating func resize(_ bytes: Int) {
-        base = Self.checked(realloc(base, bytes), bytes)
-        capacity = UInt32(clamping: malloc_usable_size(base))
+        guard let memory else { preconditionFailure("a blob that is only looked at was to grow") }
+        base = memory._withUnsafeGuaranteedRef {
+            $0.resize(base, capacity: Int(capacity), used: usedBytes, to: bytes)
+        }
     }
 }

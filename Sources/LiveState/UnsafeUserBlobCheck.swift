@@ -65,8 +65,11 @@ extension PackedEvent {
     /// Reads an event that may be damaged.
     static func checked(_ place: inout UnsafeRawPointer) -> (PackedEvent, isSound: Bool) {
         let control = place.loadUnaligned(as: UInt16.self)
+        let more = control & 0x80 == 0 ? 0 : control >> 8
         let event = PackedEvent(reading: &place)
-        return (event, control >> 12 == 0 && control >> 7 & 7 <= 4 && event.value?.isFinite ?? true)
+        // A pause of four bytes has none of the other three.
+        let isPlain = more >> 5 == 0 && (more & 16 == 0 || control >> 5 & 3 == 0)
+        return (event, isPlain && event.value?.isFinite ?? true)
     }
 }
 

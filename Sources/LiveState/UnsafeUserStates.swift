@@ -16,6 +16,7 @@ package final class UserStates {
     package let slots: Range<Int>
 
     private let tables: UnsafeMutablePointer<SlotTable>
+    private let memory: BlobMemory
     private var counts = UserStatesStatistics()
     /// Where eviction looks next: a table, and a place in it.
     private var hand = (table: 0, place: 0)
@@ -33,20 +34,28 @@ package final class UserStates {
         self.slots = slots
         tables = .allocate(capacity: slots.count)
         tables.initialize(repeating: SlotTable(), count: slots.count)
+        memory = BlobMemory(tables: tables, firstSlot: slots.lowerBound)
         counts.bytes = slots.count * MemoryLayout<SlotTable>.stride
     }
 
     deinit {
-        for table in 0..<slots.count { drop(table) }
+        for table in 0..<slots.count { tables[table].free() }
         tables.deallocate()
     }
 
-    package var statistics: UserStatesStatistics { counts }
+    package var statistics: UserStatesStatistics {
+        var counts = counts
+        counts.chunkBytes = memory.chunkBytes
+        return counts
+    }
 
     /// Users in a slot.
     package func userCount(_ slot: Slot) -> Int {
         slots.contains(Int(slot.value)) ? tables[Int(slot.value) - slots.lowerBound].count : 0
     }
+
+    /// Bytes of a slot's table, as allocated, without its users.
+    func tableBytes(_ slot: Slot) -> Int { tables[Int(slot.value) - slots.lowerBound].bytes }
 
     // MARK: Changing
 
@@ -59,7 +68,7 @@ package final class UserStates {
     /// - Complexity: O(1) for the newest event of a user; O(events of the user) for one that comes late; and O(seen items) for
     ///   one in sixteen that make others leave a full history.
     @discardableResult
-    package func apply(_ event: UserEvent, user: UnsafeRawBufferPointer, now: UInt32) -> EventOutcome {
+    package func apply(_ event: HistoryEvent, user: UnsafeRawBufferPointer, now: UInt32) -> AppliedEvent {
         precondition(types.isKnown(event.type), "event type \(event.type) is not one of \(types.count)")
         var event = event
         if event.seconds > now {
@@ -79,7 +88,7 @@ package final class UserStates {
             blob.lastActivity = max(blob.lastActivity, event.seconds)
             if blob.totalEvents < .max { blob.totalEvents += 1 }
             counts.events += 1
-            return EventOutcome(place: place, epoch: blob.epoch, changedSlate: changed, isNewUser: isNew)
+            return AppliedEvent(place: place, epoch: blob.epoch, changedSlate: changed, isNewUser: isNew)
         }
     }
 
@@ -88,8 +97,7 @@ package final class UserStates {
     /// - Returns: The user's epoch after it; nil where the item was not hidden.
     @discardableResult
     package func unhide(_ item: UInt32, user: UnsafeRawBufferPointer) -> UInt32? {
-        guard let (table, place, _) = find(user), let blob = tables[table].blob(at: place),
-            blob.contains(item, in: .hidden)
+        guard let (table, place) = find(user), let blob = blob(table, place), blob.contains(item, in: .hidden)
         else { return nil }
         return withBlob(user) { blob, _ in
             _ = blob.unhide(item)
@@ -101,7 +109,7 @@ package final class UserStates {
     /// Forgets a user. - Returns: Whether there was something to forget.
     @discardableResult
     package func remove(user: UnsafeRawBufferPointer) -> Bool {
-        guard let (table, place, _) = find(user) else { return false }
+        guard let (table, place) = find(user) else { return false }
         remove(table, place)
         return true
     }
@@ -119,7 +127,7 @@ package final class UserStates {
     ///
     /// - Complexity: O(1): about three cache misses.
     package func read<R>(_ user: UnsafeRawBufferPointer, _ body: (UserView) throws -> R) rethrows -> R? {
-        guard let (table, place, _) = find(user), let blob = tables[table].blob(at: place) else { return nil }
+        guard let (table, place) = find(user), let blob = blob(table, place) else { return nil }
         tables[table].markUsed(place)
         return try body(UserView(blob, types: types, configuration: configuration))
     }
@@ -127,7 +135,7 @@ package final class UserStates {
     /// The user's epoch; 0 where nothing is known of it. It is never 0 for a user with state, and a user who was
     /// evicted does not come back with an epoch that it had.
     package func epoch(of user: UnsafeRawBufferPointer) -> UInt32 {
-        guard let (table, place, _) = find(user), let blob = tables[table].blob(at: place) else { return 0 }
+        guard let (table, place) = find(user), let blob = blob(table, place) else { return 0 }
         return blob.epoch
     }
 
@@ -138,9 +146,9 @@ package final class UserStates {
 
     func forEachBlob(_ slot: Slot, _ body: (UserBlob) throws -> Void) rethrows {
         guard slots.contains(Int(slot.value)) else { return }
-        let table = tables[Int(slot.value) - slots.lowerBound]
-        for place in 0..<table.capacity {
-            guard let blob = table.blob(at: place) else { continue }
+        let table = Int(slot.value) - slots.lowerBound
+        for place in 0..<tables[table].capacity {
+            guard let blob = blob(table, place) else { continue }
             try body(blob)
         }
     }
@@ -153,15 +161,22 @@ package final class UserStates {
     private static func next(_ epoch: UInt32) -> UInt32 { epoch == .max ? 1 : epoch + 1 }
 
     @inline(__always)
-    private func find(_ user: UnsafeRawBufferPointer) -> (table: Int, place: Int, hash: UInt64)? {
+    private func find(_ user: UnsafeRawBufferPointer) -> (table: Int, place: Int)? {
         let hash = XXH64.hash(user)
         let slot = Int(hash % UInt64(Slot.count))
-        guard slots.contains(slot), let place = tables[slot - slots.lowerBound].find(user, hash: hash) else { return nil }
-        return (slot - slots.lowerBound, place, hash)
+        guard slots.contains(slot), let place = tables[slot - slots.lowerBound].find(user, hash: hash) else {
+            return nil
+        }
+        return (slot - slots.lowerBound, place)
+    }
+
+    @inline(__always)
+    private func blob(_ table: Int, _ place: Int) -> UserBlob? {
+        tables[table].blob(at: place).map { UserBlob($0, memory) }
     }
 
     /// Puts an event into history, and what leaves it among the seen.
-    private func record(_ event: UserEvent, in blob: inout UserBlob, now: UInt32) -> EventOutcome.Place {
+    private func record(_ event: HistoryEvent, in blob: inout UserBlob, now: UInt32) -> AppliedEvent.Place {
         if blob.historyCount > 0, event.seconds < blob.historyLast { counts.eventsOutOfOrder += 1 }
         let seen = configuration.seenMax > 0 ? types.seen : .none
         if blob.historyCount >= configuration.historyMax {
@@ -198,66 +213,59 @@ package final class UserStates {
         let slot = Int(hash % UInt64(Slot.count))
         precondition(slots.contains(slot), "a user of slot \(slot) at the shard of \(slots)")
         let table = slot - slots.lowerBound
+        var blob: UserBlob
         var isNew = false
-        let place: Int
-        if let found = tables[table].find(user, hash: hash) {
-            place = found
+        if let place = tables[table].find(user, hash: hash), let found = self.blob(table, place) {
+            blob = found
             tables[table].markUsed(place)
         } else {
             isNew = true
-            let blob = UserBlob(id: user)
+            blob = UserBlob(id: user, in: memory)
             blob.epoch = firstEpoch
-            place = add(blob, hash: hash, table: table, used: true)
+            add(blob, hash: hash, table: table, used: true)
         }
-        guard var blob = tables[table].blob(at: place) else { preconditionFailure("a user without state") }
-        let old = (base: blob.base, capacity: blob.capacity)
+        let old = blob.capacity
         let result = body(&blob, isNew)
-        if blob.base != old.base { tables[table].move(place, to: blob) }
-        counts.bytes += Int(blob.capacity) - Int(old.capacity)
+        counts.bytes += Int(blob.capacity) - Int(old)
         if counts.bytes > configuration.bytesMax { evict(keeping: blob) }
         return result
     }
 
-    private func add(_ blob: UserBlob, hash: UInt64, table: Int, used: Bool) -> Int {
+    private func add(_ blob: UserBlob, hash: UInt64, table: Int, used: Bool) {
         let before = tables[table].bytes
-        let place = tables[table].insert(blob, hash: hash, used: used)
+        tables[table].insert(blob.base, hash: hash, used: used)
         counts.bytes += tables[table].bytes - before + Int(blob.capacity)
         counts.users += 1
-        return place
     }
 
     private func remove(_ table: Int, _ place: Int) {
-        guard let blob = tables[table].blob(at: place) else { return }
+        guard let blob = blob(table, place) else { return }
         if blob.epoch >= firstEpoch { firstEpoch = Self.next(blob.epoch) }
         let before = tables[table].bytes
-        counts.bytes -= Int(blob.capacity)
+        tables[table].remove(at: place)
+        counts.bytes += tables[table].bytes - before - Int(blob.capacity)
         counts.users -= 1
         blob.free()
-        tables[table].remove(at: place)
-        counts.bytes += tables[table].bytes - before
     }
 
     private func drop(_ table: Int) {
-        for place in 0..<tables[table].capacity {
-            guard let blob = tables[table].blob(at: place) else { continue }
-            if blob.epoch >= firstEpoch { firstEpoch = Self.next(blob.epoch) }
-            counts.bytes -= Int(blob.capacity)
-            counts.users -= 1
-            blob.free()
+        // A table that shrinks puts its users elsewhere.
+        while tables[table].count > 0 {
+            for place in stride(from: tables[table].capacity - 1, through: 0, by: -1) { remove(table, place) }
         }
-        counts.bytes -= tables[table].bytes
-        tables[table].free()
     }
 
     /// Takes users out until there is room again; never `kept`.
     private func evict(keeping kept: UserBlob?) {
         var looks = 0
+        memory.kept = kept?.base
+        defer { memory.kept = nil }
         while counts.bytes > configuration.bytesMax, counts.users > (kept == nil ? 0 : 1) {
             guard hand.place < tables[hand.table].capacity else {
                 hand = (hand.table + 1 == slots.count ? 0 : hand.table + 1, 0)
                 continue
             }
-            guard let blob = tables[hand.table].blob(at: hand.place), blob.base != kept?.base else {
+            guard let blob = tables[hand.table].blob(at: hand.place), blob != memory.kept else {
                 hand.place += 1
                 continue
             }
@@ -272,30 +280,31 @@ package final class UserStates {
         }
     }
 
-    /// Exchanges the users of a slot for others, for loading. A user's epoch is raised where it could have been had before.
-    func replace(_ slot: Slot, with blobs: [(UserBlob, hash: UInt64)]) {
+    /// Exchanges the users of a slot for copies of others, for loading. A user's epoch is raised where it could have been had
+    /// before.
+    func replace(_ slot: Slot, with blobs: [(blob: UserBlob, hash: UInt64)]) {
         removeAll(slot)
         let table = Int(slot.value) - slots.lowerBound
-        for (blob, hash) in blobs {
+        for (original, hash) in blobs {
+            var blob = UserBlob(copying: original, in: memory)
             if blob.epoch < firstEpoch { blob.epoch = firstEpoch }
-            let place = add(blob, hash: hash, table: table, used: false)
-            trim(table, place)
+            add(blob, hash: hash, table: table, used: false)
+            let old = blob.capacity
+            trim(&blob)
+            counts.bytes += Int(blob.capacity) - Int(old)
         }
         evict(keeping: nil)
     }
 
     /// Lets a history that was longer than `historyMax` once be no longer.
-    private func trim(_ table: Int, _ place: Int) {
-        guard var blob = tables[table].blob(at: place), blob.historyCount > configuration.historyMax else { return }
-        let old = blob.capacity
+    private func trim(_ blob: inout UserBlob) {
+        guard blob.historyCount > configuration.historyMax else { return }
         let seen = configuration.seenMax > 0 ? types.seen : .none
         while blob.historyCount > configuration.historyMax {
             makeRoom(in: &blob, now: blob.lastActivity)
             blob.removeOldest(seen: seen)
         }
         blob.shrink()
-        tables[table].move(place, to: blob)
-        counts.bytes += Int(blob.capacity) - Int(old)
     }
 }
 

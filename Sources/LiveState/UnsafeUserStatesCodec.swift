@@ -71,7 +71,7 @@ extension UserStates {
         for number in 0..<users {
             let rest = bytes.count - place
             guard rest >= UserBlob.headerBytes else { throw Self.malformed(slot, "it ends before user \(number)") }
-            let blob = UserBlob(base + place)
+            let blob = UserBlob(base + place, nil)
             let size = Int(blob.capacity)
             guard size <= rest else { throw Self.malformed(slot, "it ends within user \(number)") }
             if let fault = blob.fault(bytes: size, rules) { throw Self.malformed(slot, "user \(number): \(fault)") }
@@ -84,13 +84,14 @@ extension UserStates {
         }
         guard place == bytes.count else { throw Self.malformed(slot, "\(bytes.count - place) bytes are left over") }
         try checkDistinct(found, slot)
-        replace(slot, with: found.map { (UserBlob(copying: $0.blob), hash: $0.hash) })
+        replace(slot, with: found)
         return (slot, users)
     }
 
     /// The same, from an array.
     @discardableResult
-    package func load(_ bytes: [UInt8], itemCount: UInt64 = 1 << 32) throws(LiveStateError) -> (slot: Slot, users: Int) {
+    package func load(_ bytes: [UInt8], itemCount: UInt64 = 1 << 32) throws(LiveStateError) -> (slot: Slot, users: Int)
+    {
         let result = bytes.withUnsafeBytes { bytes -> Result<(slot: Slot, users: Int), LiveStateError> in
             do throws(LiveStateError) { return .success(try load(bytes, itemCount: itemCount)) } catch {
                 return .failure(error)
@@ -107,12 +108,14 @@ extension UserStates {
         }
         let version = bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self)
         guard version <= Self.version else {
-            throw LiveStateError(.newerFormat, "users of version \(version); this program reads version \(Self.version)")
+            throw LiveStateError(
+                .newerFormat, "users of version \(version); this program reads version \(Self.version)")
         }
         let number = bytes.loadUnaligned(fromByteOffset: 6, as: UInt16.self)
         guard version == Self.version, slots.contains(Int(number)) else {
             throw LiveStateError(
-                .malformed, "users of slot \(number), version \(version); wanted: slots \(slots), version \(Self.version)")
+                .malformed,
+                "users of slot \(number), version \(version); wanted: slots \(slots), version \(Self.version)")
         }
         let typeCount = bytes.loadUnaligned(fromByteOffset: 16, as: UInt32.self)
         guard typeCount >= 1, typeCount <= UInt32(types.count),
@@ -142,14 +145,5 @@ extension UserStates {
 
     private static func malformed(_ slot: Slot, _ fault: String) -> LiveStateError {
         LiveStateError(.malformed, "slot \(slot): \(fault)")
-    }
-}
-
-extension UserBlob {
-    /// A copy in memory of its own.
-    init(copying other: UserBlob) {
-        let used = other.usedBytes
-        self.init(bytes: used + Self.slackBytes)
-        (base + 4).copyMemory(from: other.base + 4, byteCount: used - 4)
     }
 }

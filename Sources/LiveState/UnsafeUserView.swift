@@ -38,7 +38,7 @@ package struct UserView {
             var place = count
             blob.forEachEvent { event, seconds in
                 place -= 1
-                events[place] = UserEvent(
+                events[place] = HistoryEvent(
                     item: event.item, type: event.type, seconds: seconds, value: event.value)
             }
         }

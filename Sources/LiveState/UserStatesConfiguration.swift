@@ -27,7 +27,8 @@ package struct UserStatesConfiguration: Sendable, Equatable {
 
     /// - Throws: `invalidConfiguration` that names the setting and its range.
     package func validate() throws(LiveStateError) {
-        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>, or other: Int? = nil) throws(LiveStateError) {
+        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>, or other: Int? = nil) throws(LiveStateError)
+        {
             guard range.contains(value) || value == other else {
                 let also = other.map { "\($0), or " } ?? ""
                 throw LiveStateError(
@@ -46,8 +47,10 @@ package struct UserStatesConfiguration: Sendable, Equatable {
 /// What a shard's states have come to. All counts since the start, but for `users` and `bytes`.
 package struct UserStatesStatistics: Sendable, Equatable {
     package var users = 0
-    /// As allocated: users and tables.
+    /// Users, as allocated, and tables: what `bytesMax` bounds.
     package var bytes = 0
+    /// Of the chunks that users lie in; less than 64 KiB for each of 55 sizes is not taken yet, and not resident.
+    package var chunkBytes = 0
     package var events: UInt64 = 0
     /// Events that came after later ones of their user.
     package var eventsOutOfOrder: UInt64 = 0

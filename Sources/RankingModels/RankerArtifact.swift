@@ -31,6 +31,26 @@ package enum RankerArtifact: Sendable {
         }
     }
 
+    /// The candidates that it was fitted to or judged by; nil where nobody knows them.
+    package var candidates: FittedCandidates? {
+        get {
+            switch self {
+            case .network(let ranker): ranker.candidates
+            case .trees(let ranker): ranker.candidates
+            }
+        }
+        set {
+            switch self {
+            case .network(var ranker):
+                ranker.candidates = newValue
+                self = .network(ranker)
+            case .trees(var ranker):
+                ranker.candidates = newValue
+                self = .trees(ranker)
+            }
+        }
+    }
+
     package var metadata: [String: String] {
         get throws(ArtifactError) {
             switch self {

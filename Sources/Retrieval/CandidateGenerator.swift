@@ -30,31 +30,20 @@ package final class CandidateGenerator {
     package var helpers: (any SearchHelpers)?
 
     private var mix = RetrievalMix.unknownUser
-    private var user: UInt32?
-    private var history: [UInt32] = []
+    var user: UInt32?
+    var history: [UInt32] = []
     private var nextSource = 0
     /// A source that takes more than one step.
-    private var work = Work.none
-    private let scratch: Scratch
+    var work = Work.none
+    let scratch: Scratch
     private var searches: [RetrievalSource: RunningSearch] = [:]
     private var query: [Float] = []
+    /// The user's ALS factor where it is another than the bundle's; empty: it is not.
+    private var foldedFactor: [Float] = []
+    /// Users like the one asked for, for the work on their items.
+    var likeUsers: [ScoredRow] = []
     private var fused: [ScoredRow] = []
     private var places = CandidatePlaces()
-
-    /// What generators use while they work, one at a time.
-    package final class Scratch {
-        let search = SearchScratch()
-        /// By item row; all 0 between uses.
-        var sums: [Float]
-        var summed: [UInt32] = []
-
-        package init(model: RetrievalModel) { sums = Array(repeating: 0, count: model.items.count) }
-
-        func forgetSums() {
-            for row in summed { sums[Int(row)] = 0 }
-            summed.removeAll(keepingCapacity: true)
-        }
-    }
 
     /// - Parameter scratch: Shared by generators of one thread; nil: its own.
     package init(model: RetrievalModel, scratch: Scratch? = nil) {
@@ -96,10 +85,17 @@ package final class CandidateGenerator {
     ///
     /// - Parameters:
     ///   - user: The user's row, or nil for one the model does not know.
+    ///   - factor: The ALS factor to search with in place of the user's in the bundle: one that was folded in, also where
+    ///     there is no user.
     ///   - history: The items the item-to-item source starts from, oldest first; of a longer one the newest
     ///     `historyItemsMax` count.
     ///   - mix: Checked by `RetrievalMix.fault`.
-    package func begin(user: UInt32?, history: UnsafeBufferPointer<UInt32>, mix: RetrievalMix) {
+    package func begin(
+        user: UInt32?, factor: UnsafeBufferPointer<Float>? = nil, history: UnsafeBufferPointer<UInt32>,
+        mix: RetrievalMix
+    ) {
+        foldedFactor.removeAll(keepingCapacity: true)
+        if let factor { foldedFactor.append(contentsOf: factor) }
         places.begin(capacity: mix.sources.reduce(0) { $0 + $1.limit })
         fused.removeAll(keepingCapacity: true)
         lists.removeAll(keepingCapacity: true)
@@ -118,7 +114,7 @@ package final class CandidateGenerator {
         switch work {
         case .none: break
         case .search(_, let search, _): search.scan.finish()
-        case .sum: scratch.forgetSums()
+        case .sum, .content, .users: scratch.forgetSums()
         }
         work = .none
     }
@@ -138,6 +134,12 @@ package final class CandidateGenerator {
         case .sum(let entry, let next):
             work = .none
             sumNeighbors(entry, from: next)
+        case .content(let entry):
+            work = .none
+            sumContent(entry)
+        case .users(let list, let next):
+            work = .none
+            sumUsers(list, from: next)
         }
         if case .none = work { return nextSource == mix.sources.count }
         return false
@@ -159,16 +161,20 @@ package final class CandidateGenerator {
         var list = SourceList(entry: entry)
         switch entry.source {
         case .als, .spectral:
-            guard let user, let factors = model.factors(of: entry.source) else { return }
-            loadQuery(user, factors.model)
-            let search = search(over: factors.index, entry.source)
-            try query.withUnsafeBufferPointer {
-                try factors.index.begin(search, $0, k: entry.limit, where: mask.predicate, scratch.search)
-            }
-            work = .search(list, search, factors.index)
-            if isParked { return }
-            helpers?.ask(toShare: search, of: factors.index)
-            advance(list, search, factors.index)
+            guard let factors = model.factors(of: entry.source), loadQuery(factors.model) else { return }
+            try beginSearch(list, factors.index, k: entry.limit, where: mask.predicate)
+            return
+        case .userToUser:
+            guard let users = model.userNeighbors, let factors = model.factors(of: users.source),
+                loadQuery(factors.model)
+            else { return }
+            // One more than is looked at: the user's own row is the closest.
+            try beginSearch(list, users.index, k: UserNeighbors.neighborsMax + 1, where: nil)
+            return
+        case .content:
+            guard let content = model.content, scratch.profile != nil else { return }
+            scratch.profile?.make(of: history, content)
+            sumContent(entry)
             return
         case .itemToItem:
             sumNeighbors(entry, from: 0)
@@ -181,9 +187,28 @@ package final class CandidateGenerator {
         append(list)
     }
 
-    private func loadQuery(_ user: UInt32, _ factors: FactorModel) {
+    /// Makes the user's factor the query; false where there is none.
+    private func loadQuery(_ factors: FactorModel) -> Bool {
+        if factors.kind == .als, foldedFactor.count == factors.rank {
+            query.removeAll(keepingCapacity: true)
+            query.append(contentsOf: foldedFactor)
+            return true
+        }
+        guard let user else { return false }
         if query.count != factors.rank { query = Array(repeating: 0, count: factors.rank) }
         query.withUnsafeMutableBufferPointer { factors.userFactor(user, into: $0) }
+        return true
+    }
+
+    private func beginSearch(
+        _ list: SourceList, _ index: PlannedIndex, k: Int, where predicate: RowPredicate?
+    ) throws {
+        let search = search(over: index, list.entry.source)
+        try query.withUnsafeBufferPointer { try index.begin(search, $0, k: k, where: predicate, scratch.search) }
+        work = .search(list, search, index)
+        if isParked { return }
+        helpers?.ask(toShare: search, of: index)
+        advance(list, search, index)
     }
 
     /// The reused search of `source`; a new one while somebody is still at a part of the last.
@@ -194,12 +219,16 @@ package final class CandidateGenerator {
         return search
     }
 
-    private enum Work {
+    enum Work {
         case none
         /// A search of factors under way.
         case search(SourceList, RunningSearch, PlannedIndex)
         /// Item to item: the next item of the history.
         case sum(RetrievalMix.Entry, next: Int)
+        /// Content: the next terms of the profile.
+        case content(RetrievalMix.Entry)
+        /// User to user: the next of the users found.
+        case users(SourceList, next: Int)
     }
 
     /// Turns of a search in one step: at most some 250 microseconds.
@@ -210,44 +239,18 @@ package final class CandidateGenerator {
         work = .none
         var list = list
         list.plan = search.plan
+        if list.entry.source == .userToUser {
+            likeUsers.removeAll(keepingCapacity: true)
+            search.drain(into: &likeUsers)
+            sumUsers(list, from: 0)
+            return
+        }
         search.drain(into: &list.rows)
         if keepsSearch, sampledSearch == nil, search.plan.isApproximate {
             sampledSearch = SampledSearch(
                 plan: search.plan, index: index, query: query, limit: list.entry.limit, predicate: mask.snapshot,
                 rows: list.rows.map(\.row))
         }
-        append(list)
-    }
-
-    /// Items of a history whose neighbours are summed in one step: about 100 microseconds.
-    private static let historyItemsPerStep = 128
-
-    /// A candidate's score is the sum of its weights among the neighbours of the items of the history.
-    private func sumNeighbors(_ entry: RetrievalMix.Entry, from first: Int) {
-        guard let neighbors = model.neighbors else { return }
-        let end = min(history.count, first + Self.historyItemsPerStep)
-        for item in history[first..<end] {
-            let (rows, weights) = neighbors.neighbors(of: item)
-            for position in rows.indices {
-                let row = rows[position]
-                if scratch.sums[Int(row)] == 0 { scratch.summed.append(row) }
-                scratch.sums[Int(row)] += weights[position]
-            }
-        }
-        if end < history.count {
-            work = .sum(entry, next: end)
-            return
-        }
-        var list = SourceList(entry: entry)
-        var top = TopK(k: entry.limit)
-        for row in scratch.summed {
-            let sum = scratch.sums[Int(row)]
-            // A row may stand here twice when its sum passed through 0; the first visit takes it.
-            if sum != 0, mask.isEligible(row) { top.push(row: row, score: sum) }
-            scratch.sums[Int(row)] = 0
-        }
-        scratch.summed.removeAll(keepingCapacity: true)
-        top.drain(into: &list.rows)
         append(list)
     }
 
@@ -267,13 +270,26 @@ package final class CandidateGenerator {
 
     // MARK: Similar items
 
-    /// The items most like `item`: its neighbours, or the items whose factors point the same way.
+    /// The items most like `item`: its neighbours, the items whose factors point the same way, or by `content` those that
+    /// have the most in common.
     ///
     /// Only eligible ones; the mask must hold `item` itself as blocked.
     ///
     /// - Complexity: O(neighbours), or a scan of the items for factors.
     package func similarItems(to item: UInt32, k: Int, source: RetrievalSource) throws -> [ScoredRow] {
         var result: [ScoredRow] = []
+        if source == .content {
+            guard let content = model.content, scratch.profile != nil else { return [] }
+            scratch.profile?.make(of: CollectionOfOne(item), content)
+            _ = scratch.addContent(of: model, limit: .max)
+            var top = TopK(k: k)
+            for row in scratch.summed where mask.isEligible(row) {
+                top.push(row: row, score: content.likeness(row, sum: scratch.sums[Int(row)]))
+            }
+            scratch.forgetSums()
+            top.drain(into: &result)
+            return result
+        }
         if let factors = model.factors(of: source) {
             try factors.similar.search(
                 like: Int(item), k: k, where: mask.predicate, scratch: scratch.search, into: &result)
@@ -290,7 +306,7 @@ package final class CandidateGenerator {
 
     // MARK: Fusion
 
-    private func append(_ list: SourceList) {
+    func append(_ list: SourceList) {
         places.merge(list, SourceList.Scale(list, mix.normalisation), into: &fused)
         lists.append(list)
     }

@@ -28,6 +28,13 @@ package final class RetrievalModel: Sendable {
         /// Whether scans of requests that wait together take turns; nil: where that gains something.
         package var sharesScans: Bool?
 
+        /// Sources beside those of the bundle's mix that somebody will ask for. What `content` and `user_to_user` search is
+        /// made at load, and only where the mix or this names them.
+        package var sources: Set<RetrievalSource> = []
+
+        /// Whether what folds users in is made at load, where there are ALS factors.
+        package var foldsIn = false
+
         /// Threads that make the indexes; nil: one for each core.
         package var threads: Int?
 
@@ -61,6 +68,14 @@ package final class RetrievalModel: Sendable {
     package let als: Factors?
     package let spectral: Factors?
     package let neighbors: ItemNeighbors?
+    /// Nil where no mix asks for it, and where the items have nothing in common.
+    package let content: ContentIndex?
+    /// Nil where no mix asks for it, and without factors.
+    package let userNeighbors: UserNeighbors?
+    /// Nil where nobody asked for it (`Options.foldsIn`), and without ALS factors.
+    package let foldIn: FoldIn?
+    /// Where the numbers that users are folded in by come from; nil where they are not.
+    package let foldInOrigin: FoldInParameters.Origin?
     /// What training found best.
     package let mix: RetrievalMix
     package let options: Options
@@ -99,23 +114,31 @@ package final class RetrievalModel: Sendable {
                 scan: scan("\(kind.rawValue).scan", .innerProduct), similar: scan("\(kind.rawValue).similar", .cosine),
                 options: options)
         }
-        let mix: RetrievalMix
-        if bundle.manifest.retrieval == .null {
-            mix = .unknownUser
-        } else {
-            mix = try RetrievalMix(manifest: bundle.manifest.retrieval, path: bundle.path)
-        }
+        let mix = try Self.mix(of: bundle)
         try self.init(
             users: users, items: items, als: factors(.als), spectral: factors(.spectral),
-            neighbors: bundle.has("item_to_item") ? ItemNeighbors(bundle: bundle) : nil, mix: mix, options: options)
+            neighbors: bundle.has("item_to_item") ? ItemNeighbors(bundle: bundle) : nil, mix: mix, options: options,
+            foldInParameters: { $0.foldIn(manifest: bundle.manifest) })
+    }
+
+    /// The mix that a bundle names.
+    ///
+    /// - Throws: `ArtifactError` when it cannot be served.
+    package static func mix(of bundle: Bundle) throws(ArtifactError) -> RetrievalMix {
+        guard bundle.manifest.retrieval != .null else { return .unknownUser }
+        return try RetrievalMix(manifest: bundle.manifest.retrieval, path: bundle.path)
     }
 
     /// Puts a model together from parts in memory.
     ///
+    /// - Parameter foldInParameters: How users are folded in to ALS factors; nil: they are not.
     /// - Throws: `ArtifactError` when row counts disagree.
     package init(
         users: UserDirectory, items: ItemCatalog, als: Factors?, spectral: Factors?, neighbors: ItemNeighbors?,
-        mix: RetrievalMix, options: Options = Options()
+        mix: RetrievalMix, options: Options = Options(),
+        foldInParameters: (FactorModel) -> (parameters: FoldInParameters, origin: FoldInParameters.Origin)? = {
+            $0.foldIn.map { ($0, .factors) }
+        }
     ) throws {
         for (name, factors) in [("als", als), ("spectral", spectral)] {
             guard let factors else { continue }
@@ -133,6 +156,20 @@ package final class RetrievalModel: Sendable {
         self.als = als
         self.spectral = spectral
         self.neighbors = neighbors
+        func isWanted(_ source: RetrievalSource) -> Bool {
+            options.sources.contains(source) || mix.sources.contains { $0.source == source }
+        }
+        let content = isWanted(.content) ? ContentIndex(items) : nil
+        self.content = content?.isEmpty == true ? nil : content
+        userNeighbors =
+            isWanted(.userToUser) ? try (als ?? spectral).map { try UserNeighbors($0.model, options: options) } : nil
+        let folding = options.foldsIn ? als.flatMap { foldInParameters($0.model) } : nil
+        foldInOrigin = folding?.origin
+        foldIn = als.flatMap { als in
+            folding.map {
+                FoldIn(items: als.rows, parameters: $0.parameters, threads: options.threads ?? Parallel.coreCount)
+            }
+        }
         self.mix = mix
         self.options = options
     }
@@ -184,6 +221,8 @@ package final class RetrievalModel: Sendable {
         case .spectral: spectral != nil
         case .itemToItem: neighbors != nil
         case .popular, .recent: true
+        case .content: content != nil
+        case .userToUser: userNeighbors != nil
         }
     }
 
@@ -203,7 +242,7 @@ package final class RetrievalModel: Sendable {
         switch source {
         case .als: als
         case .spectral: spectral
-        case .itemToItem, .popular, .recent: nil
+        case .itemToItem, .popular, .recent, .content, .userToUser: nil
         }
     }
 }

@@ -73,6 +73,14 @@ package enum MetricCatalogue {
     static let events = Metric(
         "martlet_events_total", .counter, labels: ["outcome"],
         help: "Events that were given to the node, by what became of them; unknown_item is part of stored.")
+    static let liveUsers = Metric(
+        "martlet_live_users", .gauge, labels: ["shard"], help: "Users of whom a shard knows something from events.")
+    static let liveBytes = Metric(
+        "martlet_live_state_bytes", .gauge, unit: .bytes, labels: ["shard"],
+        help: "Bytes of what a shard knows of users from events.")
+    static let liveEvicted = Metric(
+        "martlet_live_users_evicted_total", .counter, labels: ["shard"],
+        help: "Users whom a shard forgot because all of them together had too many bytes.")
     static let logBytes = Metric(
         "martlet_event_log_bytes", .gauge, unit: .bytes, help: "Bytes of the event log's segments.")
     static let logSegments = Metric("martlet_event_log_segments", .gauge, help: "Segments of the event log.")
@@ -180,7 +188,8 @@ package enum MetricCatalogue {
         requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
         searches, together, split, splitParts, reranked, recall, recallSamples,
         batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired, missingFeatures,
-        events, logBytes, logSegments, logSequence, logSyncs, logSyncSeconds, logFailures, logRefusing,
+        events, liveUsers, liveBytes, liveEvicted, logBytes, logSegments, logSequence, logSyncs, logSyncSeconds,
+        logFailures, logRefusing,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

@@ -222,7 +222,7 @@ package enum SwapResult: UInt8, CaseIterable, Sendable {
 
 /// What the node's memory is spent on, as far as the node counts it itself.
 package enum MemoryPart: UInt8, CaseIterable, Sendable {
-    case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, ranker, resultCache
+    case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, ranker, resultCache, liveState
 
     package var label: String {
         switch self {
@@ -234,6 +234,7 @@ package enum MemoryPart: UInt8, CaseIterable, Sendable {
         case .itemCatalogue: "item_catalogue"
         case .ranker: "ranker"
         case .resultCache: "result_cache"
+        case .liveState: "live_state"
         }
     }
 }

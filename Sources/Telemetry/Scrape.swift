@@ -129,6 +129,13 @@ extension NodeMetrics {
         for outcome in EventOutcome.allCases {
             writer.sample([outcome.label], small(Layout.events + Int(outcome.rawValue)))
         }
+        for (metric, cell) in [
+            (MetricCatalogue.liveUsers, Layout.liveUsers), (MetricCatalogue.liveBytes, Layout.liveBytes),
+            (MetricCatalogue.liveEvicted, Layout.liveEvicted),
+        ] {
+            writer.begin(metric)
+            for shard in shards { writer.sample([String(shard.shard)], shard.cells.read(shard.smallAt + cell)) }
+        }
         let log = reading.eventLog
         for (metric, value) in [
             (MetricCatalogue.logBytes, log.bytes), (MetricCatalogue.logSegments, log.segments),

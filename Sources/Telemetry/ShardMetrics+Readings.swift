@@ -20,6 +20,8 @@ extension ShardMetrics {
     /// As published last.
     package var cacheBytes: UInt64 { cells.read(smallAt &+ Layout.cacheBytes) }
     package var cacheEntries: UInt64 { cells.read(smallAt &+ Layout.cacheEntries) }
+    package var liveUsers: UInt64 { cells.read(smallAt &+ Layout.liveUsers) }
+    package var liveBytes: UInt64 { cells.read(smallAt &+ Layout.liveBytes) }
     package var queueDepth: UInt64 { cells.read(smallAt &+ Layout.queueDepth) }
 }
 

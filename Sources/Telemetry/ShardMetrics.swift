@@ -85,6 +85,8 @@ package final class ShardMetrics: Sendable {
             case .itemToItem: 2
             case .popular: 3
             case .recent: 4
+            case .content: 5
+            case .userToUser: 6
             }
         cells.add(UInt64(truncatingIfNeeded: count), to: smallAt &+ Layout.candidates &+ index)
     }
@@ -101,6 +103,13 @@ package final class ShardMetrics: Sendable {
             case .filteredWalk: 4
             }
         cells.add(1, to: smallAt &+ Layout.searches &+ index)
+    }
+
+    /// What is known of users from events, and how many were forgotten for their bytes since the start.
+    package func setLiveUsers(_ count: Int, bytes: Int, evicted: UInt64) {
+        cells.set(smallAt &+ Layout.liveUsers, to: UInt64(clamping: count))
+        cells.set(smallAt &+ Layout.liveBytes, to: UInt64(clamping: bytes))
+        cells.set(smallAt &+ Layout.liveEvicted, to: evicted)
     }
 
     /// Counts events by what became of them.
@@ -222,6 +231,9 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var split: Int { 74 }
         @inlinable package static var splitParts: Int { 75 }
         @inlinable package static var batchExpired: Int { 76 }
+        @inlinable package static var liveUsers: Int { 77 }
+        @inlinable package static var liveBytes: Int { 78 }
+        @inlinable package static var liveEvicted: Int { 79 }
         @inlinable package static var searches: Int { 80 }
         /// 16 cells: one for each stage.
         @inlinable package static var deadline: Int { 88 }

@@ -10,11 +10,15 @@ public enum RetrievalSource: String, CaseIterable, Hashable, Sendable, Codable {
     case popular
     /// The items with the most interactions lately.
     case recent
+    /// Items like those of the history by what they are: tags and attributes.
+    case content
+    /// What the users had whose factors point the way of the user's.
+    case userToUser = "user_to_user"
 
     /// Whether the source needs to know the user's history or factors.
     public var isPersonal: Bool {
         switch self {
-        case .als, .spectral, .itemToItem: true
+        case .als, .spectral, .itemToItem, .content, .userToUser: true
         case .popular, .recent: false
         }
     }

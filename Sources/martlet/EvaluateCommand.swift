@@ -23,6 +23,8 @@ struct EvaluateCommand: ParsableCommand {
     var input: String?
     @Option(help: "How --input is split: \(SplitMethod.names) (default: \(SplitMethod.leaveLastOut.rawValue)).")
     var split: SplitMethod?
+    @Option(help: "File of items with tags and attributes, for --sources content (default: what lies beside --input).")
+    var items: String?
     @Option(
         parsing: .unconditional,
         help: "Part of the interactions that random and temporal splits hold out, above 0 and below 1 (default: 0.2).")
@@ -40,7 +42,7 @@ struct EvaluateCommand: ParsableCommand {
         case (.some, .some, nil), (nil, nil, .some): break
         default: throw ValidationError("give either --bundle and --test, or --input")
         }
-        for (path, flag) in [(bundle, "--bundle"), (test, "--test"), (input, "--input")] {
+        for (path, flag) in [(bundle, "--bundle"), (test, "--test"), (input, "--input"), (items, "--items")] {
             try ArgumentCheck.path(path, flag)
         }
         try ArgumentCheck.range(k, "-k", 1...1000)
@@ -69,14 +71,18 @@ struct EvaluateCommand: ParsableCommand {
             let interactions = try data.read(test, label: "test", cancellation)
             return try Rehearsal.evaluate(
                 bundle: bundle, test: interactions, name: test, k: k, threads: training.threadCount(),
+                sources: training.extraSources(),
                 cancellation: cancellation)
         }
         let path = input ?? ""
         let plan = try training.plan()
-        let interactions = try data.read(path, cancellation)
+        let (interactions, report) = try data.readWithReport(path, cancellation)
+        let attributes =
+            plan.extraSources.contains(.content)
+            ? try data.readAttributes(items, beside: report.files[0], for: interactions) : ItemAttributes()
         let split = split ?? .leaveLastOut
         let parts = try interactions.split(split, share: share ?? 0.2, seed: training.seed)
         return try Rehearsal(plan: plan, k: k, cancellation: cancellation)
-            .run(training: parts.training, test: parts.test, name: "\(split.rawValue) split of \(path)")
+            .run(training: parts.training, attributes, test: parts.test, name: "\(split.rawValue) split of \(path)")
     }
 }

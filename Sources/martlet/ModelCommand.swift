@@ -67,6 +67,8 @@ struct ModelInspectCommand: ParsableCommand {
                 print("\nranker\n\(ranker.section(summary.inspection.manifest))")
             }
         }
+        let note = summary.faults.isEmpty ? try? RankerNote(bundle: bundle) : nil
+        for warning in note?.warnings ?? [] { StandardError.write("Warning: \(warning)\n") }
         for fault in summary.faults { StandardError.write("Error: \(fault)\n") }
         if !summary.faults.isEmpty { throw ExitCode(1) }
         do {

@@ -59,16 +59,25 @@ struct RankingArguments: ParsableArguments {
         help: ArgumentHelp(
             "Also fit a ranker of the candidates: deepfm, mlp, fm or lr.",
             discussion:
-                "It learns from the last choices of each user (a random part without times), among the candidates that the rest finds."
+                "It learns from what users chose later (a random part of each user's choices without times), among the candidates that the rest finds."
         ))
     var ranker: NetworkArguments.Kind?
     @Option(help: "Take the ranker of this file, as martlet ranker train or import writes it, in place of fitting one.")
     var rankerFile: String?
-    @Option(parsing: .unconditional, help: "Candidates that are ranked, 1 to 2000.")
+    @Option(
+        parsing: .unconditional,
+        help: "Candidates that are ranked, 1 to 2000 (default: 200; with --ranker-file what it was fitted with).")
     var rankCandidates: Int?
     @Option(help: "Layers of the ranker, with commas between (default: 128,64).")
     var rankerHidden: String?
-    @Flag(help: "Publish the ranker even if it ranks no better than retrieval.")
+    @Option(
+        help:
+            "What the ranker makes small: softmax or lambdarank, of each user's candidates together, or logistic, of each candidate alone (default: logistic)."
+    )
+    var rankerLoss: NetworkLoss?
+    @Flag(help: "Give each item an embedding of its own; for items whose appeal does not change with the weeks.")
+    var rankerItemIds = false
+    @Flag(help: "Publish the ranker even if it is not shown to rank better than retrieval.")
     var forceRanker = false
 
     func validate() throws {
@@ -76,14 +85,15 @@ struct RankingArguments: ParsableArguments {
             throw ValidationError("give one of --ranker, which fits a ranker, and --ranker-file, which takes one")
         }
         try ArgumentCheck.path(rankerFile, "--ranker-file")
-        if rankerFile != nil, rankerHidden != nil {
-            throw ValidationError("--ranker-hidden has no effect with --ranker-file")
+        let ofFit = [
+            ("--ranker-hidden", rankerHidden != nil), ("--ranker-loss", rankerLoss != nil),
+            ("--ranker-item-ids", rankerItemIds),
+        ]
+        if rankerFile != nil, let flag = ofFit.first(where: \.1)?.0 {
+            throw ValidationError("\(flag) has no effect with --ranker-file")
         }
         if ranker == nil, rankerFile == nil {
-            let flags = [
-                ("--rank-candidates", rankCandidates != nil), ("--ranker-hidden", rankerHidden != nil),
-                ("--force-ranker", forceRanker),
-            ]
+            let flags = [("--rank-candidates", rankCandidates != nil), ("--force-ranker", forceRanker)] + ofFit
             if let flag = flags.first(where: \.1)?.0 {
                 throw ValidationError("\(flag) has no effect without --ranker")
             }
@@ -106,8 +116,10 @@ struct RankingArguments: ParsableArguments {
         network.learningRate = 1e-3
         network.dropout = network.shape.isDeep ? 0.2 : 0
         network.seed = seed
+        network.loss = rankerLoss ?? .logistic
         var plan = RankerPlan(network: network)
         if let rankCandidates { plan.candidates = rankCandidates }
+        plan.hasItemIDs = rankerItemIds
         plan.force = forceRanker
         return plan
     }
@@ -193,3 +205,4 @@ struct NetworkArguments: ParsableArguments {
 
 extension ExampleFormat: ExpressibleByArgument {}
 extension Normalisation.Form: ExpressibleByArgument {}
+extension NetworkLoss: ExpressibleByArgument {}

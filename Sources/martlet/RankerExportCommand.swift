@@ -13,10 +13,11 @@ struct RankerExportCommand: ParsableCommand {
         abstract:
             "Write users' candidates with their features and what was chosen, for LightGBM, XGBoost and others to learn from.",
         discussion: """
-            With --input each user's last fifth is held back (a random fifth without times), retrieval is fitted to the rest, \
-            and what it finds for each user is written: the users, choices and features that `martlet train --ranker` learns \
-            from. A tenth of the users is left out; `martlet train --ranker-file` judges by them, so give both the same \
-            --input, --seed and flags. With --bundle and --later the bundle's candidates are written with what users chose since.
+            With --input retrieval is fitted to what came before a moment, and what it finds for each user is written with what \
+            they chose in the stretch after it; `martlet train --ranker-file` judges by the stretch that follows, as it judges \
+            --ranker. Where there are no times, or few users come back, a fifth of each user's choices is held out instead, and \
+            three tenths of the users are left out to judge by. Give both commands the same --input, --seed and flags. With \
+            --bundle and --later the bundle's candidates are written with what users chose since.
             The CSV has the columns label, part (train or valid), user, item, and the features in the schema's order; what is \
             missing is empty. docs/ranking-trees.md has an example.
             """)
@@ -64,6 +65,7 @@ struct RankerExportCommand: ParsableCommand {
         if bundle != nil, items != nil {
             throw ValidationError("--items has no effect with --bundle, which has its own")
         }
+        if training.sources != nil { throw ValidationError("--sources has no effect here, where nothing is weighed") }
         try ArgumentCheck.range(rankCandidates, "--rank-candidates", 1...2000)
         try ArgumentCheck.range(users, "--users", 1...100_000_000)
         if let negatives { try ArgumentCheck.range(negatives, "--negatives", 1...1000) }
@@ -79,24 +81,25 @@ struct RankerExportCommand: ParsableCommand {
                 let opened = try Bundle(opening: bundle)
                 let interactions = try data.read(later, label: "later", cancellation)
                 let model = try RetrievalModel(bundle: opened, options: RetrievalModel.Options(index: .scan))
-                return try export(model, interactions, schema, keepsApart: false, cancellation)
+                return try export(
+                    RankerWindow(model: model, later: interactions, isPast: true), schema, keepsApart: false,
+                    cancellation)
             }
             let plan = try training.plan()
             let (interactions, report) = try data.readWithReport(input ?? "", cancellation)
             let attributes = try data.readAttributes(items, beside: report.files[0], for: interactions)
-            try Rehearsal(plan: plan, k: 20, cancellation: cancellation).withEarlierModel(
-                heldOut: RankerPlan.heldOutDefault, interactions, attributes
-            ) { model, later in
-                try export(model, later, schema, keepsApart: true, cancellation)
+            try Rehearsal(plan: plan, k: 20, cancellation: cancellation).withTeachingWindow(
+                share: RankerPlan.heldOutDefault, interactions, attributes
+            ) { window, keepsApart in
+                try export(window, schema, keepsApart: keepsApart, cancellation)
             }
         }
     }
 
     private func export(
-        _ model: RetrievalModel, _ later: Interactions, _ given: FeatureSchema?, keepsApart: Bool,
-        _ cancellation: Cancellation
+        _ window: RankerWindow, _ given: FeatureSchema?, keepsApart: Bool, _ cancellation: Cancellation
     ) throws {
-        let schema = given ?? FeatureSchema.forTrees(model)
+        let schema = given ?? FeatureSchema.forTrees(window.model, hasTimes: window.isPast)
         var configuration = ExampleExport.Configuration()
         configuration.candidates = rankCandidates
         configuration.usersMax = users
@@ -104,13 +107,13 @@ struct RankerExportCommand: ParsableCommand {
         configuration.keepsApart = keepsApart
         configuration.seed = training.seed
         configuration.threads = try training.threadCount()
-        let export = try ExampleExport(configuration, model, schema: schema, path: features ?? "the schema")
+        let export = try ExampleExport(configuration, window.model, schema: schema, path: features ?? "the schema")
         let line = ProgressLine("examples")
         let summary: ExampleExport.Summary
         do {
             summary = try RankerFile.writing(to: output) { handle in
                 try export.run(
-                    later, cancellation: cancellation, onProgress: { line.update($0, "") },
+                    window.later, cancellation: cancellation, onProgress: { line.update($0, "") },
                     write: { try handle.write(contentsOf: $0) })
             }
         } catch {
@@ -120,14 +123,24 @@ struct RankerExportCommand: ParsableCommand {
         line.finish(
             "\(summary.rows.counted("candidate")) of \(summary.users.counted("user")), \(summary.chosen) chosen; "
                 + "\(summary.without.counted("user")) chose none of theirs"
-                + (keepsApart ? ", \(summary.keptApart.counted("user")) are kept apart to judge by" : ""))
+                + (keepsApart ? ", \(summary.keptApart.counted("user")) are kept apart to judge by" : "")
+                + (input != nil && !keepsApart ? "; what came after is kept to judge by" : ""))
         for field in schema.fields where field.side == .context {
             line.note(
                 "  \(field.name) comes from the request's context (\(field.source.text)), which no past choice has: its column is empty"
             )
         }
+        if !window.isPast {
+            for field in schema.fields where field.source.isOfTime {
+                line.note(
+                    "  \(field.name) tells of time (\(field.source.text)), and here it knows of what came after the choices: leave it out"
+                )
+            }
+        }
         if let writeFeatures {
-            let text = JSONText.print(schema.json(), indented: true) + "\n"
+            var members = schema.json().objectValue ?? [:]
+            members[FittedCandidates.key] = export.candidates.json
+            let text = JSONText.print(.object(members), indented: true) + "\n"
             try RankerFile.writing(to: writeFeatures) { try $0.write(contentsOf: Array(text.utf8)) }
         }
         print("\(output): \(schema.fields.count.counted("feature")), \(schema.hash.prefix(12))")

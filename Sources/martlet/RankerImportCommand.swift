@@ -62,7 +62,7 @@ struct RankerImportCommand: ParsableCommand {
             }
             try RankerFile.check(output)
             let schema = try ImportFiles.schema(features)
-            let ranker: RankerArtifact
+            var ranker: RankerArtifact
             if let trees {
                 let file = try WholeFile.read(trees, bytesMax: TreeLimits.fileBytesMax)
                 ranker = .trees(try TreeRanker(schema: schema, file: file, path: trees))
@@ -71,6 +71,7 @@ struct RankerImportCommand: ParsableCommand {
             } else {
                 ranker = .network(try StateImport.ranker(weights ?? "", schema: schema, try state.options()))
             }
+            ranker.candidates = try ImportFiles.candidates(features)
             if let test {
                 let rows = try ExampleReader(schema, reading.options).read(test)
                 let model = ranker.model

@@ -8,10 +8,11 @@ extension RankerSummary {
     /// Lines for a terminal, indented.
     func section(_ manifest: Manifest) -> String {
         var lines = table.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        let candidates = manifest.training["ranker"]?["candidates"]?.intValue
-        lines.insert(
-            "candidates   " + (candidates.map { "\($0) of each user, when it was fitted or judged" } ?? "not recorded"),
-            at: 1)
+        let candidates =
+            fitted.map {
+                "\($0.count) of each user, of \($0.sources.joined(separator: ", ")), when it was fitted or judged"
+            }
+        lines.insert("candidates   " + (candidates ?? "not recorded"), at: 1)
         if let text = partsText(items: manifest.counts.items) { lines.insert("item parts   \(text)", at: 2) }
         return lines.map { $0.isEmpty ? "" : "  \($0)" }.joined(separator: "\n")
     }
@@ -34,6 +35,10 @@ extension RankerSummary {
 
     func json(items: Int) -> JSONValue {
         var members = json.objectValue ?? [:]
+        if let fitted {
+            members["candidates"] = .int(Int64(fitted.count))
+            members["sources"] = .array(fitted.sources.map { .string($0) })
+        }
         if let bytes = partsBytes(items: items) {
             members["item_parts"] = ["f16_bytes": .int(Int64(bytes.half)), "f32_bytes": .int(Int64(bytes.whole))]
         }

@@ -24,6 +24,9 @@ struct RankerSummary {
         return (ranker.weights.shape, layout)
     }
 
+    /// Nil where nobody knows with what it was fitted or judged.
+    var fitted: FittedCandidates? { ranker.candidates }
+
     /// "3 item, 1 user"
     private var sides: String {
         FeatureSide.allCases.compactMap { side in

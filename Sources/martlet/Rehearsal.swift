@@ -12,55 +12,75 @@ struct Rehearsal {
     let k: Int
     let cancellation: Cancellation
 
-    func run(training: Interactions, test: Interactions, name: String) throws -> EvaluationReport {
-        try withBundle(of: training, ItemAttributes()) { path in
+    func run(
+        training: Interactions, _ attributes: ItemAttributes, test: Interactions, name: String
+    ) throws -> EvaluationReport {
+        try withBundle(of: training, attributes) { path in
             try Rehearsal.evaluate(
-                bundle: path, test: test, name: name, k: k, threads: plan.threads, cancellation: cancellation)
+                bundle: path, test: test, name: name, k: k, threads: plan.threads, sources: plan.extraSources,
+                cancellation: cancellation)
         }
     }
 
-    /// Fits a ranker to the last choices of each user, among the candidates that the rest would have found.
+    /// Fits a ranker to what users chose later, among the candidates that what came before would have found.
     func fitRanker(
         _ ranker: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
     ) throws -> (ranker: NetworkRanker, report: RankerReport) {
         let start = ContinuousClock.now
-        return try withEarlierModel(ranker, interactions, attributes) { model, later, fit in
-            try fit.fit(model, later: later, clock: { (ContinuousClock.now - start) / .seconds(1) })
+        let cuts = try RankerCuts(interactions, share: ranker.heldOut, seed: plan.seed)
+        return try withWindow(cuts.newest, isPast: cuts.arePast, attributes) { window in
+            let fit = rankerFit(ranker)
+            defer { fit.progress.clear() }
+            func fitted(_ earlier: RankerWindow?) throws -> (ranker: NetworkRanker, report: RankerReport) {
+                try fit.fit.fit(window, earlier: earlier, clock: { (ContinuousClock.now - start) / .seconds(1) })
+            }
+            guard let earlier = cuts.earlier else { return try fitted(nil) }
+            return try withWindow(earlier, isPast: true, attributes, fitted)
         }
     }
 
-    /// Judges a ranker that is there by the last choices of each user.
+    /// Judges a ranker that is there by what users chose later.
+    ///
+    /// - Returns: The ranker with a note of the candidates that it was judged with, and the judgement.
     func assess(
         _ ranker: RankerArtifact, _ plan: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
-    ) throws -> RankerReport {
-        try withEarlierModel(plan, interactions, attributes) { model, later, fit in
-            try fit.assess(ranker, model, later: later)
+    ) throws -> (ranker: RankerArtifact, report: RankerReport) {
+        let cuts = try RankerCuts(interactions, share: plan.heldOut, seed: self.plan.seed)
+        return try withWindow(cuts.newest, isPast: cuts.arePast, attributes) { window in
+            let fit = rankerFit(plan)
+            defer { fit.progress.clear() }
+            var judged = ranker
+            judged.candidates = fit.fit.fitted(with: window.model)
+            return (judged, try fit.fit.assess(ranker, window, isOfTaughtTime: cuts.earlier == nil))
         }
     }
 
-    private func withEarlierModel<Result>(
-        _ ranker: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes,
-        _ body: (RetrievalModel, Interactions, RankerFit) throws -> Result
+    /// Hands over the window that a ranker fitted elsewhere learns from, so that `assess` can judge it by what came after:
+    /// the earlier of two, else the only one without the users that are to judge.
+    func withTeachingWindow<Result>(
+        share: Double, _ interactions: Interactions, _ attributes: ItemAttributes,
+        _ body: (_ window: RankerWindow, _ keepsJudgesApart: Bool) throws -> Result
     ) throws -> Result {
-        try withEarlierModel(heldOut: ranker.heldOut, interactions, attributes) { model, later in
-            let progress = TrainingProgress()
-            defer { progress.clear() }
-            let fit = RankerFit(ranker, k: k, threads: plan.threads, cancellation: cancellation) { progress.show($0) }
-            return try body(model, later, fit)
+        let cuts = try RankerCuts(interactions, share: share, seed: plan.seed)
+        return try withWindow(cuts.earlier ?? cuts.newest, isPast: cuts.arePast, attributes) { window in
+            try body(window, cuts.earlier == nil)
         }
     }
 
-    /// Fits retrieval to all but the last choices of each user, and hands over both.
-    func withEarlierModel<Result>(
-        heldOut: Double, _ interactions: Interactions, _ attributes: ItemAttributes,
-        _ body: (RetrievalModel, Interactions) throws -> Result
+    private func rankerFit(_ ranker: RankerPlan) -> (fit: RankerFit, progress: TrainingProgress) {
+        let progress = TrainingProgress()
+        let fit = RankerFit(ranker, k: k, threads: plan.threads, cancellation: cancellation) { progress.show($0) }
+        return (fit, progress)
+    }
+
+    /// Fits retrieval to what came before.
+    private func withWindow<Result>(
+        _ split: Split, isPast: Bool, _ attributes: ItemAttributes, _ body: (RankerWindow) throws -> Result
     ) throws -> Result {
-        let split = try interactions.split(
-            interactions.times == nil ? .random : .latest, share: heldOut, seed: plan.seed)
-        return try withBundle(of: split.training, attributes) { path in
+        try withBundle(of: split.training, attributes) { path in
             let model = try RetrievalModel(
                 bundle: Bundle(opening: path, verify: .sizes), options: RetrievalModel.Options(index: .scan))
-            return try body(model, split.test)
+            return try body(RankerWindow(model: model, later: split.test, isPast: isPast))
         }
     }
 
@@ -80,14 +100,19 @@ struct Rehearsal {
     }
 
     /// Evaluates the bundle at `path`.
+    ///
+    /// - Parameter sources: Sources to measure alone although the bundle's mix does not name them.
     static func evaluate(
-        bundle path: String, test: Interactions, name: String, k: Int, threads: Int, cancellation: Cancellation
+        bundle path: String, test: Interactions, name: String, k: Int, threads: Int, sources: Set<RetrievalSource>,
+        cancellation: Cancellation
     ) throws -> EvaluationReport {
         let bundle = try Bundle(opening: path)
         var options = RetrievalModel.Options()
         options.keepsGraphs = true
         let served = try RetrievalModel(bundle: bundle, options: options)
-        let exact = try RetrievalModel(bundle: bundle, options: RetrievalModel.Options(index: .scan))
+        var exactOptions = RetrievalModel.Options(index: .scan)
+        exactOptions.sources = sources
+        let exact = try RetrievalModel(bundle: bundle, options: exactOptions)
         let progress = TrainingProgress()
         var ranker: CandidateRanker?
         if bundle.has(RankerArtifact.fileName) {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Artifacts
 import Foundation
 import RankingModels
+import Retrieval
 import Training
 import Vocabulary
 
@@ -62,6 +63,9 @@ struct TrainCommand: ParsableCommand {
                 throw ValidationError("--tune-minutes is \(tuneMinutes); allowed: above 0 to 10000")
             }
         }
+        if training.sources != nil, !tune, valid == nil {
+            throw ValidationError("--sources has no effect where nothing is weighed; add --tune or --valid")
+        }
         try ArgumentCheck.range(k, "-k", 1...1000)
         let paths = [(input, "--input"), (output, "--output"), (valid, "--valid"), (items, "--items")]
         for (path, flag) in paths { try ArgumentCheck.path(path, flag) }
@@ -83,13 +87,15 @@ struct TrainCommand: ParsableCommand {
             notes.take(attributes, interactions)
             if let evaluate {
                 let split = try interactions.split(evaluate, seed: training.seed)
-                plan = try tuned(plan, split.training, &notes, cancellation)
+                plan = try tuned(plan, split.training, attributes, &notes, cancellation)
                 let evaluated = try Rehearsal(plan: plan, k: k, cancellation: cancellation)
-                    .run(training: split.training, test: split.test, name: "\(evaluate.rawValue) split of \(input)")
+                    .run(
+                        training: split.training, attributes, test: split.test,
+                        name: "\(evaluate.rawValue) split of \(input)")
                 print(evaluated.table)
                 notes.evaluation = evaluated.json
             } else {
-                plan = try tuned(plan, interactions, &notes, cancellation)
+                plan = try tuned(plan, interactions, attributes, &notes, cancellation)
             }
             let ranker = try ranker(plan, interactions, attributes, &notes, cancellation)
             let progress = TrainingProgress()
@@ -106,26 +112,46 @@ struct TrainCommand: ParsableCommand {
         _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes, _ notes: inout Trainer.Notes,
         _ cancellation: Cancellation
     ) throws -> RankerArtifact? {
-        guard let wanted = ranking.plan(training.seed) else { return nil }
-        let rehearsal = Rehearsal(plan: plan, k: k, cancellation: cancellation)
-        let (ranker, report): (RankerArtifact, RankerReport)
-        if let file = ranking.rankerFile {
-            ranker = try RankerArtifact(TensorFile(path: file))
-            report = try rehearsal.assess(ranker, wanted, interactions, attributes)
-        } else {
-            let fitted = try rehearsal.fitRanker(wanted, interactions, attributes)
-            (ranker, report) = (.network(fitted.ranker), fitted.report)
+        guard var wanted = ranking.plan(training.seed) else { return nil }
+        let ranker: RankerArtifact
+        let report: RankerReport
+        do {
+            (ranker, report) = try judged(&wanted, plan, interactions, attributes, cancellation)
+        } catch let error as DatasetError where error.code == .empty && !wanted.force {
+            StandardError.write("note: there is no ranker: \(error); the bundle is written without one\n")
+            notes.ranker = ["published": .bool(false), "reason": .string("\(error)")]
+            return nil
         }
         print(Self.summary(report))
         fflush(nil)
         let isTaken = report.isBetter || wanted.force
         notes.ranker = report.json(candidates: wanted.candidates, isPublished: isTaken)
-        if !isTaken {
+        if let refusal = report.refusal {
             StandardError.write(
-                "note: the ranker ranks no better than retrieval, so the bundle is written without it; --force-ranker takes it all the same\n"
-            )
+                isTaken
+                    ? "note: \(refusal); it is in the bundle all the same, as --force-ranker asks\n"
+                    : "note: \(refusal); the bundle is written without it; --force-ranker takes it all the same\n")
         }
         return isTaken ? ranker : nil
+    }
+
+    /// Fits the ranker, or reads it from its file, and judges it.
+    ///
+    /// - Parameter wanted: Gets the number of candidates that a file was fitted with, where no flag says another.
+    private func judged(
+        _ wanted: inout RankerPlan, _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes,
+        _ cancellation: Cancellation
+    ) throws -> (ranker: RankerArtifact, report: RankerReport) {
+        let rehearsal = Rehearsal(plan: plan, k: k, cancellation: cancellation)
+        if let file = ranking.rankerFile {
+            let found = try RankerArtifact(TensorFile(path: file))
+            if ranking.rankCandidates == nil, let fitted = found.candidates {
+                wanted.candidates = min(fitted.count, RetrievalMix.limitMax)
+            }
+            return try rehearsal.assess(found, wanted, interactions, attributes)
+        }
+        let fitted = try rehearsal.fitRanker(wanted, interactions, attributes)
+        return (.network(fitted.ranker), fitted.report)
     }
 
     private static func summary(_ report: RankerReport) -> String {
@@ -140,13 +166,14 @@ struct TrainCommand: ParsableCommand {
             : "its scores are no probabilities"
         return
             "ranker: \(report.examples == 0 ? "" : report.examples.counted("example") + "; ")on \(report.users.counted("user")) kept apart "
-            + "\(quality(report.ranked)), retrieval's order \(quality(report.retrieval)); AUC \(auc), \(odds)"
+            + "\(quality(report.ranked)), retrieval's order \(quality(report.retrieval)); difference \(report.difference.words); AUC \(auc), \(odds)"
     }
 
     /// The plan with the mix, and with `--tune` the settings, that serve held-out interactions best; as it is when the
     /// flags ask for neither.
     private func tuned(
-        _ plan: TrainingPlan, _ interactions: Interactions, _ notes: inout Trainer.Notes, _ cancellation: Cancellation
+        _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes,
+        _ notes: inout Trainer.Notes, _ cancellation: Cancellation
     ) throws -> TrainingPlan {
         guard tune || valid != nil else { return plan }
         let parts: (training: Interactions, test: Interactions)
@@ -165,7 +192,7 @@ struct TrainCommand: ParsableCommand {
         let tuner = Tuner(
             plan, k: k, budget: budget, elapsed: { ContinuousClock.now - began }, cancellation: cancellation,
             onTrial: { trial in if tune { line.note("tune: \(trial)") } })
-        let outcome = try tuner.tune(training: parts.training, validation: parts.test)
+        let outcome = try tuner.tune(training: parts.training, validation: parts.test, attributes: attributes)
         line.finish(words.summary(outcome))
         notes.tuning = try outcome.json
         notes.evaluation = [

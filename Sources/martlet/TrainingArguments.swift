@@ -2,6 +2,7 @@ import ArgumentParser
 import FactorModels
 import Foundation
 import Training
+import Vocabulary
 
 /// What to fit: the flags that `train` and `evaluate --input` share.
 struct TrainingArguments: ParsableArguments {
@@ -17,6 +18,14 @@ struct TrainingArguments: ParsableArguments {
     var spectralRank: Int?
     @Option(help: "Factor models to fit: als, spectral, or both with a comma between (default: als).")
     var factors: String?
+    @Option(
+        help: ArgumentHelp(
+            "Sources to weigh beside the usual ones: content, user_to_user, or both with a comma between.",
+            discussion: """
+                They take part where the mix is weighed (--tune, --valid) and in `evaluate`, and a node then makes what they \
+                search at load: the items by tags and attributes; the users by their factors.
+                """))
+    var sources: String?
     @Option(help: "What makes an interaction weigh more in the fit: equal (nothing; the default), value, or count.")
     var confidence: TrainingPlan.Confidence?
     @Option(
@@ -45,6 +54,7 @@ struct TrainingArguments: ParsableArguments {
 
     func validate() throws {
         let kinds = try kinds()
+        _ = try extraSources()
         let ofALS: [(String, Bool)] = [
             ("--rank", rank != nil), ("--iterations", iterations != nil), ("--regularization", regularization != nil),
             ("--unobserved-weight", unobservedWeight != nil),
@@ -75,12 +85,28 @@ struct TrainingArguments: ParsableArguments {
         return kinds
     }
 
+    /// The sources of `--sources`.
+    func extraSources() throws -> Set<RetrievalSource> {
+        guard let sources else { return [] }
+        var extra: Set<RetrievalSource> = []
+        for name in sources.split(separator: ",", omittingEmptySubsequences: false) {
+            let name = name.filter { $0 != " " }
+            guard let source = RetrievalSource(rawValue: name), [.content, .userToUser].contains(source) else {
+                throw ValidationError(
+                    "--sources names '\(name)'; there are content and user_to_user, the others are weighed anyway")
+            }
+            guard extra.insert(source).inserted else { throw ValidationError("--sources names '\(name)' twice") }
+        }
+        return extra
+    }
+
     /// The plan that the flags describe.
     func plan() throws -> TrainingPlan {
         var plan = TrainingPlan()
         plan.seed = seed
         plan.threads = try threadCount()
         plan.confidence = confidence ?? .equal
+        plan.extraSources = try extraSources()
         let kinds = try kinds()
         plan.als = kinds.contains(.als) ? try alsConfiguration() : nil
         plan.spectral = kinds.contains(.spectral) ? try spectralConfiguration() : nil

@@ -56,7 +56,9 @@ import Vocabulary
             network.epochs = 1
             var plan = RankerPlan(network: network)
             plan.candidates = 60
-            return try RankerFit(plan, k: 10, threads: 2).fit(model, later: later, clock: { 0 }).0
+            return try RankerFit(plan, k: 10, threads: 2).fit(
+                RankerWindow(model: model, later: later, isPast: false), clock: { 0 }
+            ).0
         }
         let bundle = try Bundle(opening: path)
         let model = try RetrievalModel(bundle: bundle)

@@ -21,8 +21,11 @@ struct RankingTests {
         network.batchRows = 128
         var plan = RankerPlan(network: network)
         plan.candidates = 60
-        let (ranker, report) = try RankerFit(plan, k: 10, threads: 2).fit(model, later: later, clock: { 0 })
+        plan.hasItemIDs = true
+        let (ranker, report) = try RankerFit(plan, k: 10, threads: 2).fit(
+            RankerWindow(model: model, later: later, isPast: false), clock: { 0 })
         #expect(report.users > 10 && report.examples > 500)
+        #expect(ranker.candidates?.count == 60 && ranker.candidates?.sources.contains("item_to_item") == true)
         #expect(report.classification.auc.map { $0 > 0.5 } == true)
         // It knows the genres and what the sources say.
         #expect(
@@ -50,7 +53,7 @@ struct RankingTests {
 
     /// The order that the bundle's ranker gives, put together by hand from its parts.
     private func ranked(
-        _ path: String, user: UInt32, context: [String: String] = [:], candidatesMax: Int = 200
+        _ path: String, user: UInt32, context: [String: String] = [:], candidatesMax: Int? = nil
     ) throws -> [(row: UInt32, score: Float)] {
         let bundle = try Bundle(opening: path)
         let model = try RetrievalModel(bundle: bundle)
@@ -62,7 +65,7 @@ struct RankingTests {
         generator.begin(user: user, history: history, mix: model.mix)
         while try !generator.step() {}
         var candidates: [ScoredRow] = []
-        generator.select(candidatesMax, into: &candidates)
+        generator.select(candidatesMax ?? file.candidates?.count ?? 200, into: &candidates)
         let features = CandidateFeatures(try FeaturePlan(file.schema, model, path: path))
         features.fill(
             RankingRequest(

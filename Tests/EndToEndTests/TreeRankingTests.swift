@@ -39,7 +39,7 @@ struct TreeRankingTests {
         let folder = try TemporaryFolder()
         let path = try SmallWorld.makeBundle(in: folder, name: "world")
         let model = try RetrievalModel(bundle: Bundle(opening: path))
-        let schema = FeatureSchema.forTrees(model)
+        let schema = FeatureSchema.forTrees(model, hasTimes: true)
         #expect(schema.fields.contains { $0.name == "shared_genres" } && schema.fields.contains { $0.name == "genres" })
         var configuration = ExampleExport.Configuration()
         configuration.keepsApart = false

@@ -110,3 +110,34 @@ import Testing
         #expect(x.allSatisfy { $0 == 7 })
     }
 }
+
+extension AlgebraTwinTests {
+    @Test(arguments: [0] + isas)
+    func `positive definite systems are solved`(isa: Int32) throws {
+        let table = try #require(ck_algebra_of(isa)).pointee
+        for (rank, k) in [(1, 16), (15, 16), (16, 16), (17, 32), (50, 64), (64, 64), (130, 144)] {
+            var generator = SeededGenerator(seed: UInt64(rank))
+            var a = [Float](repeating: 0, count: k * k)
+            let rows = (0..<rank + 3).map { _ in (0..<rank).map { _ in Float.random(in: -1...1, using: &generator) } }
+            for i in 0..<rank {
+                for j in 0..<rank { a[i * k + j] = rows.reduce(i == j ? 2 : 0) { $0 + $1[i] * $1[j] } }
+            }
+            let truth = (0..<k).map { $0 < rank ? Float.random(in: -1...1, using: &generator) : 0 }
+            var x = (0..<k).map { i in (0..<rank).reduce(Float(0)) { $0 + a[i * k + $1] * truth[$1] } }
+            var scratch = [Float](repeating: 0, count: 2 * Int(CK_PANEL) * k)
+            #expect(table.solve_positive(&a, rank, k, &x, &scratch) == 0)
+            #expect(zip(x, truth).allSatisfy { abs($0 - $1) < 2e-3 }, "rank \(rank)")
+        }
+    }
+
+    @Test(arguments: [0] + isas)
+    func `a system that is not positive definite is told by its row`(isa: Int32) throws {
+        let table = try #require(ck_algebra_of(isa)).pointee
+        for bad in [0, 7, 16, 39] {
+            var a = [Float](repeating: 0, count: 48 * 48)
+            for i in 0..<40 { a[i * 49] = i == bad ? -1 : 1 }
+            var (x, scratch) = ([Float](repeating: 1, count: 48), [Float](repeating: 0, count: 32 * 48))
+            #expect(table.solve_positive(&a, 40, 48, &x, &scratch) == Int32(bad) + 1)
+        }
+    }
+}

@@ -2,6 +2,7 @@ import FactorModels
 import Retrieval
 import Synchronization
 import Testing
+import Vocabulary
 
 @testable import Training
 
@@ -52,6 +53,28 @@ import Testing
         #expect(mix.fault() == nil)
         #expect(outcome.plan.als == plan().als && outcome.plan.neighbors == plan().neighbors)
         #expect(outcome.ndcg > 0 && outcome.recall > 0 && outcome.users > 100)
+    }
+
+    @Test func `sources that the plan names besides are weighed too, and only they`() throws {
+        let (training, validation) = try interactions()
+        var attributes = ItemAttributes()
+        for item in 0..<training.itemCount {
+            let id = training.items.string(UInt32(item))
+            let number = Int(id.dropFirst()) ?? 0
+            attributes.entries[id] = .init(title: id, tags: ["taste \(number / 40)", "shelf \(number % 7)"])
+        }
+        func outcome(_ sources: Set<RetrievalSource>) throws -> Tuner.Outcome {
+            var plan = plan()
+            plan.extraSources = sources
+            return try Tuner(plan, budget: .zero, elapsed: { .seconds(1) })
+                .tune(training: training, validation: validation, attributes: attributes)
+        }
+        let (usual, all) = (try outcome([]), try outcome([.content, .userToUser]))
+        #expect(all.ndcg >= usual.ndcg)
+        let mix = try #require(all.plan.mix)
+        #expect(mix.fault() == nil)
+        #expect(mix.sources.contains { [.content, .userToUser].contains($0.source) })
+        #expect(usual.plan.mix?.sources.contains { [.content, .userToUser].contains($0.source) } == false)
     }
 
     @Test func `trials and outcome are the same each time, kept trials only rise, and a longer budget goes on`() throws

@@ -43,6 +43,52 @@ import Training
         return data
     }
 
+    private static let model = """
+        tree
+        version=v4
+        num_class=1
+        num_tree_per_iteration=1
+        max_feature_idx=1
+        objective=lambdarank
+        feature_names=popularity product
+
+        Tree=0
+        num_leaves=3
+        num_cat=0
+        split_feature=0 1
+        threshold=30 0.1
+        decision_type=8 8
+        left_child=-1 -2
+        right_child=1 -3
+        leaf_value=-1 -0.5 0.25
+        is_linear=0
+
+        end of trees
+
+        """
+
+    /// The schema of `model`'s features, with the candidates that it says it was fitted to.
+    private static let schema: String = {
+        let fields = ["popularity": "item.popularity", "product": "cross.product:als"].map {
+            "{\"name\": \"\($0)\", \"from\": \"\($1)\", \"dense\": \"none\"}"
+        }
+        return
+            "{\"format\": \"martlet-features\", \"version\": 1, \"fields\": [\(fields.joined(separator: ", "))], "
+            + "\"candidates\": {\"count\": 70, \"sources\": [\"als\"]}}"
+    }()
+
+    /// A ranker of `model`, imported by the command; its path.
+    private func importTrees(_ folder: TemporaryFolder) throws -> String {
+        try folder.write(Array(Self.model.utf8), to: "model.txt")
+        try folder.write(Array(Self.schema.utf8), to: "features.json")
+        let ranker = folder.file("ranker.safetensors")
+        try run([
+            "ranker", "import", "--trees", folder.file("model.txt"), "--features", folder.file("features.json"),
+            "--output", ranker,
+        ])
+        return ranker
+    }
+
     @Test func `examples have a row for each candidate, and users to judge by are not among them`() throws {
         let folder = try TemporaryFolder()
         let data = try sample(folder)
@@ -66,7 +112,10 @@ import Training
             users[line[2]] = ((before?.rows ?? 0) + 1, line[1], number)
         }
         #expect(users.values.allSatisfy { $0.rows == 40 } && Set(users.values.map(\.part)) == ["train", "valid"])
-        #expect(users.count > 150 && users.count <= 360)
+        #expect(users.count > 120 && users.count <= 280)
+        // What the ranker will have been fitted to goes with the features.
+        let candidates = try ImportFiles.candidates(folder.file("features.json"))
+        #expect(candidates == FittedCandidates(count: 40, sources: ["item_to_item", "als", "recent"]))
         // The same flags give the same file, whatever the threads; the schema that was written gives it too.
         try run(
             arguments.dropLast() + [
@@ -97,43 +146,49 @@ import Training
         #expect(try !folder.entries().contains { $0.hasPrefix("d.csv") })
     }
 
+    @Test func `with times an earlier stretch is written, and all who come back in the later one judge`() throws {
+        let folder = try TemporaryFolder()
+        var random = SeededGenerator(seed: 8)
+        var (text, times) = ("user,item,value,timestamp\n", [String: Int]())
+        for user in 0..<500 {
+            for item in (0..<200).shuffled(using: &random).prefix(12) {
+                let time = 1_600_000_000 + Int.random(in: 0..<10_000_000, using: &random)
+                times["u\(user),i\(item)"] = time
+                text += "u\(user),i\(item),1,\(time)\n"
+            }
+        }
+        try folder.write(Array(text.utf8), to: "ratings.csv")
+        let fitting = ["--input", folder.file("ratings.csv"), "--rank", "8", "--iterations", "2", "--threads", "2"]
+        try run(
+            ["ranker", "export-examples", "--output", folder.file("e.csv"), "--rank-candidates", "50"]
+                + ["--write-features", folder.file("all.json")] + fitting)
+        let sorted = times.values.sorted()
+        let (from, to) = (sorted[sorted.count * 6 / 10 - 5], sorted[sorted.count * 8 / 10 + 5])
+        let lines = try String(contentsOfFile: folder.file("e.csv"), encoding: .utf8).split(separator: "\n")
+            .map { $0.split(separator: ",", omittingEmptySubsequences: false) }
+        // It knows of time, as what it knows is older than any choice.
+        #expect(lines[0].contains("item_idle"))
+        let chosen = lines.dropFirst().filter { $0[0] == "1" }.compactMap { times["\($0[2]),\($0[3])"] }
+        #expect(chosen.count > 100 && chosen.allSatisfy { (from...to).contains($0) })
+        #expect(Set(lines.dropFirst().map { $0[1] }) == ["train", "valid"])
+
+        let bundle = folder.file("bundle")
+        try run(["train", "--output", bundle, "--ranker-file", importTrees(folder), "--force-ranker"] + fitting)
+        let manifest = try Bundle(opening: bundle, verify: .sizes).manifest
+        let users = try #require(manifest.training["ranker"]?["users"]?.intValue)
+        var (before, after) = (Set<Substring>(), Set<Substring>())
+        for (pair, time) in times {
+            let user = pair.prefix { $0 != "," }
+            if time < sorted[sorted.count * 8 / 10] { before.insert(user) } else { after.insert(user) }
+        }
+        #expect(abs(users - before.intersection(after).count) <= 3, "\(users)")
+    }
+
     @Test func `a bundle with trees is shown with what they are`() throws {
         let folder = try TemporaryFolder()
-        let model = """
-            tree
-            version=v4
-            num_class=1
-            num_tree_per_iteration=1
-            max_feature_idx=1
-            objective=lambdarank
-            feature_names=popularity product
-
-            Tree=0
-            num_leaves=3
-            num_cat=0
-            split_feature=0 1
-            threshold=30 0.1
-            decision_type=8 8
-            left_child=-1 -2
-            right_child=1 -3
-            leaf_value=-1 -0.5 0.25
-            is_linear=0
-
-            end of trees
-
-            """
-        let fields = ["popularity": "item.popularity", "product": "cross.product:als"].map {
-            "{\"name\": \"\($0)\", \"from\": \"\($1)\", \"dense\": \"none\"}"
-        }
-        let schema =
-            "{\"format\": \"martlet-features\", \"version\": 1, \"fields\": [\(fields.joined(separator: ", "))]}"
-        try folder.write(Array(model.utf8), to: "model.txt")
-        try folder.write(Array(schema.utf8), to: "features.json")
-        let (ranker, bundle) = (folder.file("ranker.safetensors"), folder.file("bundle"))
-        try run([
-            "ranker", "import", "--trees", folder.file("model.txt"), "--features", folder.file("features.json"),
-            "--output", ranker,
-        ])
+        let (ranker, bundle) = (try importTrees(folder), folder.file("bundle"))
+        let imported = try RankerArtifact(TensorFile(path: ranker))
+        #expect(imported.candidates == FittedCandidates(count: 70, sources: ["als"]))
         try run(
             ["train", "--input", sample(folder), "--output", bundle, "--ranker-file", ranker, "--force-ranker"]
                 + ["--rank", "8", "--iterations", "2", "--threads", "2"])
@@ -145,13 +200,18 @@ import Training
         let section = summary.section(opened.manifest)
         for words in [
             "trees        1 of LightGBM, 3 leaves", "objective    lambdarank", "features     2 (1 item, 1 cross)",
-            "candidates   ",
+            "candidates   70 of each user, of item_to_item, als, recent, when it was fitted or judged",
         ] { #expect(section.contains(words), "\(section)") }
         #expect(!section.contains("item parts"))
         let json = summary.json(items: 150)
         #expect(json["kind"]?.stringValue == "trees" && json["leaves"]?.intValue == 3)
         #expect(json["objective"]?.stringValue == "lambdarank" && json["trees"]?.intValue == 1)
-        #expect(json["item_parts"] == nil)
+        #expect(json["item_parts"] == nil && json["candidates"]?.intValue == 70)
+        // Judged by the users whose choices an export would not have held, as many as it says.
+        let told = try #require(opened.manifest.training["ranker"])
+        #expect(told["users"]?.intValue.map { (60...120).contains($0) } == true && told["log_loss"] == .null)
+        #expect(told["difference"]?["margin"]?.doubleValue != nil)
+        #expect(try RankerNote(bundle: bundle)?.warnings == [])
     }
 
     @Test(.enabled(if: PythonEnvironment.lightgbm.mayRun, Comment(rawValue: PythonEnvironment.lightgbm.commentText)))

@@ -55,6 +55,10 @@ typedef struct ck_algebra {
     /// start + r * start_step: a step of 0 is one bias for all; NULL: zeros; c itself: sums are added.
     void (*product)(const float *a, size_t row_step, size_t k_step, size_t m, size_t k, const float *packed,
                     size_t panels, const float *start, size_t start_step, float *c, size_t ldc, int relu);
+    /// Solves a y = x for a positive definite a (k x k), of which the upper triangle by 16 x 16 tiles is read and
+    /// overwritten. Rows and columns from `rank` on must be zero. x (k) becomes y. Returns 0, or 1 + the row at which a
+    /// was not positive; x is then undefined. `scratch`: 2 * CK_PANEL * k floats.
+    int (*solve_positive)(float *a, size_t rank, size_t k, float *x, float *scratch);
 } ck_algebra;
 
 /// The kernels of `isa` (a CK_ number of ckernels.h), or NULL where this machine or build cannot run them.

@@ -11,6 +11,7 @@ struct ConfigurationFile {
     let name: String
     private(set) var assignments: [(setting: Setting, text: String, line: Int)] = []
     private(set) var scenarios: [(name: String, change: ScenarioChange, line: Int)] = []
+    var eventTypes: [EventTypeChange] = []
     private(set) var problems: [String] = []
 
     /// What a file says of a scenario; nil: nothing.
@@ -59,6 +60,8 @@ struct ConfigurationFile {
             let key = prefix.isEmpty ? part : "\(prefix).\(part)"
             if key == "scenarios" {
                 readScenarios(value)
+            } else if key == "event_types" {
+                readEventTypes(value)
             } else if let setting = Setting.byKey[key] {
                 guard let scalar = value.scalar else {
                     fail(value, "'\(key)' takes a single value")
@@ -68,7 +71,7 @@ struct ConfigurationFile {
             } else if Setting.all.contains(where: { $0.key.hasPrefix(key + ".") }) {
                 read(value, under: key)
             } else {
-                let known = Setting.all.map(\.key) + ["scenarios"]
+                let known = Setting.all.map(\.key) + ["scenarios", "event_types"]
                 failUnknown(keyNode, key, known: known)
             }
         }

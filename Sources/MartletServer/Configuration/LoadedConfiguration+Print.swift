@@ -23,13 +23,18 @@ extension LoadedConfiguration {
                 lines.append(("# \(indentation)\(parts[parts.count - 1]):", "not set"))
             }
         }
+        lines += Self.lines(configuration.events.types).map { ($0, "") }
         lines.append(("scenarios:", ""))
         for (name, scenario) in configuration.orderedScenarios {
             lines.append(("  \(Self.scalar(name)):", "\(origins["scenarios.\(name)"] ?? .defaults)"))
             lines.append(("    k: \(scenario.k)", ""))
             if let ttl = scenario.cacheTTL { lines.append(("    cache_ttl: \(SettingValue.text(duration: ttl))", "")) }
             lines.append(("    ranker: \(scenario.ranker.rawValue)", ""))
-            lines.append(("    rank_candidates: \(scenario.rankCandidates)", ""))
+            if let count = scenario.rankCandidates {
+                lines.append(("    rank_candidates: \(count)", ""))
+            } else {
+                lines.append(("    # rank_candidates:", "as the bundle's ranker says"))
+            }
             if let retrieval = scenario.retrieval {
                 lines.append(("    retrieval:", ""))
                 lines.append(("      normalisation: \(retrieval.normalisation.rawValue)", ""))
@@ -93,7 +98,7 @@ extension LoadedConfiguration {
     }
 
     /// Quotes what YAML would read as something else than this text.
-    private static func scalar(_ text: String) -> String {
+    static func scalar(_ text: String) -> String {
         let isPlain = text.utf8.allSatisfy { byte in
             (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
                 || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "._-/:".utf8.contains(byte)

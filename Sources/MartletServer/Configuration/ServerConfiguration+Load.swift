@@ -1,3 +1,4 @@
+import LiveState
 import Vocabulary
 
 /// Everything that is wrong with a configuration, each problem with its place and what to write instead.
@@ -81,6 +82,7 @@ extension ServerConfiguration {
             problems += parsed.problems
             for (setting, text, line) in parsed.assignments { assign(setting, text, .file(file.name, line: line)) }
             loaded.apply(parsed.scenarios, file: file.name)
+            loaded.configuration.events.apply(parsed.eventTypes)
         }
         for (variable, value) in environment.sorted(by: { $0.key < $1.key }) {
             guard variable.hasPrefix(Setting.variablePrefix), !otherVariables.contains(variable) else { continue }
@@ -131,6 +133,9 @@ extension ServerConfiguration {
             problems.append(
                 "limits.write_buffer_bytes_max: \(SettingValue.text(size: limits.writeBufferBytesMax)) cannot hold one frame"
                     + " of limits.frame_bytes_max, \(SettingValue.text(size: limits.frameBytesMax))")
+        }
+        do throws(LiveStateError) { _ = try EventTypes(events.types) } catch {
+            problems.append("event_types: \(error)")
         }
         if scenarios["default"] == nil { problems.append("scenarios: there must be one called 'default'") }
         return problems

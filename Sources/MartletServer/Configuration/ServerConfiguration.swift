@@ -1,4 +1,5 @@
 import CandidateRanking
+import LiveState
 import Logging
 import Retrieval
 import Serving
@@ -72,6 +73,8 @@ package struct BatchConfiguration: Sendable, Equatable {
 package struct EventsConfiguration: Sendable, Equatable {
     package enum Sync: String, CaseIterable, Sendable { case always, interval, never }
 
+    /// What an event may be.
+    package var types = EventTypes.standardTypes
     /// The folder of the event log; nil: events live as long as the process.
     package var directory: String?
     package var sync = Sync.always
@@ -146,8 +149,8 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var reranking: RerankingConfiguration?
     /// Whether candidates are put in the order of the bundle's ranker.
     package var ranker = RankerUse.auto
-    /// Candidates that are ranked at most.
-    package var rankCandidates = 200
+    /// Candidates that are ranked at most; nil: as many as the bundle's ranker was fitted with.
+    package var rankCandidates: Int?
 
     package init() {}
 }

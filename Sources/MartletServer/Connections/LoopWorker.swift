@@ -88,7 +88,12 @@ final class LoopWorker {
     private func sweep() {
         let now = Self.now
         for connection in connections.values { connection.closeIfStuck(now) }
-        let (statistics, depth) = shard.assumeIsolated { ($0.cacheStatistics, $0.depth) }
+        let (statistics, depth, live) = shard.assumeIsolated {
+            ($0.cacheStatistics, $0.depth, $0.liveUsers.map { ($0.states.statistics, $0.byteCount) })
+        }
+        if let (states, bytes) = live {
+            metrics.setLiveUsers(states.users, bytes: bytes, evicted: states.usersEvicted)
+        }
         metrics.setCache(bytes: statistics.bytes, entries: statistics.entryCount)
         metrics.setEvictions(statistics.evictions)
         metrics.setQueueDepth(depth)

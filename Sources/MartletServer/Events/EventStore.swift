@@ -48,13 +48,13 @@ final class EventStore: Sendable {
         guard let directory = configuration.directory else {
             log = nil
             storage = nil
-            types = try EventTypes()
+            types = try EventTypes(configuration.types)
             return
         }
         let storage = try FileStorage(path: directory, creates: true)
         self.storage = storage
         let stored = StoredTypes.names(storage)
-        types = try EventTypes(stored: stored)
+        types = try EventTypes(configuration.types, stored: stored)
         if !stored.isEmpty, let change = types.change(since: stored) {
             logger.notice("event types changed", metadata: ["events.types": "\(change)"])
         }
@@ -182,7 +182,7 @@ extension EventLog.LogConfiguration {
 
 extension EventRules {
     init(_ events: EventsConfiguration) {
-        self.init(typeNames: EventTypes.standardTypes.map(\.name), wallClock: EventStore.wallClock)
+        self.init(typeNames: events.types.map(\.name), wallClock: EventStore.wallClock)
         futureMillisecondsMax = events.futureMax.nanoseconds / 1_000_000
         ageMillisecondsMax = events.ageMax.nanoseconds / 1_000_000
         durability = events.directory == nil ? .memory : events.sync == .never ? .written : .synced

@@ -5,8 +5,6 @@ import NIOCore
 import Serving
 import Vocabulary
 
-import struct Vocabulary.UserEvent
-
 /// Makes the shards know what they knew: the newest sound snapshot, then the log's records behind it. One thread that is no
 /// loop's.
 struct Replay {

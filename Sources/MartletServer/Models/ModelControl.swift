@@ -130,6 +130,7 @@ actor ModelControl {
             ])
         warnOfMissingSources(generation)
         warnOfMissingNames(generation)
+        warnOfUnfitRanker(generation)
         return Loaded(generation: generation, milliseconds: nanoseconds / 1_000_000)
     }
 
@@ -153,6 +154,21 @@ actor ModelControl {
             logger.warning(
                 "a scenario's reranking names what the bundle does not hold; that part of it does nothing",
                 metadata: ["scenario": "\(name)", "missing": "\(missing.joined(separator: ", "))"])
+        }
+    }
+
+    /// A ranker orders well what is like the candidates that it was fitted with.
+    private func warnOfUnfitRanker(_ generation: Generation) {
+        guard let fitness = generation.ranker?.fitness else { return }
+        for (name, scenario) in scenarios.sorted(by: { $0.key < $1.key })
+        where !name.isEmpty && scenario.ranker != .none {
+            for difference in fitness.differences(
+                mix: scenario.mix ?? generation.model.mix, count: scenario.rankCandidates)
+            {
+                logger.warning(
+                    "a scenario's candidates are not those that the ranker was fitted with; its order may be worse than it was judged to be",
+                    metadata: ["scenario": "\(name)", "difference": "\(difference)"])
+            }
         }
     }
 

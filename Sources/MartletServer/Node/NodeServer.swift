@@ -213,6 +213,7 @@ package final class ServingNode: Service {
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
+                metrics.setMemory(.liveState, bytes: Int(metrics.shards.reduce(0) { $0 + $1.liveBytes }))
                 metrics.setEventLog(events.reading)
                 return metrics.scrape(format)
             },

@@ -31,6 +31,8 @@ final class StatusDocument: Sendable {
             var queueDepth: UInt64
             var cacheBytes: UInt64
             var cacheEntries: UInt64
+            var liveUsers: UInt64
+            var liveBytes: UInt64
         }
         var node: String
         var version: String
@@ -56,6 +58,7 @@ final class StatusDocument: Sendable {
         let allocator = Allocator.statistics()
         let summary = node.metrics.summary
         node.metrics.setMemory(.resultCache, bytes: Int(node.metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
+        node.metrics.setMemory(.liveState, bytes: Int(node.metrics.shards.reduce(0) { $0 + $1.liveBytes }))
         let parts = node.metrics.memoryByPart.map { Document.Part(part: $0.part.label, bytes: $0.bytes) }
         let document = Document(
             node: node.nodeName, version: BuildInfo.version,
@@ -69,7 +72,8 @@ final class StatusDocument: Sendable {
                 let slots = node.partitions.slots(of: $0.shard)
                 return Document.Shard(
                     shard: $0.shard, slots: "\(slots.lowerBound)..<\(slots.upperBound)", queueDepth: $0.queueDepth,
-                    cacheBytes: $0.cacheBytes, cacheEntries: $0.cacheEntries)
+                    cacheBytes: $0.cacheBytes, cacheEntries: $0.cacheEntries,
+                    liveUsers: $0.liveUsers, liveBytes: $0.liveBytes)
             },
             planners: models.planners.withLock { $0 },
             memory: Document.Memory(

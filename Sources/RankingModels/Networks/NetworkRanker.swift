@@ -5,6 +5,8 @@ import Features
 package struct NetworkRanker: Sendable, Equatable {
     package var schema: FeatureSchema
     package var weights: NetworkWeights
+    /// Nil where it was neither fitted to the candidates of retrieval nor judged by them, as far as is known.
+    package var candidates: FittedCandidates?
 
     /// - Throws: `ArtifactError` when they do not fit each other.
     package init(schema: FeatureSchema, weights: NetworkWeights, path: String) throws(ArtifactError) {
@@ -21,7 +23,7 @@ package struct NetworkRanker: Sendable, Equatable {
 
 // ranker.safetensors
 //   metadata  kind = "network", shape = JSON of NetworkShape, weights_sha256 = the hash of all F32 tensors in the order below;
-//             the schema (see RankerSchema)
+//             the schema (see StoredSchema); candidates = JSON of FittedCandidates, where they are known
 //   embedding.weight      F32 or F16 [table rows, embedding width]
 //   linear.weight         F32 [table rows]        dense_linear.weight  F32 [dense fields]
 //   mlp.N.weight          F32 [outputs, inputs]   mlp.N.bias           F32 [outputs]
@@ -37,17 +39,18 @@ extension NetworkRanker {
                 "hidden": .array(weights.shape.hidden.map { .int(Int64($0)) }),
                 "linear": .bool(weights.shape.hasLinear), "pairs": .bool(weights.shape.hasPairs),
             ]
-            var metadata = RankerSchema(schema).metadata
+            var metadata = StoredSchema(schema).metadata
             metadata["kind"] = Self.kind
             metadata["shape"] = JSONText.print(shape, indented: false)
-            metadata[RankerSchema.weightsHash] = weights.hash
+            metadata[StoredSchema.weightsHash] = weights.hash
+            if let candidates { metadata[FittedCandidates.key] = candidates.text }
             return metadata
         }
     }
 
     /// Writes all tensors; the file was begun with `metadata`.
     package func write(to writer: TensorFileWriter) throws(ArtifactError) {
-        let dictionaries = try RankerSchema(schema).dictionaries()
+        let dictionaries = try StoredSchema(schema).dictionaries()
         for (name, dictionary) in dictionaries { dictionary.declare(name, in: writer) }
         let layout = FeatureLayout(schema)
         writer.declare("embedding.weight", .f32, shape: [layout.tableRows, weights.shape.embeddingWidth])
@@ -80,7 +83,7 @@ extension NetworkRanker {
         guard file.metadata["kind"] == Self.kind else {
             throw invalid("its metadata says kind \(file.metadata["kind"] ?? "nothing"); a ranker's says \(Self.kind)")
         }
-        let schema = try RankerSchema(file).schema
+        let schema = try StoredSchema(file).schema
         let shape = try Self.shape(file)
         let layout = FeatureLayout(schema)
         let inputs = shape.inputs(layout)
@@ -100,12 +103,13 @@ extension NetworkRanker {
             layers: layers, output: try file.floats("output.weight", shape: [shape.hidden.last ?? 0]), bias: bias[0])
         // Of halves, what was hashed is not what was read.
         let isExact = file.describe("embedding.weight")?.type == .f32
-        if isExact { try RankerSchema.check(weights: weights.hash, file) }
+        if isExact { try StoredSchema.check(weights: weights.hash, file) }
         try self.init(schema: schema, weights: weights, path: file.path)
+        candidates = try FittedCandidates.read(file)
     }
 
     private static func shape(_ file: TensorFile) throws(ArtifactError) -> NetworkShape {
-        let value = try RankerSchema.json("shape", file)
+        let value = try StoredSchema.json("shape", file)
         guard let width = value["embedding_width"]?.intValue, let list = value["hidden"]?.arrayValue,
             case .bool(let hasLinear)? = value["linear"], case .bool(let hasPairs)? = value["pairs"]
         else {

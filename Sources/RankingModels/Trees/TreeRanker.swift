@@ -7,6 +7,8 @@ import VectorMath
 /// The model stays as the library saved it and is read, checked and laid out by the same code wherever it comes from.
 package struct TreeRanker: Sendable {
     package let schema: FeatureSchema
+    /// Nil where nobody knows the candidates that it was fitted to or judged by.
+    package var candidates: FittedCandidates?
     package let library: TreeEnsemble.Library
     /// The file that the library saved.
     package let file: [UInt8]
@@ -126,23 +128,24 @@ package struct TreeRanker: Sendable {
 
 // ranker.safetensors
 //   metadata  kind = "trees", library = "LightGBM" or "XGBoost", objective, weights_sha256 = the hash of the tensor below;
-//             the schema (see RankerSchema)
+//             the schema (see StoredSchema); candidates = JSON of FittedCandidates, where they are known
 //   model     U8 [bytes]: the file that the library saved
 extension TreeRanker {
     static let kind = "trees"
 
     package var metadata: [String: String] {
-        var metadata = RankerSchema(schema).metadata
+        var metadata = StoredSchema(schema).metadata
         metadata["kind"] = Self.kind
         metadata["library"] = library.rawValue
         metadata["objective"] = ensemble.objective
-        metadata[RankerSchema.weightsHash] = ContentHash.sha256(of: file)
+        metadata[StoredSchema.weightsHash] = ContentHash.sha256(of: file)
+        if let candidates { metadata[FittedCandidates.key] = candidates.text }
         return metadata
     }
 
     /// Writes all tensors; the file was begun with `metadata`.
     package func write(to writer: TensorFileWriter) throws(ArtifactError) {
-        let dictionaries = try RankerSchema(schema).dictionaries()
+        let dictionaries = try StoredSchema(schema).dictionaries()
         for (name, dictionary) in dictionaries { dictionary.declare(name, in: writer) }
         writer.declare("model", .u8, shape: [file.count])
         for (name, dictionary) in dictionaries { try dictionary.write(name, to: writer) }
@@ -160,7 +163,8 @@ extension TreeRanker {
                 "its metadata says kind \(file.metadata["kind"] ?? "nothing"); \(Self.kind) is wanted")
         }
         let bytes = try file.tensor("model", .u8, shape: [nil]).array(of: UInt8.self)
-        try RankerSchema.check(weights: ContentHash.sha256(of: bytes), file)
-        try self.init(schema: RankerSchema(file).schema, file: bytes, path: file.path)
+        try StoredSchema.check(weights: ContentHash.sha256(of: bytes), file)
+        try self.init(schema: StoredSchema(file).schema, file: bytes, path: file.path)
+        candidates = try FittedCandidates.read(file)
     }
 }

@@ -3,8 +3,6 @@ import EventLog
 import LiveState
 import Vocabulary
 
-import struct Vocabulary.UserEvent
-
 /// Events of users of one shard, out of one call.
 package struct EventBatch: Sendable {
     /// The events, and for each its place in the whole call. Checked: their texts, types, values and times are good.

@@ -29,7 +29,7 @@ package final class LiveUsers {
     // MARK: Events
 
     /// The event by its ID; nil where it has none.
-    func key(of event: Vocabulary.UserEvent) -> RecentEvents.Key? {
+    func key(of event: UserEvent) -> RecentEvents.Key? {
         guard !event.id.isEmpty else { return nil }
         var (user, id) = (event.user, event.id)
         return user.withUTF8 { user in
@@ -42,13 +42,15 @@ package final class LiveUsers {
     /// - Parameter now: Seconds since 1970.
     /// - Returns: The number of its item; nil where no more items can have one: then it counts for nothing but its ID.
     @discardableResult
-    package func apply(_ event: Vocabulary.UserEvent, now: Int64) -> UInt32? {
+    package func apply(_ event: UserEvent, now: Int64) -> UInt32? {
         if let key = key(of: event) { _ = recent.insert(key) }
         guard let type = types.code(named: event.type), let item = numbers.numberAdding(event.item) else { return nil }
+        // What was only shown says nothing of the user, and would push out of the history what does.
+        if types.impressions.contains(type), types[type]?.weight == 0, !types.changesTheUser(type) { return item }
         var user = event.user
         let outcome = user.withUTF8 {
             states.apply(
-                LiveState.UserEvent(
+                HistoryEvent(
                     item: item, type: type, seconds: UInt32(clamping: event.timeMilliseconds / 1000),
                     value: event.value),
                 user: UnsafeRawBufferPointer($0), now: UInt32(clamping: now))

@@ -20,15 +20,15 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var mix: RetrievalMix?
     /// Whether candidates are put in the order of the bundle's ranker.
     package var ranker: RankerUse
-    /// Candidates that are ranked at most.
-    package var rankCandidates: Int
+    /// Candidates that are ranked at most; nil: as many as the ranker was fitted with.
+    package var rankCandidates: Int?
     /// How long an answer may be kept; nil takes the cache's.
     package var timeToLive: Duration?
     /// What happens between the scores and the answer; nil: nothing, unless a request pins items.
     package var reranking: RerankingConfiguration?
 
     package init(
-        k: Int = 20, mix: RetrievalMix? = nil, ranker: RankerUse = .auto, rankCandidates: Int = 200,
+        k: Int = 20, mix: RetrievalMix? = nil, ranker: RankerUse = .auto, rankCandidates: Int? = nil,
         timeToLive: Duration? = nil, reranking: RerankingConfiguration? = nil
     ) {
         self.ranker = ranker

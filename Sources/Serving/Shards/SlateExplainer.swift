@@ -47,6 +47,11 @@ struct SlateExplainer {
         case .spectral: return "Close to the taste that your history shows (spectral, rank \(best.rank))."
         case .popular: return "Popular with everyone, number \(row + 1) of all."
         case .recent: return "Popular lately, number \(best.rank) of those new to you."
+        case .content:
+            let shared = user.flatMap { model.content?.common(row, with: model.users.history(of: $0), most: 3) } ?? []
+            if shared.isEmpty { return "Like what is in your history (content, rank \(best.rank))." }
+            return "Like what is in your history: \(shared.joined(separator: ", "))."
+        case .userToUser: return "Had by the people whose taste is closest to yours (user_to_user, rank \(best.rank))."
         }
     }
 

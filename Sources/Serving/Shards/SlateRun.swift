@@ -216,7 +216,7 @@ final class SlateRun: ShardRun {
         }
         var candidates: [ScoredRow] = []
         generator.select(generator.candidateCount, into: &candidates)
-        let count = min(candidates.count, scenario.rankCandidates)
+        let count = min(candidates.count, scenario.rankCandidates ?? seat.scorer.ranker.candidateCount)
         let user = model.users.row(of: request.user)
         let isTaken = seat.enter(
             RankingRequest(

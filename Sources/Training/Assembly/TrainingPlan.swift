@@ -20,6 +20,8 @@ package struct TrainingPlan: Sendable {
     package var graph = HNSWParameters()
     /// How sure an interaction is taken to be.
     package var confidence = Confidence.equal
+    /// Sources to weigh beside those that always are: `content` and `userToUser`, which cost memory and time of a node.
+    package var extraSources: Set<RetrievalSource> = []
     /// Nil: the default for the sources there are.
     package var mix: RetrievalMix?
 

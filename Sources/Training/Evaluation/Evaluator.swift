@@ -24,7 +24,7 @@ package struct Evaluator {
     /// - Parameters:
     ///   - served: Loaded with the node's options.
     ///   - exact: The same bundle loaded so that every factor search is a scan.
-    ///   - ranker: The bundle's, which puts the first `CandidateRanker.candidatesDefault` candidates in its order.
+    ///   - ranker: The bundle's, which puts the first `candidateCount` candidates in its order.
     package init(
         served: RetrievalModel, exact: RetrievalModel, ranker: CandidateRanker? = nil, k: Int, threads: Int
     ) {
@@ -239,8 +239,9 @@ private struct Asker {
     }
 
     private mutating func rank(by scorer: CandidateScorer) {
-        generator.select(max(k, CandidateRanker.candidatesDefault), into: &rows)
-        let ranked = Array(rows.prefix(CandidateRanker.candidatesDefault))
+        let count = scorer.ranker.candidateCount
+        generator.select(max(k, count), into: &rows)
+        let ranked = Array(rows.prefix(count))
         scorer.begin(
             RankingRequest(
                 user: user, history: generator.model.users.history(of: user), candidates: ranked,

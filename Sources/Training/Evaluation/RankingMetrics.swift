@@ -51,7 +51,11 @@ package struct RankingMetrics: Sendable {
     /// - Parameters:
     ///   - ranking: Item rows, best first, each once; only the first `k` are looked at.
     ///   - relevant: The held-out item rows; `isRelevant` says whether a row is one of the `relevantCount`.
-    package mutating func add(ranking: some Collection<UInt32>, relevantCount: Int, isRelevant: (UInt32) -> Bool) {
+    /// - Returns: The user's ndcg@k.
+    @discardableResult
+    package mutating func add(
+        ranking: some Collection<UInt32>, relevantCount: Int, isRelevant: (UInt32) -> Bool
+    ) -> Double {
         precondition(relevantCount > 0, "a user without held-out items has no place in the averages")
         users += 1
         var hits = 0
@@ -74,10 +78,12 @@ package struct RankingMetrics: Sendable {
         sums[3] += hits > 0 ? 1 : 0
         sums[4] += firstHit > 0 ? 1 / Double(firstHit) : 0
         sums[5] += precisions / Double(reachable)
+        return gain / ideal
     }
 
-    /// Counts one user in.
-    package mutating func add(ranking: some Collection<UInt32>, relevant: Set<UInt32>) {
+    /// Counts one user in; the user's ndcg@k.
+    @discardableResult
+    package mutating func add(ranking: some Collection<UInt32>, relevant: Set<UInt32>) -> Double {
         add(ranking: ranking, relevantCount: relevant.count, isRelevant: relevant.contains)
     }
 

@@ -39,6 +39,22 @@ struct CandidateExamples {
         return cases.sorted { $0.user < $1.user }
     }
 
+    /// The cases in an order that the seed decides.
+    ///
+    /// - Throws: `DatasetError` when there are fewer than `usersMin`.
+    func shuffledCases(_ later: Interactions, seed: UInt64, usersMin: Int) throws -> [Case] {
+        var cases = cases(later)
+        var random = SplitMix64(seed: seed)
+        cases.shuffle(using: &random)
+        guard cases.count >= usersMin else {
+            throw DatasetError(
+                .empty,
+                "only \(cases.count.counted("user")) with a past made later choices that a ranker could be fitted to or judged by; \(usersMin) are needed"
+            )
+        }
+        return cases
+    }
+
     /// Calls `body` for each case with its candidates and features, on several threads; a worker has a fixed run of the cases.
     ///
     /// - Returns: What the workers made, in the order of their cases.

@@ -15,11 +15,11 @@ package struct ExampleExport {
     package struct Configuration: Sendable {
         /// Candidates of a user, in training as in serving.
         package var candidates = 200
-        /// Users that examples are taken from, at most.
+        /// Users that are written, at most, those to stop by among them.
         package var usersMax = 20_000
         /// Candidates that were not chosen, for each that was; nil: all, so that lists are whole.
         package var negatives: Int?
-        /// Whether the tenth of the users by which `RankerFit.assess` judges trees is left out; with its seed.
+        /// Whether the users by whom `RankerFit.assess` judges trees of this window are left out; with its seed.
         package var keepsApart = true
         package var seed: UInt64 = 1
         package var threads = 1
@@ -37,6 +37,9 @@ package struct ExampleExport {
         /// Users that were left out to judge by.
         package var keptApart = 0
     }
+
+    /// What a ranker that learns from the rows was fitted to.
+    package var candidates: FittedCandidates { FittedCandidates(count: configuration.candidates, of: model) }
 
     private let configuration: Configuration
     private let model: RetrievalModel
@@ -62,8 +65,8 @@ package struct ExampleExport {
         plan = try FeaturePlan(schema, model, path: path)
     }
 
-    /// Writes a CSV with a header: label (1: chosen), part (`train`, or `valid` for one user of nine), user, item, then the
-    /// features in the schema's order; rows of a user follow one another in retrieval's order.
+    /// Writes a CSV with a header: label (1: chosen), part (`train`, or `valid` for a tenth of the window's users), user,
+    /// item, then the features in the schema's order; rows of a user follow one another in retrieval's order.
     ///
     /// Numbers are as the schema encodes them, exact; of a category stands its row in the field's table, from 1. What is
     /// missing or unknown is empty.
@@ -78,15 +81,15 @@ package struct ExampleExport {
     ) throws -> Summary {
         let examples = CandidateExamples(
             model: model, candidatesMax: configuration.candidates, threads: configuration.threads)
-        var cases = examples.cases(later)
-        var random = SplitMix64(seed: configuration.seed)
-        cases.shuffle(using: &random)
-        cases = Array(cases.prefix(configuration.usersMax))
+        var cases = try examples.shuffledCases(later, seed: configuration.seed, usersMin: 1)
+        var limits = UserDeal.Limits()
+        limits.stopping = min(limits.stopping, configuration.usersMax / 10)
+        limits.learning = configuration.usersMax - min(limits.stopping, cases.count / 10)
+        let deal = UserDeal(cases.count, judges: configuration.keepsApart, limits)
         var summary = Summary()
-        // The same users as those that a ranker is fitted to and stopped by (`RankerFit`).
-        let kept = configuration.keepsApart ? cases.count * 9 / 10 : cases.count
-        let learn = configuration.keepsApart ? cases.count * 8 / 10 : cases.count * 9 / 10
-        summary.keptApart = cases.count - kept
+        summary.keptApart = deal.judging.count
+        cases = Array(cases[deal.learning] + cases[deal.stopping])
+        let (kept, learn) = (cases.count, deal.learning.count)
         let names = Self.columns + plan.schema.fields.map(\.name)
         try write(Array((names.map(Self.quoted).joined(separator: ",") + "\n").utf8))
         let usersTogether = max(1, min(256, Self.valuesTogether / (configuration.candidates * names.count)))
@@ -178,9 +181,12 @@ package struct ExampleExport {
 extension FeatureSchema {
     /// The features that a model's data give, as trees take them: numbers as they are, missing ones missing, of attributes
     /// with at most `valuesMax` values the first as a category. The item itself is left out; trees would learn it by heart.
-    package static func forTrees(_ model: RetrievalModel, valuesMax: Int = 1024) -> FeatureSchema {
+    ///
+    /// - Parameter hasTimes: Whether the model holds nothing that came after the choices that are learnt from; else nothing
+    ///   that tells of time is among them, as it would mean another thing in serving.
+    package static func forTrees(_ model: RetrievalModel, hasTimes: Bool, valuesMax: Int = 1024) -> FeatureSchema {
         var fields: [FeatureField] = []
-        for var field in RankerFit.defaultSchema(model).fields where field.source != .itemID {
+        for var field in RankerSchema(hasTimes: hasTimes, hasItemIDs: false).unfitted(model).fields {
             switch field.kind {
             case .dense: field.kind = .dense(.none, missing: nil)
             case .categorical(let encoding, _):

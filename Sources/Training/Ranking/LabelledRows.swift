@@ -5,6 +5,8 @@ package final class LabelledRows {
     package let rows: FeatureRows
     /// 0 or 1, one a row.
     package private(set) var labels: [Float] = []
+    /// Where lists end, ascending: each holds the rows since the last end. Empty where examples stand for themselves.
+    package private(set) var listEnds: [Int] = []
 
     package init(_ layout: FeatureLayout) { rows = FeatureRows(layout) }
 
@@ -24,8 +26,16 @@ package final class LabelledRows {
     }
 
     package func append(contentsOf other: LabelledRows) {
+        let first = count
         for row in 0..<other.count { append(label: other.labels[row] > 0.5, copying: row, of: other.rows) }
+        for end in other.listEnds { listEnds.append(first + end) }
     }
+
+    /// Ends a list of the rows that were added since the last, where there are any.
+    package func endList() { if count > (listEnds.last ?? 0) { listEnds.append(count) } }
+
+    /// The rows of each list.
+    var lists: [Range<Int>] { zip([0] + listEnds, listEnds).map { $0..<$1 } }
 
     /// Two parts, dealt by chance: the second has about `share` of the examples.
     package func split(share: Double, seed: UInt64) -> (LabelledRows, LabelledRows) {

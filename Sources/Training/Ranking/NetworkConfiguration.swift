@@ -19,6 +19,10 @@ package struct NetworkConfiguration: Sendable, Equatable, Codable {
     /// Epochs without a better AUC on the validation examples after which fitting stops.
     package var patience = 2
     package var seed: UInt64 = 1
+    /// What is made small. Those of lists need examples in lists.
+    package var loss = NetworkLoss.logistic
+    /// Places that count where lists are compared: ndcg@k decides when to stop.
+    package var listK = 20
 
     package init(shape: NetworkShape) { self.shape = shape }
 
@@ -35,6 +39,7 @@ package struct NetworkConfiguration: Sendable, Equatable, Codable {
         }
         guard (0..<1).contains(dropout) else { return "a dropout of \(dropout); 0 or more and below 1 is possible" }
         guard embeddingScale >= 0, embeddingScale <= 1 else { return "an embedding scale of \(embeddingScale)" }
+        guard listK > 0 else { return "lists of \(listK) places" }
         return patience >= 0 ? nil : "a patience of \(patience)"
     }
 }

@@ -7,13 +7,15 @@ package struct NetworkFit: Sendable {
     /// How one pass went.
     package struct Epoch: Sendable {
         package var number: Int
-        /// Mean logistic loss of the training examples as they went by.
+        /// Mean loss of the training examples, or lists, as they went by.
         package var loss: Double
         package var validation: BinaryMetrics
+        /// Mean ndcg of the validation lists; nil where examples are in none.
+        package var ndcg: Double?
         package var rowsPerSecond: Double
     }
 
-    /// Those of the epoch with the best AUC on the validation examples.
+    /// Those of the epoch with the best AUC on the validation examples; with a loss of lists, with the best ndcg.
     package var weights: NetworkWeights
     package var epochs: [Epoch]
     package var best: Int
@@ -40,9 +42,14 @@ package struct NetworkFit: Sendable {
                 "all \(data.count) examples are \(data.labels[0] > 0.5 ? "positive" : "negative"), so there is nothing to tell apart; where labels are no 0 and 1, say with --positive-above which are positive"
             )
         }
-        let trainer = NetworkTrainer(configuration, layout, threads: max(threads, 1))
+        if configuration.loss.isListwise, data.listEnds.last != data.count {
+            throw DatasetError(
+                .unreadable, "a loss of \(configuration.loss.rawValue) needs examples that stand in lists")
+        }
+        let trainer = NetworkTrainer(
+            configuration, layout, threads: max(threads, 1), listRowsMax: data.lists.map(\.count).max() ?? 0)
         var fit = NetworkFit(weights: trainer.weights, epochs: [], best: 0)
-        var bestAUC = -1.0
+        var best = -1.0
         for number in 1...configuration.epochs {
             let started = clock()
             let loss = trainer.epoch(number, data, isCancelled: isCancelled)
@@ -55,13 +62,17 @@ package struct NetworkFit: Sendable {
             }
             let seconds = max(clock() - started, 1e-9)
             let weights = trainer.weights
-            let metrics = evaluate(weights, validation, threads: threads)
+            let logits = scores(Network(weights, layout: layout), validation.rows, threads: threads)
+            let metrics = BinaryMetrics(logits: logits, labels: validation.labels)
+            let ndcg = ndcg(logits, validation, k: configuration.listK)
             let epoch = Epoch(
-                number: number, loss: loss, validation: metrics, rowsPerSecond: Double(data.count) / seconds)
+                number: number, loss: loss, validation: metrics, ndcg: ndcg,
+                rowsPerSecond: Double(data.count) / seconds)
             fit.epochs.append(epoch)
             progress(epoch)
-            if (metrics.auc ?? Double(number)) > bestAUC {
-                bestAUC = metrics.auc ?? Double(number)
+            let quality = (configuration.loss.isListwise ? ndcg : metrics.auc) ?? Double(number)
+            if quality > best {
+                best = quality
                 fit.best = number
                 fit.weights = weights
             } else if number - fit.best >= configuration.patience {
@@ -69,6 +80,12 @@ package struct NetworkFit: Sendable {
             }
         }
         return fit
+    }
+
+    /// Mean ndcg@k of the lists that hold a positive example; nil without such.
+    private static func ndcg(_ logits: [Float], _ data: LabelledRows, k: Int) -> Double? {
+        let found = data.lists.compactMap { ListLoss.ndcg(logits[$0], data.labels[$0], k: k) }
+        return found.isEmpty ? nil : found.reduce(0, +) / Double(found.count)
     }
 
     /// How well a network foretells labels.

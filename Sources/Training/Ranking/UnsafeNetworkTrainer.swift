@@ -4,7 +4,7 @@ import Foundation
 import RankingModels
 import VectorMath
 
-/// Fits a network by stochastic gradient steps (Adam) on the logistic loss.
+/// Fits a network by stochastic gradient steps (Adam) on the loss of single examples or of lists.
 ///
 /// A step has two parts, each dealt to threads: runs of examples go forward and back; then slabs of layers and fields of the
 /// table are moved. What a task computes does not depend on the thread, so a seed gives the same network on any number of them.
@@ -18,6 +18,7 @@ final class NetworkTrainer {
     private let inputCount: Int
     private let inputStride: Int
     private var number = 0
+    private var listLoss: ListLoss?
 
     /// Examples that one task takes forward and back.
     private static let runRows = 64
@@ -32,8 +33,12 @@ final class NetworkTrainer {
     private var rooms: [TrainedTable.Room]
     private var slabRooms: [DenseMatrix]
 
-    init(_ configuration: NetworkConfiguration, _ layout: FeatureLayout, threads: Int) {
+    /// - Parameter listRowsMax: Examples of the longest list, which must fit in a batch.
+    init(_ configuration: NetworkConfiguration, _ layout: FeatureLayout, threads: Int, listRowsMax: Int = 0) {
+        var configuration = configuration
+        if configuration.loss.isListwise { configuration.batchRows = max(configuration.batchRows, listRowsMax) }
         self.configuration = configuration
+        listLoss = configuration.loss.isListwise ? ListLoss(configuration.loss, k: configuration.listK) : nil
         self.layout = layout
         self.threads = threads
         let shape = configuration.shape
@@ -78,27 +83,57 @@ final class NetworkTrainer {
 
     /// One pass over the examples in an order of its own.
     ///
-    /// - Returns: The mean loss of the examples as they went by.
+    /// - Returns: The mean loss of the examples, or lists, as they went by.
     func epoch(_ epoch: Int, _ data: LabelledRows, isCancelled: () -> Bool) -> Double {
-        var order = (0..<Int32(data.count)).map { $0 }
         var random = SplitMix64(seed: configuration.seed &* 1_000_003 &+ UInt64(epoch))
+        guard !configuration.loss.isListwise else { return listEpoch(epoch, data, &random, isCancelled) }
+        var order = (0..<Int32(data.count)).map { $0 }
         order.shuffle(using: &random)
         var loss = 0.0
         for begin in stride(from: 0, to: order.count, by: configuration.batchRows) {
             if isCancelled() { break }
             let batch = order[begin..<min(order.count, begin + configuration.batchRows)]
-            loss += step(batch, data, UInt64(epoch))
+            loss += step(batch, [], data, UInt64(epoch))
         }
         return loss / Double(max(data.count, 1))
     }
 
-    private func step(_ batch: ArraySlice<Int32>, _ data: LabelledRows, _ epoch: UInt64) -> Double {
+    /// Batches of whole lists.
+    private func listEpoch(
+        _ epoch: Int, _ data: LabelledRows, _ random: inout SplitMix64, _ isCancelled: () -> Bool
+    ) -> Double {
+        var order = data.lists
+        order.shuffle(using: &random)
+        var (loss, batch, ends) = (0.0, [Int32](), [Int]())
+        for (number, list) in order.enumerated() {
+            batch.append(contentsOf: list.lazy.map { Int32($0) })
+            ends.append(batch.count)
+            let isLast = number == order.count - 1
+            guard isLast || batch.count + order[number + 1].count > configuration.batchRows else { continue }
+            if isCancelled() { break }
+            loss += step(batch[...], ends, data, UInt64(epoch))
+            batch.removeAll(keepingCapacity: true)
+            ends.removeAll(keepingCapacity: true)
+        }
+        return loss / Double(max(order.count, 1))
+    }
+
+    /// - Parameter ends: Where lists end in the batch; empty: each example has a loss of its own.
+    private func step(_ batch: ArraySlice<Int32>, _ ends: [Int], _ data: LabelledRows, _ epoch: UInt64) -> Double {
         number += 1
         let rows = batch.count
         Parallel.forEach(count: rows, grain: Self.runRows, threads: threads) { run in
             self.forward(run, batch, data)
             self.drop(run, batch, epoch)
-            self.backward(run, batch, data, rows)
+            self.finishLogits(run)
+            guard ends.isEmpty else { return }
+            self.derive(run, batch, data, rows)
+            self.backward(run, rows)
+        }
+        var listLoss = 0.0
+        if !ends.isEmpty {
+            listLoss = deriveLists(ends, batch, data)
+            Parallel.forEach(count: rows, grain: Self.runRows, threads: threads) { self.backward($0, rows) }
         }
         func adam(_ decay: Double) -> AdamStep {
             AdamStep(number: number, learningRate: configuration.learningRate, weightDecay: decay)
@@ -119,6 +154,7 @@ final class NetworkTrainer {
             activations: last?.base, stride: last?.stride ?? 0, data: data, batch: batch,
             g: logits.base + logits.stride,
             dense)
+        guard ends.isEmpty else { return listLoss }
         var loss = 0.0
         for row in 0..<rows { loss += Double(logits.base[2 * logits.stride + row]) }
         return loss
@@ -210,16 +246,41 @@ final class NetworkTrainer {
         }
     }
 
-    private func backward(_ run: Range<Int>, _ batch: ArraySlice<Int32>, _ data: LabelledRows, _ rows: Int) {
+    private func finishLogits(_ run: Range<Int>) {
+        guard let last = activations.last else { return }
+        for place in run { logits.base[place] += head.sum(last.base + place * last.stride) }
+    }
+
+    /// Losses of single examples and their derivatives.
+    private func derive(_ run: Range<Int>, _ batch: ArraySlice<Int32>, _ data: LabelledRows, _ rows: Int) {
         let share = 1 / Float(rows)
         let (g, losses) = (logits.base + logits.stride, logits.base + 2 * logits.stride)
         for place in run {
-            var logit = logits.base[place]
-            if let last = activations.last { logit += head.sum(last.base + place * last.stride) }
+            let logit = logits.base[place]
             let label = data.labels[Int(batch[batch.startIndex + place])]
             losses[place] = Float(BinaryMetrics.logLoss(Double(logit), Double(label)))
             g[place] = (1 / (1 + exp(-logit)) - label) * share
         }
+    }
+
+    /// Losses of lists and their derivatives; the sum of the losses.
+    private func deriveLists(_ ends: [Int], _ batch: ArraySlice<Int32>, _ data: LabelledRows) -> Double {
+        guard var listLoss else { return 0 }
+        let g = logits.base + logits.stride
+        var (loss, begin, gradients) = (0.0, 0, [Float]())
+        for end in ends {
+            let labels = (begin..<end).map { data.labels[Int(batch[batch.startIndex + $0])] }
+            loss += listLoss.derive(
+                UnsafeBufferPointer(start: logits.base + begin, count: end - begin), labels,
+                scale: 1 / Float(ends.count), &gradients)
+            for (place, gradient) in gradients.enumerated() { g[begin + place] = gradient }
+            begin = end
+        }
+        return loss
+    }
+
+    private func backward(_ run: Range<Int>, _ rows: Int) {
+        let g = logits.base + logits.stride
         let keep = Float(1 / (1 - (configuration.dropout * 256).rounded() / 256))
         for number in layers.indices.reversed() {
             let layer = layers[number]

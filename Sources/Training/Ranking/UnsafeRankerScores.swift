@@ -1,5 +1,6 @@
 import CandidateRanking
 import Features
+import RankingModels
 import VectorMath
 
 /// What a ranker of any kind gives whole sets of rows.
@@ -14,5 +15,12 @@ package enum RankerScores {
                 model.score(rows, range, RankerScratch(wholeRowsOf: model), into: base + range.lowerBound)
             }
         }
+    }
+}
+
+extension NetworkFit {
+    /// The logits of all rows, by several threads.
+    package static func scores(_ network: Network, _ rows: FeatureRows, threads: Int) -> [Float] {
+        RankerScores.all(.network(network), rows, threads: threads)
     }
 }

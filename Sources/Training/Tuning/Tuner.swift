@@ -65,9 +65,12 @@ package struct Tuner {
 
     /// Tunes on `validation`, which must not stand in `training`.
     ///
+    /// - Parameter attributes: What the items are, where the plan weighs `content`.
     /// - Throws: `DatasetError` when no user of the validation part can be asked for, `CancellationError` when cancelled
     ///   (not when the budget ends).
-    package func tune(training: Interactions, validation: Interactions) throws -> Outcome {
+    package func tune(
+        training: Interactions, validation: Interactions, attributes: ItemAttributes = ItemAttributes()
+    ) throws -> Outcome {
         let data = training.inBundleOrder()
         let matrix = data.matrix(plan.confidence)
         guard let cases = ValidationCases(data, validation, usersMax: Self.usersMax) else {
@@ -79,12 +82,17 @@ package struct Tuner {
 
         // The plan as it is. Its fits come first whatever the budget: there must be an answer.
         for source in Self.sources(of: plan) {
-            state.lists[source] = try fit(source, plan, matrix, ranker, hasBudget: false)
+            let fitted = try fit(source, plan, matrix, ranker, hasBudget: false)
+            state.lists.merge(fitted) { $1 }
         }
         let counts = data.itemCounts().map(Float.init)
         state.lists[.popular] = ranker.lists(scores: counts)
         let recent = RecentPopularity(data).scores
         if recent != counts { state.lists[.recent] = ranker.lists(scores: recent) }
+        if plan.extraSources.contains(.content) {
+            let content = ContentIndex(try CatalogAssembly(data, attributes, RecentPopularity(data)).items)
+            if !content.isEmpty { state.lists[.content] = ranker.lists(content, histories: data) }
+        }
         state.improveMix(ranker)
         record("your settings", state, true, &trials)
 
@@ -98,7 +106,8 @@ package struct Tuner {
                 var next = state
                 next.plan = changed.plan
                 do {
-                    next.lists[move.source] = try fit(move.source, changed.plan, matrix, ranker, hasBudget: true)
+                    let fitted = try fit(move.source, changed.plan, matrix, ranker, hasBudget: true)
+                    next.lists.merge(fitted) { $1 }
                 } catch is CancellationError where !cancellation.isCancelled {
                     break
                 }
@@ -129,11 +138,11 @@ package struct Tuner {
         [.itemToItem] + (plan.als == nil ? [] : [.als]) + (plan.spectral == nil ? [] : [.spectral])
     }
 
-    /// Fits one source and ranks with it for the cases.
+    /// Fits one source and ranks with it, and with what goes with it, for the cases.
     private func fit(
         _ source: RetrievalSource, _ plan: TrainingPlan, _ matrix: SparseMatrix, _ ranker: ValidationRanker,
         hasBudget: Bool
-    ) throws -> ValidationRanker.Lists {
+    ) throws -> [RetrievalSource: ValidationRanker.Lists] {
         let (cancellation, elapsed, budget) = (cancellation, elapsed, budget)
         let isCancelled: @Sendable () -> Bool = {
             cancellation.isCancelled || (hasBudget && elapsed() >= budget)
@@ -142,16 +151,27 @@ package struct Tuner {
         case .als:
             let model = try ALS.fit(
                 matrix, plan.als ?? ALSConfiguration(), threads: plan.threads, isCancelled: isCancelled)
-            return ranker.lists(model)
+            return lists(of: model, source, plan, ranker)
         case .spectral:
             let model = try Spectral.fit(
                 matrix, plan.spectral ?? SpectralConfiguration(), threads: plan.threads, isCancelled: isCancelled)
-            return ranker.lists(model)
-        case .itemToItem, .popular, .recent:
+            return lists(of: model, source, plan, ranker)
+        case .itemToItem, .popular, .recent, .content, .userToUser:
             let neighbors = try ItemNeighbors.fit(
                 matrix, plan.neighbors, threads: plan.threads, isCancelled: isCancelled)
-            return ranker.lists(neighbors)
+            return [source: ranker.lists(neighbors)]
         }
+    }
+
+    /// Factors rank items, and where the plan weighs `userToUser` they name the users whose items count.
+    private func lists(
+        of model: FactorModel, _ source: RetrievalSource, _ plan: TrainingPlan, _ ranker: ValidationRanker
+    ) -> [RetrievalSource: ValidationRanker.Lists] {
+        var lists = [source: ranker.lists(model)]
+        if plan.extraSources.contains(.userToUser), source == .als || plan.als == nil {
+            lists[.userToUser] = ranker.lists(usersLike: model)
+        }
+        return lists
     }
 
     /// The best so far, and a candidate to follow it.
@@ -193,10 +213,11 @@ package struct Tuner {
 
         private func mix(_ weights: [RetrievalSource: Float]) -> RetrievalMix {
             RetrievalMix(
-                sources: [RetrievalSource.itemToItem, .als, .spectral, .popular, .recent].compactMap { source in
-                    guard lists[source] != nil, let weight = weights[source], weight > 0 else { return nil }
-                    return .init(source: source, limit: Tuner.limit, weight: weight)
-                }, normalisation: .zscore)
+                sources: [RetrievalSource.itemToItem, .als, .spectral, .popular, .recent, .content, .userToUser]
+                    .compactMap { source in
+                        guard lists[source] != nil, let weight = weights[source], weight > 0 else { return nil }
+                        return .init(source: source, limit: Tuner.limit, weight: weight)
+                    }, normalisation: .zscore)
         }
 
         /// The plan with its mix; a source without weight is still fitted, for similar items and other scenarios.

@@ -61,6 +61,50 @@ struct ValidationRanker {
         }
     }
 
+    /// The items of the users whose factors point the way of a user's: see `UserNeighbors`.
+    func lists(usersLike model: FactorModel) -> Lists {
+        // Unit factors, so that inner products are cosines.
+        let users = FactorMatrix(rowCount: model.userCount, columnCount: model.rank) { row, factor in
+            model.userFactor(UInt32(row), into: factor)
+            let length = factor.reduce(Float(0)) { $0 + $1 * $1 }.squareRoot()
+            if length > 0 { for n in factor.indices { factor[n] /= length } }
+        }
+        return rank { user, scores in
+            let cosines = UnsafeMutableBufferPointer<Float>.allocate(capacity: users.rowCount)
+            defer { cosines.deallocate() }
+            guard let query = users.row(Int(user)).baseAddress, let out = cosines.baseAddress else { return }
+            Kernels.dot(
+                query, rows: users.base, stride: users.stride, count: users.rowCount, dimension: users.columnCount,
+                into: out)
+            cosines[Int(user)] = 0
+            var top = TopK(k: UserNeighbors.neighborsMax)
+            for other in cosines.indices where cosines[other] > max(0, top.threshold) {
+                top.push(row: UInt32(other), score: cosines[other])
+            }
+            scores.update(repeating: 0)
+            for like in top.sorted() {
+                let places = matrix.range(of: Int(like.row)).suffix(UserNeighbors.itemsPerUserMax)
+                for place in places { scores[Int(matrix.columns[place])] += UserNeighbors.weight(like.score) }
+            }
+            for item in scores.indices where scores[item] == 0 { scores[item] = -.infinity }
+            for place in matrix.range(of: Int(user)) { scores[Int(matrix.columns[place])] = -.infinity }
+        }
+    }
+
+    /// Items like the newest of a user's: see `ContentIndex`.
+    ///
+    /// - Parameter histories: The interactions of the matrix, oldest first.
+    func lists(_ content: ContentIndex, histories: Interactions) -> Lists {
+        rank { user, scores in
+            let nearest = content.candidates(
+                for: histories.itemRows[histories.range(of: Int(user))],
+                k: limit + histories.range(of: Int(user)).count)
+            scores.update(repeating: -.infinity)
+            for item in nearest { scores[Int(item.row)] = item.score }
+            for place in matrix.range(of: Int(user)) { scores[Int(matrix.columns[place])] = -.infinity }
+        }
+    }
+
     /// The same `scores` for everybody.
     func lists(scores: [Float]) -> Lists {
         let order = scores.indices.sorted { (scores[$0], $1) > (scores[$1], $0) }

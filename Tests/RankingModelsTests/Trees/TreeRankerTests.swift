@@ -96,19 +96,28 @@ import Testing
 
     @Test func `a file and back`() throws {
         let folder = try TemporaryFolder()
-        let ranker = try ranker()
+        var ranker = try ranker()
+        ranker.candidates = FittedCandidates(count: 90, sources: ["als", "recent"])
         try ranker.write(to: TensorFileWriter(path: folder.file("r.safetensors"), metadata: ranker.metadata))
         let file = try TensorFile(path: folder.file("r.safetensors"))
         guard case .trees(let back) = try RankerArtifact(file) else {
             Issue.record("another kind")
             return
         }
+        #expect(back.candidates == ranker.candidates)
         #expect(back.schema == ranker.schema && back.file == ranker.file && back.fields == ranker.fields)
         #expect(file.metadata["objective"] == "binary" && file.metadata["library"] == "LightGBM")
         let error = #expect(throws: ArtifactError.self) { try NetworkRanker(file) }
         #expect(error?.description.contains("says kind trees") == true)
-        // Another schema under the same trees.
         var metadata = ranker.metadata
+        metadata["candidates"] = "{\"count\": 0, \"sources\": []}"
+        try ranker.write(to: TensorFileWriter(path: folder.file("none.safetensors"), metadata: metadata))
+        let none = #expect(throws: ArtifactError.self) {
+            try RankerArtifact(TensorFile(path: folder.file("none.safetensors")))
+        }
+        #expect(none?.description.contains("needs a \"count\" of 1 or more") == true)
+        // Another schema under the same trees.
+        metadata = ranker.metadata
         metadata["features_sha256"] = String(repeating: "0", count: 64)
         try ranker.write(to: TensorFileWriter(path: folder.file("other.safetensors"), metadata: metadata))
         let other = #expect(throws: ArtifactError.self) {

@@ -1,5 +1,5 @@
 /// Something that a user did with an item.
-package struct UserEvent: Sendable, Hashable {
+package struct HistoryEvent: Sendable, Hashable {
     /// The item's number (`ItemNumbers`).
     package var item: UInt32
     /// When: seconds since 1970.
@@ -19,7 +19,7 @@ package struct UserEvent: Sendable, Hashable {
 }
 
 /// What became of an event.
-package struct EventOutcome: Sendable, Hashable {
+package struct AppliedEvent: Sendable, Hashable {
     package enum Place: Sendable, Hashable {
         /// It is in the history.
         case history

@@ -9,7 +9,7 @@ import Features
 //   dictionary.N.*  values of the dictionary of field N (bytes, offsets, table)
 
 /// The schema as a ranker's file holds it.
-struct RankerSchema {
+struct StoredSchema {
     let schema: FeatureSchema
 
     init(_ schema: FeatureSchema) { self.schema = schema }

@@ -1,0 +1,14 @@
+import LiveStateBench
+import Testing
+
+@Suite struct LiveStateBenchTests {
+    @Test("A tiny run measures memory, events, readings and snapshots")
+    func tinyRun() throws {
+        var bench = try LiveStateBench(users: 500, events: 12, items: 1000, historyMax: 10)
+        var figures: [LiveStateBench.Figure] = []
+        bench.run { figures.append($0) }
+        #expect(figures.count == 21)
+        #expect(figures.map(\.name).contains("reading all slots"))
+        #expect(figures[0].value > 50)
+    }
+}
