@@ -140,7 +140,9 @@ let package = Package(
             "IndexBench", path: "Bench/IndexBench",
             ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
-        room("RankerBench", path: "Bench/RankerBench", ["RankingModels", "Features", "Artifacts", "VectorMath"]),
+        room(
+            "RankerBench", path: "Bench/RankerBench",
+            ["RankingModels", "CandidateRanking", "Retrieval", "Features", "Artifacts", "VectorMath"]),
         room(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
@@ -151,7 +153,7 @@ let package = Package(
             "martlet-bench", path: "Bench/martlet-bench",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "ReplayBench", "FactorModels", "VectorMath", arguments,
+                "ReplayBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
@@ -189,6 +191,7 @@ let package = Package(
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
                 "martlet-bench", "TestSupport", "Wire",
+                "Training", "CandidateRanking", "RankingModels", "Features",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),

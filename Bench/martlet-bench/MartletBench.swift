@@ -15,7 +15,8 @@ struct MartletBench: AsyncParsableCommand {
             """,
         subcommands: [
             LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self,
-            RerankingCommand.self, FoldInCommand.self, TreesCommand.self, NetworksCommand.self, LiveStateCommand.self,
+            RerankingCommand.self, FoldInCommand.self, TreesCommand.self, NetworksCommand.self, RankingCommand.self,
+            LiveStateCommand.self,
             ReplayCommand.self,
             SelftestCommand.self,
         ],

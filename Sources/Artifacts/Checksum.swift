@@ -72,5 +72,8 @@ package enum ContentHash {
     }
 
     /// 64 lower-case hexadecimal digits.
-    package static func sha256(of text: String) -> String { Checksum.sha256(of: Array(text.utf8)) }
+    package static func sha256(of text: String) -> String { sha256(of: Array(text.utf8)) }
+
+    /// 64 lower-case hexadecimal digits.
+    package static func sha256(of bytes: [UInt8]) -> String { Checksum.sha256(of: bytes) }
 }

@@ -31,20 +31,23 @@ extension RankerCalibration {
     /// What whole rows must cost at least beside parts; less is not worth the memory.
     static let partsGainMin = 1.1
 
-    /// Cuts a ranker's network where that pays, fits into `itemBytesMax` and hardly changes anybody's order.
+    /// Cuts a network where that pays, fits into `itemBytesMax` and hardly changes anybody's order.
     ///
     /// - Parameters:
+    ///   - whole: Computes whole rows.
+    ///   - network: Its network.
+    ///   - weights: Those that the network was made of.
     ///   - exact: Logits of the samples' candidates in whole rows of Float32.
     ///   - orderLoss: Of the network in whole rows.
     func cut(
-        _ whole: CandidateRanker, _ weights: NetworkWeights, _ samples: [RankingRequest], exact: [[Float]],
-        orderLoss wholeLoss: Double
+        _ whole: CandidateRanker, _ network: Network, _ weights: NetworkWeights, _ samples: [RankingRequest],
+        exact: [[Float]], orderLoss wholeLoss: Double
     ) -> CandidateRanker {
-        let (plan, network) = (whole.plan, whole.network)
+        let (plan, fitted) = (whole.plan, whole.fitness.fitted)
         func refused(_ reason: String, _ finding: ItemPartsFinding = .init()) -> CandidateRanker {
             var finding = finding
             (finding.kind, finding.bytes, finding.reason) = (.none, 0, reason)
-            return CandidateRanker(plan: plan, network: network, fitted: whole.fitness.fitted, itemParts: finding)
+            return CandidateRanker(plan: plan, network: network, fitted: fitted, itemParts: finding)
         }
         guard itemBytesMax > 0 else { return refused("ranker_item_bytes is 0") }
         guard SplitNetwork.isPossible(network.shape, plan.layout),
@@ -63,7 +66,7 @@ extension RankerCalibration {
         else { return refused("the bundle has no items") }
         var finding = ItemPartsFinding(
             kind: isHalf ? .f16 : .f32, bytes: split.byteCount, reason: "cheaper than whole rows")
-        let ranker = CandidateRanker(plan: plan, network: network, fitted: whole.fitness.fitted, split: split)
+        let ranker = CandidateRanker(plan: plan, network: network, fitted: fitted, split: split)
         let loss = Self.orderLoss(exact, logits(ranker, samples))
         finding.orderLoss = loss
         guard loss <= max(orderLossMax, wholeLoss) else {
@@ -75,7 +78,7 @@ extension RankerCalibration {
             return refused("whole rows cost no more, as measured at load", finding)
         }
         return CandidateRanker(
-            plan: plan, network: network, fitted: whole.fitness.fitted, split: split, itemParts: finding)
+            plan: plan, network: network, fitted: fitted, split: split, itemParts: finding)
     }
 
     /// Processor time of one ranker over another's, features included; the least of some turns each.

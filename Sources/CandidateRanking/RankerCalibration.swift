@@ -12,7 +12,8 @@ package enum RankerPrecision: String, Sendable, CaseIterable {
     var fixed: LayerPrecision? { LayerPrecision(rawValue: rawValue) }
 }
 
-/// In which precision a network is served: the narrowest that hardly changes anybody's order, found out when it is loaded.
+/// How a ranker is served, found out when it is loaded: a network in the narrowest precision that hardly changes anybody's
+/// order, and with items' parts where they pay. Of trees it is only seen that their scores are finite.
 package struct RankerCalibration: Sendable {
     package var precision: RankerPrecision
     /// The share of pairs of one user's candidates that may change places.
@@ -40,8 +41,21 @@ package struct RankerCalibration: Sendable {
 
     /// Makes a bundle's ranker ready.
     ///
-    /// - Returns: The ranker with what was measured on the way.
+    /// - Returns: The ranker with what was measured of precisions on the way; of trees nothing.
     /// - Throws: `ArtifactError` when its features cannot be computed from the model, or its scores are not finite.
+    package func ranker(
+        _ file: RankerArtifact, _ model: RetrievalModel, path: String
+    ) throws -> (ranker: CandidateRanker, findings: [Finding]) {
+        switch file {
+        case .network(let file): return try ranker(file, model, path: path)
+        case .trees(let file):
+            let plan = try FeaturePlan(file.schema, model, path: path)
+            let ranker = CandidateRanker(plan: plan, trees: TreeScorer(file), fitted: file.candidates)
+            try Self.check(logits(ranker, samples(model)), path)
+            return (ranker, [])
+        }
+    }
+
     package func ranker(
         _ file: NetworkRanker, _ model: RetrievalModel, path: String
     ) throws -> (ranker: CandidateRanker, findings: [Finding]) {
@@ -49,27 +63,34 @@ package struct RankerCalibration: Sendable {
         func network(_ precision: LayerPrecision) -> Network {
             Network(file.weights, layout: plan.layout, precision: precision)
         }
-        let exact = CandidateRanker(plan: plan, network: network(.f32), fitted: file.candidates)
+        func whole(_ network: Network) -> CandidateRanker {
+            CandidateRanker(plan: plan, network: network, fitted: file.candidates)
+        }
+        let full = network(.f32)
+        let exact = whole(full)
         let samples = try samples(model)
         let sample = logits(exact, samples)
+        try Self.check(sample, path)
+        var findings: [Finding] = []
+        let wanted = precision.fixed.map { [$0] } ?? LayerPrecision.supported.reversed()
+        for precision in wanted where precision != .f32 && file.weights.shape.isDeep {
+            let cast = network(precision)
+            let narrow = whole(cast)
+            let loss = Self.orderLoss(sample, logits(narrow, samples))
+            findings.append(Finding(precision: precision, orderLoss: loss))
+            if self.precision != .auto || loss <= orderLossMax {
+                return (cut(narrow, cast, file.weights, samples, exact: sample, orderLoss: loss), findings)
+            }
+        }
+        return (cut(exact, full, file.weights, samples, exact: sample, orderLoss: 0), findings)
+    }
+
+    private static func check(_ sample: [[Float]], _ path: String) throws(ArtifactError) {
         guard sample.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
             throw ArtifactError(
                 .invalidContent, path: path,
                 "it gives some users' candidates scores that are not finite; train it again")
         }
-        var findings: [Finding] = []
-        let wanted = precision.fixed.map { [$0] } ?? LayerPrecision.supported.reversed()
-        for precision in wanted where precision != .f32 && file.weights.shape.isDeep {
-            let narrow = CandidateRanker(plan: plan, network: network(precision), fitted: file.candidates)
-            let finding = Finding(precision: precision, orderLoss: Self.orderLoss(sample, logits(narrow, samples)))
-            findings.append(finding)
-            if self.precision != .auto || finding.orderLoss <= orderLossMax {
-                return (
-                    cut(narrow, file.weights, samples, exact: sample, orderLoss: finding.orderLoss), findings
-                )
-            }
-        }
-        return (cut(exact, file.weights, samples, exact: sample, orderLoss: 0), findings)
     }
 
     /// Some users' candidates.

@@ -2,14 +2,14 @@ import Features
 import RankingModels
 import Retrieval
 
-/// Whether a mix and a number of candidates are what a ranker was fitted with.
+/// Whether a mix and a number of candidates are what a ranker was fitted or judged with.
 package struct RankerFitness: Sendable {
-    /// Nil for a ranker that was not fitted to candidates.
+    /// Nil for a ranker of which nobody knows it.
     package let fitted: FittedCandidates?
     /// Names of the sources that the ranker looks at or was fitted with, in no order that matters.
     private let sources: [String]
 
-    package init(_ ranker: NetworkRanker) { self.init(ranker.candidates, ranker.schema) }
+    package init(_ ranker: RankerArtifact) { self.init(ranker.candidates, ranker.schema) }
 
     init(_ fitted: FittedCandidates?, _ schema: FeatureSchema) {
         self.fitted = fitted

@@ -1,9 +1,9 @@
 import Features
 import RankingModels
 
-/// Scores rows of several requests in one call of the network. One for each shard and generation.
+/// Scores rows of several requests in one call of the ranker. One for each shard and generation.
 ///
-/// A batch costs the network's weights once, however many rows it has. The result of a row does not depend on the rows
+/// A batch costs a network's weights once, however many rows it has. The result of a row does not depend on the rows
 /// beside it, so a request gets the same scores alone and in company, bit for bit.
 package final class BatchScorer {
     package let ranker: CandidateRanker
@@ -38,11 +38,11 @@ package final class BatchScorer {
 
     /// Scores the parts of a batch.
     ///
-    /// - Complexity: one call of the network; rows of one request alone are not copied.
+    /// - Complexity: one call of the ranker; rows of one request alone are not copied.
     package func score(_ parts: [Part]) {
         guard parts.count != 1 else { return parts[0].scorer.step(rows: parts[0].rows.count) }
         for part in parts { precondition(part.scorer.ranker === ranker, "candidates of another ranker") }
-        if let batch = scratch.batch { return batch.score(parts) }
+        if case .parts(let batch) = scratch { return batch.score(parts) }
         rows.removeAll()
         for part in parts {
             for row in part.rows { rows.append(copying: row, of: part.scorer.features.rows) }
@@ -52,7 +52,7 @@ package final class BatchScorer {
             capacity = rows.count * 2
             logits = .allocate(capacity: capacity)
         }
-        ranker.network.score(rows, 0..<rows.count, scratch.network, into: logits)
+        ranker.model.score(rows, 0..<rows.count, scratch, into: logits)
         var first = 0
         for part in parts {
             part.scorer.take(logits + first, part.rows)

@@ -27,8 +27,8 @@ package final class CandidateFeatures {
     private(set) var numbers: UnsafeMutablePointer<Float>
     private let crossStride: Int
     private var capacity = 256
-    /// Values of the last request that were missing and became the declared ones, by field of the schema; of user and context
-    /// one a request, else one a candidate.
+    /// Values of the last request that were missing and became the declared ones, or stay missing to trees, by field of the
+    /// schema; of user and context one a request, else one a candidate.
     package private(set) var missing: [Int]
     /// Numbers of cross fields before normalisation, `[candidates, cross fields]`; for fitting it.
     package private(set) var crossNumbers: [Double?] = []

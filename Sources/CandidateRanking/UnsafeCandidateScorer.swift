@@ -3,7 +3,7 @@ import RankingModels
 import Retrieval
 import VectorMath
 
-/// A ranker that is ready to score candidates: a network with the plan of its features. Immutable; shared by all shards.
+/// A ranker that is ready to score candidates: a network or trees with the plan of their features. Immutable; shared by all shards.
 package final class CandidateRanker: Sendable {
     /// Candidates that are ranked where neither the ranker nor the scenario says how many.
     package static let candidatesDefault = 200
@@ -12,29 +12,38 @@ package final class CandidateRanker: Sendable {
     package var candidateCount: Int { fitness.fitted?.count ?? Self.candidatesDefault }
 
     package let plan: FeaturePlan
-    package let network: Network
+    package let model: RankerModel
     package let fitness: RankerFitness
-    /// The network cut by side, with the items' parts; nil where whole rows are computed.
+    /// The network cut by side, with the items' parts; nil of trees, and where whole rows are computed.
     package let split: SplitNetwork?
     /// Why, and what was measured.
     package let itemParts: ItemPartsFinding
 
-    /// - Parameter fitted: What the network was fitted with; nil: nobody knows.
+    /// - Parameter fitted: What the network was fitted or judged with; nil: nobody knows.
     package init(
         plan: FeaturePlan, network: Network, fitted: FittedCandidates? = nil, split: SplitNetwork? = nil,
         itemParts: ItemPartsFinding = .init()
     ) {
-        fitness = RankerFitness(fitted, plan.schema)
         precondition(plan.layout == network.layout, "the plan is of another schema than the network")
         precondition(split == nil || split?.network === network, "the cut network is another")
         self.plan = plan
-        self.network = network
+        model = .network(network)
+        fitness = RankerFitness(fitted, plan.schema)
         self.split = split
         self.itemParts = itemParts
     }
 
-    /// Bytes of encoded items, embeddings, layers and the items' parts.
-    package var byteCount: Int { plan.byteCount + network.byteCount + (split?.byteCount ?? 0) }
+    package init(plan: FeaturePlan, trees: TreeScorer, fitted: FittedCandidates? = nil) {
+        precondition(plan.layout == trees.layout, "the plan is of another schema than the trees")
+        self.plan = plan
+        model = .trees(trees)
+        fitness = RankerFitness(fitted, plan.schema)
+        split = nil
+        itemParts = ItemPartsFinding(reason: "trees have no layers")
+    }
+
+    /// Bytes of encoded items, the model and the items' parts.
+    package var byteCount: Int { plan.byteCount + model.byteCount + (split?.byteCount ?? 0) }
 }
 
 /// Scores the candidates of one request after the other, in short steps. One for each shard or thread.
@@ -88,10 +97,10 @@ package final class CandidateScorer {
     func step(rows: Int) {
         let end = min(done + rows, features.count)
         guard end > done else { return }
-        if let batch = scratch.batch {
+        if case .parts(let batch) = scratch {
             batch.score([BatchScorer.Part(scorer: self, rows: done..<end)])
         } else {
-            ranker.network.score(features.rows, done..<end, scratch.network, into: logits + done)
+            ranker.model.score(features.rows, done..<end, scratch, into: logits + done)
             done = end
         }
     }
@@ -103,7 +112,7 @@ package final class CandidateScorer {
         done = rows.upperBound
     }
 
-    /// The logit of a candidate, by its place in the request.
+    /// The score of a candidate, by its place in the request: of a network its logit.
     package func logit(_ place: Int) -> Float {
         precondition(place < done, "candidate \(place) of \(done) that are scored")
         return logits[place]

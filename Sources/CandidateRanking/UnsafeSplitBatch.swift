@@ -1,21 +1,9 @@
 import Features
 import RankingModels
 
-/// What scorers of one thread share: the room of the network's activations.
-package final class RankerScratch {
-    let network: NetworkScratch
-    /// Nil where whole rows are computed.
-    let batch: SplitBatch?
-
-    package init(_ ranker: CandidateRanker) {
-        network = NetworkScratch(ranker.network)
-        batch = ranker.split.map { SplitBatch($0) }
-    }
-}
-
 /// Scores candidates of several requests with a cut network: requests that have not begun in one product, then the rows of
 /// all, `Network.rowsTogether` at a time.
-final class SplitBatch {
+package final class SplitBatch {
     private let split: SplitNetwork
     private let scratch: SplitScratch
     /// A row for each request that begins.

@@ -71,6 +71,14 @@ package enum FeatureSource: Hashable, Sendable {
         }
     }
 
+    /// Whether it tells of moments: a model that knows what came after a choice does not give it as serving does.
+    package var isOfTime: Bool {
+        switch self {
+        case .itemRecentPopularity, .itemRecent, .itemAge, .itemIdle, .userIdle: true
+        default: false
+        }
+    }
+
     private static let plain: [String: FeatureSource] = [
         "user.id": .userID, "user.history": .userHistory, "item.id": .itemID, "item.tags": .itemTags,
         "item.popularity": .itemPopularity, "item.recent_popularity": .itemRecentPopularity,
@@ -147,8 +155,9 @@ package enum CategoricalEncoding: Sendable, Equatable {
 /// One feature.
 package struct FeatureField: Sendable, Equatable {
     package enum Kind: Sendable, Equatable {
-        /// A number; `missing` stands in for a value that is absent, late or not a number, before normalisation.
-        case dense(Normalisation, missing: Double)
+        /// A number; `missing` stands in for a value that is absent, late or not a number, before normalisation. Nil: such a
+        /// value is NaN, which trees take and networks do not.
+        case dense(Normalisation, missing: Double?)
         /// A value among many; several with `isMultivalued`, whose embeddings are averaged.
         case categorical(CategoricalEncoding, isMultivalued: Bool)
     }

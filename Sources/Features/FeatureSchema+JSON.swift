@@ -73,7 +73,7 @@ extension FeatureField {
         switch kind {
         case .dense(let normalisation, let missing):
             members["dense"] = normalisation.json
-            members["missing"] = .double(missing)
+            if let missing { members["missing"] = .double(missing) }
         case .categorical(let encoding, let isMultivalued):
             members["categorical"] =
                 switch encoding {
@@ -113,11 +113,14 @@ extension FeatureField {
         let kind: Kind
         switch (members["dense"], members["categorical"]) {
         case (let dense?, nil):
-            let missing = members["missing"]
-            guard let default_ = missing == nil ? 0 : missing?.doubleValue else {
-                throw FieldFault(text: "has something else than a number as \"missing\"")
+            var missing: Double?
+            if let value = members["missing"], value != .null {
+                guard let number = value.doubleValue else {
+                    throw FieldFault(text: "has something else than a number as \"missing\"")
+                }
+                missing = number
             }
-            kind = .dense(try Normalisation(json: dense), missing: default_)
+            kind = .dense(try Normalisation(json: dense), missing: missing)
         case (nil, let categorical?):
             var isMultivalued = false
             if let value = members["multivalued"] {

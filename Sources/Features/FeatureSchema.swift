@@ -39,6 +39,17 @@ package struct FeatureSchema: Sendable, Equatable {
         return nil
     }
 
+    /// Why a network cannot take its features, naming the field; nil: it can.
+    package func networkFault() -> String? {
+        for field in fields {
+            guard case .dense(_, missing: nil) = field.kind else { continue }
+            return
+                "the field \"\(field.name)\" declares no \"missing\", the number that stands in for a value that is not "
+                + "there; trees take such values as they are, a network needs one (\"missing\": 0)"
+        }
+        return nil
+    }
+
     /// The SHA-256 of the schema's canonical JSON text, dictionaries included.
     package var hash: String { ContentHash.sha256(of: JSONText.print(json(), indented: false)) }
 }
@@ -52,7 +63,7 @@ extension FeatureField {
     func fault() -> String? {
         switch kind {
         case .dense(let normalisation, let missing):
-            if !missing.isFinite { return "\(missing) for missing values, which is not finite" }
+            if let missing, !missing.isFinite { return "\(missing) for missing values, which is not finite" }
             return normalisation.fault()
         case .categorical(let encoding, _):
             switch encoding {

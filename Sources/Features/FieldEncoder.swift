@@ -6,7 +6,7 @@ package struct FieldEncoder: Sendable {
         case dictionary([String: UInt32])
         case hashed(UInt64)
         case rows(UInt32)
-        case dense(Normalisation, missing: Double)
+        case dense(Normalisation, missing: Double?)
     }
 
     private let way: Way
@@ -48,10 +48,10 @@ package struct FieldEncoder: Sendable {
         return offset + 1 + row
     }
 
-    /// The number as the network takes it; of nil and what is not finite, that of a missing value.
+    /// The number as a ranker takes it; of nil and what is not finite, that of a missing value, NaN where none is declared.
     package func number(_ value: Double?) -> Float {
         guard case .dense(let normalisation, let missing) = way else { return 0 }
-        guard let value, value.isFinite else { return normalisation.apply(missing) }
+        guard let value, value.isFinite else { return missing.map(normalisation.apply) ?? .nan }
         return normalisation.apply(value)
     }
 }

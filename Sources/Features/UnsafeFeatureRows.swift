@@ -100,6 +100,18 @@ package final class FeatureRows {
         dense[row * layout.dense.count + number] = value
     }
 
+    /// The table row of a categorical field.
+    package func id(_ row: Int, _ number: Int) -> UInt32 {
+        precondition(row < count && number < layout.categorical.count, "row \(row) of \(count), field \(number)")
+        return ids[row * layout.categorical.count + number]
+    }
+
+    /// The value of a dense field.
+    package func number(_ row: Int, _ number: Int) -> Float {
+        precondition(row < count && number < layout.dense.count, "row \(row) of \(count), number \(number)")
+        return dense[row * layout.dense.count + number]
+    }
+
     /// Sets the lists of the last row's multi-valued fields, in the order of `bagFields`; an empty list is the unknown value.
     package func setBags(_ lists: (Int) -> [UInt32]) {
         precondition(count > 0, "no row")

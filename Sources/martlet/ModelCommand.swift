@@ -42,8 +42,8 @@ struct ModelInspectCommand: ParsableCommand {
 
     /// Nil where the bundle has none; one that cannot be read is told of by the check that follows.
     private func rankerSummary() -> RankerSummary? {
-        guard let opened = try? Bundle(opening: bundle, verify: .sizes), opened.has(NetworkRanker.fileName),
-            let file = try? opened.file(NetworkRanker.fileName), let ranker = try? NetworkRanker(file)
+        guard let opened = try? Bundle(opening: bundle, verify: .sizes), opened.has(RankerArtifact.fileName),
+            let file = try? opened.file(RankerArtifact.fileName), let ranker = try? RankerArtifact(file)
         else { return nil }
         return RankerSummary(ranker, path: file.path, fileBytes: file.fileBytes)
     }
@@ -77,9 +77,9 @@ struct ModelInspectCommand: ParsableCommand {
             options.keepsGraphs = true
             let opened = try Bundle(opening: bundle, verify: .sizes)
             let model = try RetrievalModel(bundle: opened, options: options)
-            if opened.has(NetworkRanker.fileName) {
-                let file = try opened.file(NetworkRanker.fileName)
-                _ = try FeaturePlan(NetworkRanker(file).schema, model, path: file.path)
+            if opened.has(RankerArtifact.fileName) {
+                let file = try opened.file(RankerArtifact.fileName)
+                _ = try FeaturePlan(RankerArtifact(file).schema, model, path: file.path)
             }
         } catch {
             StandardError.write("Error: \(error)\n")

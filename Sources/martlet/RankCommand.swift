@@ -9,7 +9,8 @@ struct RankCommand: AsyncParsableCommand {
         commandName: "rank", abstract: "Ask a running node in which order its ranker puts items for a user.",
         discussion: """
             Items are named behind the user, or in a file with one ID a line (- is standard input), at most 10 000; with \
-            --explain at most 200. Scores are logits: 0 is even odds. The node's bundle must hold a ranker.
+            --explain at most 200. Scores are a network's logits (0 is even odds), or what trees predict. The node's bundle must \
+            hold a ranker.
             """)
 
     @Argument(help: "The user's ID; perhaps one that the node does not know.")

@@ -1,18 +1,20 @@
 import ArgumentParser
 import Artifacts
+import CandidateRanking
 import Features
 import Foundation
 import RankingModels
 import Training
 import Vocabulary
 
-/// `martlet ranker`: networks that score examples, by themselves.
+/// `martlet ranker`: networks and trees that score examples, by themselves.
 struct RankerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ranker",
         abstract: "Fit, import, show and measure rankers.",
         subcommands: [
-            RankerTrainCommand.self, RankerImportCommand.self, RankerInspectCommand.self, RankerEvaluateCommand.self,
+            RankerTrainCommand.self, RankerExportCommand.self, RankerImportCommand.self, RankerInspectCommand.self,
+            RankerEvaluateCommand.self,
         ])
 }
 
@@ -83,7 +85,7 @@ struct RankerTrainCommand: ParsableCommand {
             }
             if let output {
                 let ranker = try NetworkRanker(schema: reader.schema, weights: fit.weights, path: output)
-                try RankerFile.write(ranker, to: output)
+                try RankerFile.write(.network(ranker), to: output)
                 print("\(output): \(network.ranker.rawValue), features \(reader.schema.hash.prefix(12))")
             }
         }
@@ -114,7 +116,10 @@ struct RankerEvaluateCommand: ParsableCommand {
     var ranker: String
     @Option(help: "File of labelled examples with the columns that it was fitted to.")
     var test: String
-    @Option(help: "A file to write the scores to before any sigmoid, one a line in the order of the examples.")
+    @Option(
+        help:
+            "A file to write the scores to, one a line in the order of the examples: of a network before any sigmoid, of trees as their library predicts."
+    )
     var scores: String?
     @OptionGroup(title: "Reading") var reading: LabelArguments
 
@@ -126,17 +131,36 @@ struct RankerEvaluateCommand: ParsableCommand {
 
     func run() throws {
         try LongCommand.run(unfinished: "nothing was written") { _ in
-            let ranker = try NetworkRanker(TensorFile(path: ranker))
+            let ranker = try RankerArtifact(TensorFile(path: ranker))
             let rows = try ExampleReader(ranker.schema, reading.options).read(test)
-            let threads = ProcessInfo.processInfo.activeProcessorCount
-            let logits = NetworkFit.scores(
-                Network(ranker.weights, layout: rows.rows.layout), rows.rows, threads: threads)
+            let model = ranker.model
+            let found = RankerScores.all(model, rows.rows, threads: ProcessInfo.processInfo.activeProcessorCount)
             if let scores {
-                let text = logits.map { "\($0)\n" }.joined()
+                let text = found.map { "\($0)\n" }.joined()
                 try text.write(toFile: scores, atomically: true, encoding: .utf8)
             }
-            print("\(test): \(BinaryMetrics(logits: logits, labels: rows.labels).line)")
+            print("\(test): \(model.line(found, rows.labels))")
         }
+    }
+}
+
+extension RankerArtifact {
+    /// Ready to score rows of its schema, in full precision.
+    var model: RankerModel {
+        switch self {
+        case .network(let ranker): .network(Network(ranker.weights, layout: FeatureLayout(ranker.schema)))
+        case .trees(let ranker): .trees(TreeScorer(ranker))
+        }
+    }
+}
+
+extension RankerModel {
+    /// How well scores foretell labels, for people.
+    func line(_ scores: [Float], _ labels: [Float]) -> String {
+        let metrics = BinaryMetrics(logits: scores.map(logit), labels: labels)
+        if givesProbabilities { return metrics.line }
+        return
+            "AUC \(metrics.auc.map { $0.text(digits: 5) } ?? "unknown (one label only)"); its scores are no probabilities"
     }
 }
 

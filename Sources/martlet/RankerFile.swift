@@ -20,12 +20,30 @@ enum RankerFile {
     }
 
     /// Leaves nothing behind where it fails.
-    static func write(_ ranker: NetworkRanker, to path: String) throws {
+    static func write(_ ranker: RankerArtifact, to path: String) throws {
         let partial = "\(path).partial-\(ProcessInfo.processInfo.processIdentifier)"
         do {
             try ranker.write(to: TensorFileWriter(path: partial, metadata: ranker.metadata))
             try FileManager.default.moveItem(atPath: partial, toPath: path)
         } catch {
+            try? FileManager.default.removeItem(atPath: partial)
+            throw error
+        }
+    }
+
+    /// Hands over a file that stands at `path` when `body` is done, and nowhere where it fails.
+    static func writing<Result>(to path: String, _ body: (FileHandle) throws -> Result) throws -> Result {
+        let partial = "\(path).partial-\(ProcessInfo.processInfo.processIdentifier)"
+        guard FileManager.default.createFile(atPath: partial, contents: nil),
+            let handle = FileHandle(forWritingAtPath: partial)
+        else { throw ArtifactError(.system, path: path, "it cannot be created; name another place") }
+        do {
+            let result = try body(handle)
+            try handle.close()
+            try FileManager.default.moveItem(atPath: partial, toPath: path)
+            return result
+        } catch {
+            try? handle.close()
             try? FileManager.default.removeItem(atPath: partial)
             throw error
         }

@@ -9,16 +9,19 @@ import Training
 struct RankerImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Turn a network that was trained elsewhere into a ranker's file.",
+        abstract: "Turn a network or trees that were trained elsewhere into a ranker's file.",
         discussion: """
-            Takes weights that PyTorch trained (safetensors of a state dictionary) or an ONNX file, and the schema of the \
-            features that the network takes. docs/ranker-import.md has names, shapes, operators and an example.
+            Takes weights that PyTorch trained (safetensors of a state dictionary), an ONNX file, or a model that LightGBM or \
+            XGBoost saved, and the schema of the features that it takes. docs/ranker-import.md has names, shapes, operators \
+            and an example; docs/ranking-trees.md has the way of trees.
             """)
 
     @Option(help: "safetensors file of a state dictionary (F32, F16 or BF16).")
     var weights: String?
     @Option(help: "ONNX file of a network.")
     var onnx: String?
+    @Option(help: "Trees that LightGBM saved as text, or XGBoost as JSON or UBJSON.")
+    var trees: String?
     @Option(help: "The schema of the features, JSON.")
     var features: String
     @Option(help: "The file to write, such as ranker.safetensors; it must not exist yet.")
@@ -31,40 +34,50 @@ struct RankerImportCommand: ParsableCommand {
     @OptionGroup(title: "Reading") var reading: LabelArguments
 
     func validate() throws {
-        guard (weights == nil) != (onnx == nil) else {
-            throw ValidationError("name a model, with one of --weights and --onnx")
+        guard [weights, onnx, trees].compactMap({ $0 }).count == 1 else {
+            throw ValidationError("name a model, with one of --weights, --onnx and --trees")
         }
         let paths = [
-            (weights, "--weights"), (onnx, "--onnx"), (features, "--features"), (output, "--output"), (test, "--test"),
+            (weights, "--weights"), (onnx, "--onnx"), (trees, "--trees"), (features, "--features"),
+            (output, "--output"), (test, "--test"),
             (state.names, "--names"),
         ]
         for (path, flag) in paths { try ArgumentCheck.path(path, flag) }
+        if onnxOutput != nil, onnx == nil { throw ValidationError("--onnx-output has no effect without --onnx") }
         if weights != nil {
-            if onnxOutput != nil { throw ValidationError("--onnx-output has no effect without --onnx") }
             guard state.ranker != nil else {
                 let names = ImportedNetwork.allCases.map(\.rawValue).joined(separator: ", ")
                 throw ValidationError("weights do not tell what they make: say --ranker, one of \(names)")
             }
         } else if let flag = state.given.first {
-            throw ValidationError("\(flag) has no effect with --onnx, which says it itself")
+            throw ValidationError(
+                "\(flag) has no effect with \(onnx == nil ? "--trees" : "--onnx"), which says it itself")
         }
     }
 
     func run() throws {
         try LongCommand.run(unfinished: "no ranker was written") { _ in
-            for case let path? in [weights, onnx, features, state.names, test] { try FileSystem.checkReadable(path) }
+            for case let path? in [weights, onnx, trees, features, state.names, test] {
+                try FileSystem.checkReadable(path)
+            }
             try RankerFile.check(output)
             let schema = try ImportFiles.schema(features)
-            let ranker: NetworkRanker
-            if let onnx {
-                ranker = try ONNXImport.ranker(onnx, schema: schema, output: onnxOutput)
+            var ranker: RankerArtifact
+            if let trees {
+                let file = try WholeFile.read(trees, bytesMax: TreeLimits.fileBytesMax)
+                ranker = .trees(try TreeRanker(schema: schema, file: file, path: trees))
+            } else if let onnx {
+                ranker = .network(try ONNXImport.ranker(onnx, schema: schema, output: onnxOutput))
             } else {
-                ranker = try StateImport.ranker(weights ?? "", schema: schema, try state.options())
+                ranker = .network(try StateImport.ranker(weights ?? "", schema: schema, try state.options()))
             }
+            ranker.candidates = try ImportFiles.candidates(features)
             if let test {
                 let rows = try ExampleReader(schema, reading.options).read(test)
-                let threads = ProcessInfo.processInfo.activeProcessorCount
-                print("\(test): \(NetworkFit.evaluate(ranker.weights, rows, threads: threads).line)")
+                let model = ranker.model
+                let scores = RankerScores.all(
+                    model, rows.rows, threads: ProcessInfo.processInfo.activeProcessorCount)
+                print("\(test): \(model.line(scores, rows.labels))")
             }
             try RankerFile.write(ranker, to: output)
             print("\(output): \(ranker.words), features \(schema.hash.prefix(12))")

@@ -6,7 +6,8 @@ import RankingModels
 /// `martlet ranker inspect`
 struct RankerInspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Show what a ranker's file holds: its network, its features, its size.")
+        commandName: "inspect",
+        abstract: "Show what a ranker's file holds: its network or trees, its features, its size.")
 
     @Argument(help: "The ranker's file.", completion: .file())
     var file: String
@@ -18,142 +19,11 @@ struct RankerInspectCommand: ParsableCommand {
     func run() throws {
         do throws(ArtifactError) {
             let tensors = try TensorFile(path: file)
-            let summary = RankerSummary(try NetworkRanker(tensors), path: file, fileBytes: tensors.fileBytes)
+            let summary = RankerSummary(try RankerArtifact(tensors), path: file, fileBytes: tensors.fileBytes)
             print(json ? JSONText.print(summary.json, indented: true) : summary.table)
         } catch {
             StandardError.write("Error: \(error)\n")
             throw ExitCode(1)
-        }
-    }
-}
-
-/// What there is to say of a ranker.
-struct RankerSummary {
-    private let ranker: NetworkRanker
-    let layout: FeatureLayout
-    private let path: String
-    private let fileBytes: Int
-    private let hash: String
-
-    init(_ ranker: NetworkRanker, path: String, fileBytes: Int) {
-        self.ranker = ranker
-        self.path = path
-        self.fileBytes = fileBytes
-        layout = FeatureLayout(ranker.schema)
-        hash = ranker.schema.hash
-    }
-
-    var shape: NetworkShape { ranker.weights.shape }
-    /// Nil for a ranker that was not fitted to candidates.
-    var fitted: FittedCandidates? { ranker.candidates }
-
-    /// "3 of item, 1 of user"
-    private var sides: String {
-        FeatureSide.allCases.compactMap { side in
-            let count = ranker.schema.fields.count { $0.side == side }
-            return count == 0 ? nil : "\(count) \(side.rawValue)"
-        }.joined(separator: ", ")
-    }
-
-    var table: String {
-        var text = """
-            file         \(AnswerTable.printable(path, most: .max)), \(fileBytes) bytes
-            network      \(ranker.words)
-            layers       \(shape.isDeep ? ([shape.inputs(layout)] + shape.hidden + [1]).map(String.init).joined(separator: " > ") : "none")
-            embeddings   \(layout.tableRows) rows of \(shape.embeddingWidth)
-            weights      \(ranker.weights.count)
-            features     \(ranker.schema.fields.count) (\(sides)), SHA-256 \(hash)
-
-
-            """
-        var rows = AnswerTable([
-            ("feature", .left), ("from", .left), ("side", .left), ("rows", .right), ("encoding", .left),
-        ])
-        for field in ranker.schema.fields {
-            rows.add([
-                field.name, field.source.text, field.side.rawValue, field.tableRows > 0 ? "\(field.tableRows)" : "",
-                field.encodingText,
-            ])
-        }
-        text += rows.text
-        while text.last == "\n" { text.removeLast() }
-        return text
-    }
-
-    var json: JSONValue {
-        [
-            "path": .string(path), "bytes": .int(Int64(fileBytes)), "kind": "network",
-            "network": .string(shape.word), "linear": .bool(shape.hasLinear), "pairs": .bool(shape.hasPairs),
-            "embedding_width": .int(Int64(shape.embeddingWidth)),
-            "hidden": .array(shape.hidden.map { .int(Int64($0)) }), "inputs": .int(Int64(shape.inputs(layout))),
-            "table_rows": .int(Int64(layout.tableRows)), "weights": .int(Int64(ranker.weights.count)),
-            "features_sha256": .string(hash),
-            "features": .array(
-                ranker.schema.fields.map { field in
-                    [
-                        "name": .string(field.name), "from": .string(field.source.text),
-                        "side": .string(field.side.rawValue), "rows": .int(Int64(field.tableRows)),
-                        "encoding": .string(field.encodingText),
-                    ]
-                }),
-        ]
-    }
-}
-
-extension NetworkRanker {
-    /// For people.
-    var words: String {
-        let shape = weights.shape
-        var words = [shape.word]
-        if shape.embeddingWidth > 0 { words.append("embeddings of \(shape.embeddingWidth)") }
-        if shape.isDeep { words.append("layers of \(shape.hidden.map(String.init).joined(separator: ", "))") }
-        return words.joined(separator: ", ")
-    }
-}
-
-extension NetworkShape {
-    /// The name that people know it by.
-    fileprivate var word: String {
-        switch (hasLinear, hasPairs, isDeep) {
-        case (true, true, true): "deepfm"
-        case (true, true, false): "fm"
-        case (true, false, true): "wide-deep"
-        case (true, false, false): "lr"
-        case (false, false, true): "mlp"
-        case (false, true, true): "pairs and layers"
-        case (false, true, false): "pairs"
-        case (false, false, false): "nothing"
-        }
-    }
-}
-
-extension NetworkWeights {
-    fileprivate var count: Int {
-        table.count + linear.count + denseLinear.count + layers.reduce(0) { $0 + $1.weights.count + $1.bias.count }
-            + output.count + 1
-    }
-}
-
-extension FeatureField {
-    fileprivate var encodingText: String {
-        switch kind {
-        case .dense(let normalisation, let missing):
-            let form =
-                switch normalisation {
-                case .none: "as it is"
-                case .standard(let mean, let deviation): "(x - \(mean)) / \(deviation)"
-                case .log(let mean, let deviation): "(log(1 + x) - \(mean)) / \(deviation)"
-                case .quantile(let edges): "quantile, \(edges.count) edges"
-                }
-            return "\(form); missing is \(missing)"
-        case .categorical(let encoding, let isMultivalued):
-            let way =
-                switch encoding {
-                case .dictionary(let values): "dictionary of \(values.count)"
-                case .hashed(let buckets): "hashed into \(buckets)"
-                case .rows(let count): "\(count) rows of the bundle"
-                }
-            return isMultivalued ? "\(way), several values" : way
         }
     }
 }

@@ -9,21 +9,24 @@ extension RankerSummary {
     func section(_ manifest: Manifest) -> String {
         var lines = table.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         let candidates =
-            fitted.map { "\($0.count) of each user, of \($0.sources.joined(separator: ", ")), when it was fitted" }
+            fitted.map {
+                "\($0.count) of each user, of \($0.sources.joined(separator: ", ")), when it was fitted or judged"
+            }
         lines.insert("candidates   " + (candidates ?? "not recorded"), at: 1)
-        lines.insert("item parts   \(partsText(items: manifest.counts.items))", at: 2)
+        if let text = partsText(items: manifest.counts.items) { lines.insert("item parts   \(text)", at: 2) }
         return lines.map { $0.isEmpty ? "" : "  \($0)" }.joined(separator: "\n")
     }
 
-    /// What a node may hold of each item.
-    private func partsText(items: Int) -> String {
+    /// What a node may hold of each item; nil of trees.
+    private func partsText(items: Int) -> String? {
+        guard network != nil else { return nil }
         guard let bytes = partsBytes(items: items) else { return "none: it has no first layer that can be cut by side" }
         return
             "\(bytes.half) bytes (f16) or \(bytes.whole) (f32), where that is cheaper and ranker_item_bytes allows it"
     }
 
     private func partsBytes(items: Int) -> (half: Int, whole: Int)? {
-        guard SplitNetwork.isPossible(shape, layout) else { return nil }
+        guard let (shape, layout) = network, SplitNetwork.isPossible(shape, layout) else { return nil }
         return (
             SplitNetwork.byteCount(shape, itemCount: items, isHalf: true),
             SplitNetwork.byteCount(shape, itemCount: items, isHalf: false)

@@ -43,15 +43,27 @@ struct Rehearsal {
     ///
     /// - Returns: The ranker with a note of the candidates that it was judged with, and the judgement.
     func assess(
-        _ ranker: NetworkRanker, _ plan: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
-    ) throws -> (ranker: NetworkRanker, report: RankerReport) {
+        _ ranker: RankerArtifact, _ plan: RankerPlan, _ interactions: Interactions, _ attributes: ItemAttributes
+    ) throws -> (ranker: RankerArtifact, report: RankerReport) {
         let cuts = try RankerCuts(interactions, share: plan.heldOut, seed: self.plan.seed)
         return try withWindow(cuts.newest, isPast: cuts.arePast, attributes) { window in
             let fit = rankerFit(plan)
             defer { fit.progress.clear() }
             var judged = ranker
             judged.candidates = fit.fit.fitted(with: window.model)
-            return (judged, try fit.fit.assess(ranker, window))
+            return (judged, try fit.fit.assess(ranker, window, isOfTaughtTime: cuts.earlier == nil))
+        }
+    }
+
+    /// Hands over the window that a ranker fitted elsewhere learns from, so that `assess` can judge it by what came after:
+    /// the earlier of two, else the only one without the users that are to judge.
+    func withTeachingWindow<Result>(
+        share: Double, _ interactions: Interactions, _ attributes: ItemAttributes,
+        _ body: (_ window: RankerWindow, _ keepsJudgesApart: Bool) throws -> Result
+    ) throws -> Result {
+        let cuts = try RankerCuts(interactions, share: share, seed: plan.seed)
+        return try withWindow(cuts.earlier ?? cuts.newest, isPast: cuts.arePast, attributes) { window in
+            try body(window, cuts.earlier == nil)
         }
     }
 
@@ -103,9 +115,9 @@ struct Rehearsal {
         let exact = try RetrievalModel(bundle: bundle, options: exactOptions)
         let progress = TrainingProgress()
         var ranker: CandidateRanker?
-        if bundle.has(NetworkRanker.fileName) {
-            let file = try bundle.file(NetworkRanker.fileName)
-            ranker = try RankerCalibration().ranker(NetworkRanker(file), served, path: file.path).ranker
+        if bundle.has(RankerArtifact.fileName) {
+            let file = try bundle.file(RankerArtifact.fileName)
+            ranker = try RankerCalibration().ranker(RankerArtifact(file), served, path: file.path).ranker
         }
         let evaluator = Evaluator(served: served, exact: exact, ranker: ranker, k: k, threads: threads)
         do {

@@ -91,7 +91,7 @@ struct TrainCommand: ParsableCommand {
             plan.version = modelVersion
             // Before the work: files that cannot be read and a place that cannot be written to are found out now.
             try DataArguments.check(interactions: [input, valid], items: items)
-            if let file = ranking.rankerFile { _ = try NetworkRanker(TensorFile(path: file)) }
+            if let file = ranking.rankerFile { _ = try RankerArtifact(TensorFile(path: file)) }
             let writer = try BundleWriter(destination: output, replace: replace)
             let source = try TrainingInput(
                 file: input, log: log, data, impressionWindow: impressionMilliseconds(), cancellation)
@@ -126,10 +126,10 @@ struct TrainCommand: ParsableCommand {
     private func ranker(
         _ plan: TrainingPlan, _ source: TrainingInput, _ attributes: ItemAttributes, _ notes: inout Trainer.Notes,
         _ cancellation: Cancellation
-    ) throws -> NetworkRanker? {
+    ) throws -> RankerArtifact? {
         guard var wanted = ranking.plan(training.seed) else { return nil }
         wanted.shown = source.shown
-        let ranker: NetworkRanker
+        let ranker: RankerArtifact
         let report: RankerReport
         do {
             (ranker, report) = try judged(&wanted, plan, source.interactions, attributes, cancellation)
@@ -157,16 +157,17 @@ struct TrainCommand: ParsableCommand {
     private func judged(
         _ wanted: inout RankerPlan, _ plan: TrainingPlan, _ interactions: Interactions, _ attributes: ItemAttributes,
         _ cancellation: Cancellation
-    ) throws -> (ranker: NetworkRanker, report: RankerReport) {
+    ) throws -> (ranker: RankerArtifact, report: RankerReport) {
         let rehearsal = Rehearsal(plan: plan, k: k, cancellation: cancellation)
         if let file = ranking.rankerFile {
-            let found = try NetworkRanker(TensorFile(path: file))
+            let found = try RankerArtifact(TensorFile(path: file))
             if ranking.rankCandidates == nil, let fitted = found.candidates {
                 wanted.candidates = min(fitted.count, RetrievalMix.limitMax)
             }
             return try rehearsal.assess(found, wanted, interactions, attributes)
         }
-        return try rehearsal.fitRanker(wanted, interactions, attributes)
+        let fitted = try rehearsal.fitRanker(wanted, interactions, attributes)
+        return (.network(fitted.ranker), fitted.report)
     }
 
     /// Nil where impressions are of no use.
@@ -185,11 +186,14 @@ struct TrainCommand: ParsableCommand {
             "ndcg@\(report.k) \(result.ndcg.text(digits: 4)), recall@\(report.k) \(result.recall.text(digits: 4))"
         }
         let auc = report.classification.auc.map { $0.text(digits: 4) } ?? "unknown"
+        let odds =
+            report.givesProbabilities
+            ? "log-loss \(report.classification.logLoss.text(digits: 4)), calibration "
+                + "\(report.classification.calibration?.text(digits: 3) ?? "unknown")"
+            : "its scores are no probabilities"
         return
             "ranker: \(report.examples == 0 ? "" : report.examples.counted("example") + "; ")on \(report.users.counted("user")) kept apart "
-            + "\(quality(report.ranked)), retrieval's order \(quality(report.retrieval)); difference \(report.difference.words); AUC \(auc), "
-            + "log-loss \(report.classification.logLoss.text(digits: 4)), calibration "
-            + "\(report.classification.calibration?.text(digits: 3) ?? "unknown")"
+            + "\(quality(report.ranked)), retrieval's order \(quality(report.retrieval)); difference \(report.difference.words); AUC \(auc), \(odds)"
     }
 
     /// The plan with the mix, and with `--tune` the settings, that serve held-out interactions best; as it is when the

@@ -114,7 +114,7 @@ import Vocabulary
         // Halves where floats take too much.
         let halves = try calibrated(file, model, .f32, bytes: bytes(false) - 1)
         #expect(halves.itemParts.kind == .f16 && halves.itemParts.bytes == bytes(true))
-        #expect(halves.byteCount == halves.plan.byteCount + halves.network.byteCount + bytes(true))
+        #expect(halves.byteCount == halves.plan.byteCount + halves.model.byteCount + bytes(true))
         let none = try calibrated(file, model, .f32, bytes: bytes(true) - 1)
         #expect(none.split == nil && none.itemParts.kind == .none && none.itemParts.bytes == 0)
         #expect(none.itemParts.reason.contains("would take \(bytes(true)) bytes"))

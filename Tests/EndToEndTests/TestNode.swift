@@ -20,10 +20,13 @@ enum SmallWorld {
 
     /// Trains a bundle into `folder`, once for each seed.
     ///
-    /// - Parameter ranker: Makes a ranker from a model of four fifths of the interactions, and the rest.
+    /// - Parameters:
+    ///   - ranker: Makes a ranker from a model of four fifths of the interactions, and the rest.
+    ///   - trees: A ranker that is there.
     static func makeBundle(
         in folder: TemporaryFolder, name: String, seed: UInt64 = 1,
-        ranker: ((RetrievalModel, Interactions) throws -> NetworkRanker?)? = nil
+        ranker: ((RetrievalModel, Interactions) throws -> NetworkRanker?)? = nil,
+        trees: TreeRanker? = nil
     ) throws -> String {
         let data = folder.file("data-\(name)")
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
@@ -42,15 +45,15 @@ enum SmallWorld {
         plan.spectral?.rank = 16
         plan.neighbors.lowPassRank = 16
         let path = folder.file(name)
-        var network: NetworkRanker?
+        var whole = trees.map(RankerArtifact.trees)
         if let ranker {
             let split = try interactions.split(.random, share: 0.2, seed: 1)
             let before = folder.file("before-\(name)")
             try Trainer(plan).train(split.training, attributes: attributes, into: BundleWriter(destination: before))
-            network = try ranker(RetrievalModel(bundle: Bundle(opening: before)), split.test)
+            whole = try ranker(RetrievalModel(bundle: Bundle(opening: before)), split.test).map(RankerArtifact.network)
         }
         let writer = try BundleWriter(destination: path)
-        try Trainer(plan).train(interactions, attributes: attributes, ranker: network, into: writer)
+        try Trainer(plan).train(interactions, attributes: attributes, ranker: whole, into: writer)
         return path
     }
 }

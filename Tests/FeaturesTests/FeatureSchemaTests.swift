@@ -95,6 +95,21 @@ import Testing
         #expect(abs(encoder(5).number(3) - 0) < 1e-6)
     }
 
+    @Test func `a number without a default stays missing, and is nothing for a network`() throws {
+        let text = Self.field("\"from\":\"context:a\",\"dense\":\"none\"")
+        let schema = try FeatureSchema(json: try JSONText.parse(Array(text.utf8)), path: "s")
+        #expect(schema.fields[0].kind == .dense(.none, missing: nil))
+        let encoder = FieldEncoder(schema.fields[0], tableOffset: 0)
+        #expect(encoder.number(nil).isNaN && encoder.number(.infinity).isNaN && encoder.number(2) == 2)
+        #expect(schema.networkFault()?.contains("the field \"x\" declares no \"missing\"") == true)
+        var declared = schema
+        declared.fields[0].kind = .dense(.none, missing: 0)
+        #expect(declared.networkFault() == nil && declared.hash != schema.hash)
+        #expect(try FeatureSchema(json: schema.json(), path: "s") == schema)
+        let null = Self.field("\"from\":\"context:a\",\"dense\":\"none\",\"missing\":null")
+        #expect(try FeatureSchema(json: try JSONText.parse(Array(null.utf8)), path: "s") == schema)
+    }
+
     @Test func `normalisations are fitted to what they see`() {
         let values = (0..<1001).map { Double($0) } + [.nan, .infinity]
         guard case .standard(let mean, let deviation) = Normalisation.fit(.standard, to: values) else {

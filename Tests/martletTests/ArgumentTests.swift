@@ -261,6 +261,22 @@ struct ArgumentTests {
         #expect(document.items[1].features?.map(\.contribution) == [0.1, 0, 0])
     }
 
+    @Test("an explained order of trees leaves the bias to JSON, where a missing number is no number")
+    func rankTrees() throws {
+        var reply = RankReply()
+        (reply.places, reply.scores) = ([0], [-0.5])
+        reply.features = ["product", "popularity", "(bias)"]
+        (reply.values, reply.contributions) = ([.nan, 8, 0], [-0.25, 0.5, -0.75])
+        let text = RankCommand.text(["a"], reply)
+        #expect(text.contains("popularity +0.500, product -0.250") && !text.contains("bias"))
+        let json = try AnswerOutput.json(RankCommand.Document(user: "u", ["a"], reply))
+        let read = try #require(try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+        let item = try #require((read["items"] as? [[String: Any]])?.first)
+        let shares = try #require(item["features"] as? [[String: Any]])
+        #expect(shares.map { $0["value"] as? Double } == [nil, 8, 0])
+        #expect(shares.map { $0["contribution"] as? Double } == [-0.25, 0.5, -0.75])
+    }
+
     @Test("a slate that a filter made short says which")
     func shortSlates() throws {
         func hint(_ shown: Int, _ arguments: String...) throws -> String? {

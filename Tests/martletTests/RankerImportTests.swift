@@ -16,8 +16,8 @@ import Testing
     }
 
     @Test func `flags that cannot go together say so`() {
-        #expect(complaint()?.contains("name a model, with one of --weights and --onnx") == true)
-        #expect(complaint("--weights", "w", "--onnx", "m")?.contains("one of --weights and --onnx") == true)
+        #expect(complaint()?.contains("name a model, with one of --weights, --onnx and --trees") == true)
+        #expect(complaint("--weights", "w", "--onnx", "m")?.contains("one of --weights, --onnx and --trees") == true)
         #expect(complaint("--weights", "w")?.contains("say --ranker, one of deepfm, wide-deep, mlp, fm, lr") == true)
         #expect(complaint("--onnx", "m", "--dense-first")?.contains("--dense-first has no effect with --onnx") == true)
         #expect(complaint("--weights", "w", "--ranker", "fm", "--onnx-output", "p")?.contains("--onnx-output") == true)
@@ -30,7 +30,9 @@ import Testing
 
     @Test func `a model comes in, is shown and measured`() throws {
         let folder = try TemporaryFolder()
-        let fields = (0..<4).map { "{\"name\": \"d\($0)\", \"from\": \"column:d\($0)\", \"dense\": \"none\"}" }
+        let fields = (0..<4).map {
+            "{\"name\": \"d\($0)\", \"from\": \"column:d\($0)\", \"dense\": \"none\", \"missing\": 0}"
+        }
         let schema =
             "{\"format\": \"martlet-features\", \"version\": 1, \"fields\": [\(fields.joined(separator: ", "))]}"
         try folder.write(Array(schema.utf8), to: "schema.json")

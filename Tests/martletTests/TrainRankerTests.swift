@@ -64,7 +64,11 @@ import Training
         let (with, without) = (try served(folder, "ranked"), try served(folder, "plain"))
         #expect(with > without * 1.03, "\(with) and \(without)")
         let note = try #require(try RankerNote(bundle: folder.file("ranked")))
-        #expect(note.line.contains("fitted with 60 candidates of item_to_item, als") && note.warnings.isEmpty)
+        #expect(note.warnings.isEmpty)
+        let artifact = try bundle.file(RankerArtifact.fileName)
+        let section = RankerSummary(try RankerArtifact(artifact), path: artifact.path, fileBytes: artifact.fileBytes)
+            .section(bundle.manifest)
+        #expect(section.contains("candidates   60 of each user, of item_to_item, als, when it was fitted or judged"))
         #expect(try RankerNote(bundle: folder.file("plain")) == nil)
         var evaluate = try Martlet.parseAsRoot([
             "evaluate", "--bundle", folder.file("ranked"), "--test", folder.file("test.csv"), "-k", "10", "--json",
@@ -81,7 +85,7 @@ import Training
         // One that turns the order round is refused, and the bundle is as if nobody had asked.
         var bad = ranker
         bad.weights.denseLinear = bad.weights.denseLinear.map { -$0 }
-        try RankerFile.write(bad, to: folder.file("bad.safetensors"))
+        try RankerFile.write(.network(bad), to: folder.file("bad.safetensors"))
         let refused = try train(folder, "refused", "--ranker-file", folder.file("bad.safetensors"))
         #expect(!refused.has(NetworkRanker.fileName))
         #expect(try served(folder, "refused") == without)

@@ -662,7 +662,7 @@ struct  Martlet__V1__RankReply
   size_t n_places;
   uint32_t *places;
   /*
-   * logits: 0 is even odds
+   * a network's logits (0 is even odds), or what trees predict
    */
   size_t n_scores;
   float *scores;
@@ -687,7 +687,7 @@ struct  Martlet__V1__RankReply
   size_t n_values;
   float *values;
   /*
-   * how much higher the score is than with this feature unknown
+   * how much higher the score is than with this feature unknown; of trees Shapley values
    */
   size_t n_contributions;
   float *contributions;

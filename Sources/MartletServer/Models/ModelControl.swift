@@ -123,7 +123,7 @@ actor ModelControl {
             "model serves",
             metadata: [
                 "model.name": "\(generation.label)", "model.generation": "\(number)", "model.path": "\(path)",
-                "model.ranker": "\(generation.ranker.map { $0.network.precision.rawValue } ?? "none")",
+                "model.ranker": "\(generation.ranker.map { $0.model.word } ?? "none")",
                 "model.ranker_item_parts": "\(generation.ranker.map { $0.itemParts.kind.rawValue } ?? "none")",
                 "model.fold_in": "\(generation.model.foldInOrigin.map { "\($0)" } ?? "none")",
                 "model.item_rows": "\(generation.model.itemRows?.rawValue ?? "none")",
@@ -221,9 +221,9 @@ enum GenerationLoader {
     private static func ranker(
         of bundle: Bundle, _ model: RetrievalModel, _ calibration: RankerCalibration
     ) throws -> CandidateRanker? {
-        guard bundle.has(NetworkRanker.fileName) else { return nil }
-        let file = try bundle.file(NetworkRanker.fileName)
-        return try calibration.ranker(NetworkRanker(file), model, path: file.path).ranker
+        guard bundle.has(RankerArtifact.fileName) else { return nil }
+        let file = try bundle.file(RankerArtifact.fileName)
+        return try calibration.ranker(RankerArtifact(file), model, path: file.path).ranker
     }
 
     /// Gives each item a number that it keeps.

@@ -8,6 +8,18 @@ package enum ImportFiles {
         try FeatureSchema(json: try json(path, bytesMax: ImportLimits.schemaBytesMax), path: path)
     }
 
+    /// The candidates that a schema's file tells beside the features, as `martlet ranker export-examples` writes them; nil
+    /// where it does not.
+    package static func candidates(_ path: String) throws(ArtifactError) -> FittedCandidates? {
+        guard let value = try json(path, bytesMax: ImportLimits.schemaBytesMax)[FittedCandidates.key] else {
+            return nil
+        }
+        guard let found = FittedCandidates(json: value) else {
+            throw ArtifactError(.invalidContent, path: path, "its \(FittedCandidates.wanted)")
+        }
+        return found
+    }
+
     /// New names of tensors by old ones; null leaves one out.
     package static func names(_ path: String) throws(ArtifactError) -> [String: String?] {
         guard let members = try json(path, bytesMax: ImportLimits.namesBytesMax).objectValue else {

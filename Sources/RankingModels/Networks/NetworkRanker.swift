@@ -1,17 +1,16 @@
 import Artifacts
-import Catalog
 import Features
 
 /// A network with the schema of the features it takes: what a ranker's file holds.
 package struct NetworkRanker: Sendable, Equatable {
     package var schema: FeatureSchema
     package var weights: NetworkWeights
-    /// Nil where it was not fitted to the candidates of retrieval.
+    /// Nil where it was neither fitted to the candidates of retrieval nor judged by them, as far as is known.
     package var candidates: FittedCandidates?
 
     /// - Throws: `ArtifactError` when they do not fit each other.
     package init(schema: FeatureSchema, weights: NetworkWeights, path: String) throws(ArtifactError) {
-        if let fault = schema.fault() {
+        if let fault = schema.fault() ?? schema.networkFault() {
             throw ArtifactError(.invalidContent, path: path, "its feature schema cannot be used: \(fault)")
         }
         if let fault = weights.fault(FeatureLayout(schema)) {
@@ -23,17 +22,15 @@ package struct NetworkRanker: Sendable, Equatable {
 }
 
 // ranker.safetensors
-//   metadata  kind = "network", shape = JSON of NetworkShape, features = JSON of the schema with the sizes of its dictionaries
-//             in place of their values, features_sha256 = the hash of the whole schema, weights_sha256 = the hash of all
-//             F32 tensors in the order below; files of other tools may lack both hashes; candidates = JSON of FittedCandidates
-//   dictionary.N.*        values of the dictionary of field N (bytes, offsets, table)
+//   metadata  kind = "network", shape = JSON of NetworkShape, weights_sha256 = the hash of all F32 tensors in the order below;
+//             the schema (see StoredSchema); candidates = JSON of FittedCandidates, where they are known
 //   embedding.weight      F32 or F16 [table rows, embedding width]
 //   linear.weight         F32 [table rows]        dense_linear.weight  F32 [dense fields]
 //   mlp.N.weight          F32 [outputs, inputs]   mlp.N.bias           F32 [outputs]
 //   output.weight         F32 [last layer]        bias                 F32 [1]
 extension NetworkRanker {
     package static let fileName = "ranker"
-    private static let kind = "network"
+    static let kind = "network"
 
     package var metadata: [String: String] {
         get throws(ArtifactError) {
@@ -42,19 +39,18 @@ extension NetworkRanker {
                 "hidden": .array(weights.shape.hidden.map { .int(Int64($0)) }),
                 "linear": .bool(weights.shape.hasLinear), "pairs": .bool(weights.shape.hasPairs),
             ]
-            var metadata = [
-                "kind": Self.kind, "shape": JSONText.print(shape, indented: false),
-                "features": JSONText.print(schema.json(dictionaries: false), indented: false),
-                "features_sha256": schema.hash, "weights_sha256": weights.hash,
-            ]
-            if let candidates { metadata[FittedCandidates.key] = JSONText.print(candidates.json, indented: false) }
+            var metadata = StoredSchema(schema).metadata
+            metadata["kind"] = Self.kind
+            metadata["shape"] = JSONText.print(shape, indented: false)
+            metadata[StoredSchema.weightsHash] = weights.hash
+            if let candidates { metadata[FittedCandidates.key] = candidates.text }
             return metadata
         }
     }
 
     /// Writes all tensors; the file was begun with `metadata`.
     package func write(to writer: TensorFileWriter) throws(ArtifactError) {
-        let dictionaries = try dictionaries()
+        let dictionaries = try StoredSchema(schema).dictionaries()
         for (name, dictionary) in dictionaries { dictionary.declare(name, in: writer) }
         let layout = FeatureLayout(schema)
         writer.declare("embedding.weight", .f32, shape: [layout.tableRows, weights.shape.embeddingWidth])
@@ -79,15 +75,6 @@ extension NetworkRanker {
         try writer.finish()
     }
 
-    private func dictionaries() throws(ArtifactError) -> [(String, IDDictionary)] {
-        var found: [(String, IDDictionary)] = []
-        for (number, field) in schema.fields.enumerated() {
-            guard case .categorical(.dictionary(let values), _) = field.kind, !values.isEmpty else { continue }
-            found.append(("dictionary.\(number)", try IDDictionary(values, what: "value of \"\(field.name)\"")))
-        }
-        return found
-    }
-
     /// Reads and checks a ranker's file.
     ///
     /// - Throws: `ArtifactError` naming what does not fit, and where.
@@ -96,17 +83,7 @@ extension NetworkRanker {
         guard file.metadata["kind"] == Self.kind else {
             throw invalid("its metadata says kind \(file.metadata["kind"] ?? "nothing"); a ranker's says \(Self.kind)")
         }
-        let features = try Self.json("features", file)
-        let schema = try FeatureSchema(json: features, path: file.path) { (name, count) throws(ArtifactError) in
-            let number = features["fields"]?.arrayValue?.firstIndex { $0["name"]?.stringValue == name } ?? 0
-            if count == 0 { return [] }
-            let values = try IDDictionary(
-                file, "dictionary.\(number)", count: count, what: "value of the field \"\(name)\"")
-            return (0..<UInt32(values.count)).map { values.string($0) }
-        }
-        if let hash = file.metadata["features_sha256"], hash != schema.hash {
-            throw invalid("its features have the SHA-256 \(schema.hash); the weights were made for \(hash)")
-        }
+        let schema = try StoredSchema(file).schema
         let shape = try Self.shape(file)
         let layout = FeatureLayout(schema)
         let inputs = shape.inputs(layout)
@@ -126,35 +103,13 @@ extension NetworkRanker {
             layers: layers, output: try file.floats("output.weight", shape: [shape.hidden.last ?? 0]), bias: bias[0])
         // Of halves, what was hashed is not what was read.
         let isExact = file.describe("embedding.weight")?.type == .f32
-        if let hash = file.metadata["weights_sha256"], isExact, hash != weights.hash {
-            throw ArtifactError(
-                .checksumMismatch, path: file.path,
-                "its weights have the SHA-256 \(weights.hash) and were written with \(hash): the file is damaged; copy it again, or train it anew"
-            )
-        }
+        if isExact { try StoredSchema.check(weights: weights.hash, file) }
         try self.init(schema: schema, weights: weights, path: file.path)
-        if file.metadata[FittedCandidates.key] != nil {
-            candidates = FittedCandidates(json: try Self.json(FittedCandidates.key, file))
-            guard candidates != nil else {
-                throw invalid(
-                    "its metadata \"candidates\" needs a \"count\" of 1 or more and a list \"sources\" of names")
-            }
-        }
-    }
-
-    private static func json(_ key: String, _ file: TensorFile) throws(ArtifactError) -> JSONValue {
-        guard let text = file.metadata[key] else {
-            throw ArtifactError(.invalidContent, path: file.path, "its metadata lacks \"\(key)\"")
-        }
-        do throws(JSONText.Fault) {
-            return try JSONText.parse(Array(text.utf8))
-        } catch {
-            throw ArtifactError(.malformed, path: file.path, "its metadata \"\(key)\" is not JSON: \(error)")
-        }
+        candidates = try FittedCandidates.read(file)
     }
 
     private static func shape(_ file: TensorFile) throws(ArtifactError) -> NetworkShape {
-        let value = try json("shape", file)
+        let value = try StoredSchema.json("shape", file)
         guard let width = value["embedding_width"]?.intValue, let list = value["hidden"]?.arrayValue,
             case .bool(let hasLinear)? = value["linear"], case .bool(let hasPairs)? = value["pairs"]
         else {

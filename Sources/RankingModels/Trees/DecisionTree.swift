@@ -20,6 +20,8 @@ struct DecisionTree: Sendable {
     var nodes: [Node] = []
     /// From left to right.
     var leaves: [Double] = []
+    /// Of each leaf how much of the training data came to it, in no unit; 1 where the file does not say it of all. For explaining.
+    var covers: [Double] = []
     /// The output that the leaves are added to.
     var output = 0
     /// The sum of all leaves' depths.
@@ -27,7 +29,8 @@ struct DecisionTree: Sendable {
 
     /// What a file says of the node or leaf with a number.
     enum Record {
-        case leaf(Double)
+        /// - Parameter cover: 0 or less: unknown.
+        case leaf(Double, cover: Double)
         case node(feature: Int, kind: TreeParts.ColumnKind, test: TreeParts.NodeTest, left: Int, right: Int)
     }
 
@@ -56,10 +59,11 @@ struct DecisionTree: Sendable {
             seen[next.number] = true
             let place: Int32
             switch try record(next.number) {
-            case .leaf(let value):
+            case .leaf(let value, let cover):
                 place = Int32(-1 - tree.leaves.count)
                 if next.isRight { tree.nodes[next.parent].firstRightLeaf = Int32(tree.leaves.count) }
                 tree.leaves.append(value)
+                tree.covers.append(cover)
                 tree.depthSum += next.depth
             case .node(let feature, let kind, let test, let left, let right):
                 place = Int32(tree.nodes.count)
@@ -77,6 +81,9 @@ struct DecisionTree: Sendable {
             } else {
                 tree.nodes[next.parent].left = place
             }
+        }
+        if !tree.covers.allSatisfy({ $0.isFinite && $0 > 0 }) {
+            tree.covers = [Double](repeating: 1, count: tree.leaves.count)
         }
         return tree
     }

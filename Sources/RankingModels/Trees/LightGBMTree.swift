@@ -29,6 +29,9 @@ struct LightGBMTree {
         let decisions = try fields.integers("decision_type", count: nodeCount, 0...15)
         let left = try fields.integers("left_child", count: nodeCount, -leafCount...max(0, nodeCount - 1))
         let right = try fields.integers("right_child", count: nodeCount, -leafCount...max(0, nodeCount - 1))
+        let covers =
+            nodeCount > 0 && fields.optional("leaf_count") != nil
+            ? try fields.doubles("leaf_count", count: leafCount, finite: false) : []
         let categoryCount = try fields.integer("num_cat", 0...nodeCount)
         let categories = categoryCount == 0 ? nil : try Categories(fields, count: categoryCount)
 
@@ -37,7 +40,9 @@ struct LightGBMTree {
         let tree = try DecisionTree.build(
             output: output, count: nodeCount + leafCount, fail: { fields.fail("left_child and right_child", $0) }
         ) { (at: Int) throws(ArtifactError) in
-            guard at < nodeCount else { return .leaf(leaves[at - nodeCount]) }
+            guard at < nodeCount else {
+                return .leaf(leaves[at - nodeCount], cover: covers.isEmpty ? 0 : covers[at - nodeCount])
+            }
             let decision = decisions[at]
             guard let missing = Missing(rawValue: decision >> 2) else {
                 throw fields.fail("decision_type", "node \(at) has \(decision), which is none that LightGBM writes")

@@ -7,7 +7,7 @@ import VectorMath
 /// See docs/ranking-trees.md for the files it reads and what it refuses.
 package struct TreeEnsemble: Sendable {
     /// Whose file it was.
-    package enum Library: String, Sendable {
+    package enum Library: String, Sendable, CaseIterable {
         case lightGBM = "LightGBM"
         case xgboost = "XGBoost"
     }
@@ -24,7 +24,7 @@ package struct TreeEnsemble: Sendable {
     package let treeCount: Int
     package let leafCount: Int
     private let tables: TreeTables
-    private let transform: ScoreTransform
+    let transform: ScoreTransform
     private let divisor: Double
 
     package var featureCount: Int { featureNames.count }

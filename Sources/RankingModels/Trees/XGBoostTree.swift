@@ -27,6 +27,8 @@ struct XGBoostTree {
         guard kinds.isEmpty || kinds.count == count else {
             throw fields["split_type"].fail("\(kinds.count) values; \(count) are needed")
         }
+        // Nothing that scores depends on them: what cannot be read is unknown.
+        let hessians = (try? fields["sum_hessian"].numbers(count: count)) ?? []
         let categories = try kinds.contains(1) ? Categories(fields, nodeCount: count) : nil
 
         return try DecisionTree.build(
@@ -37,7 +39,7 @@ struct XGBoostTree {
                 guard threshold.isFinite else {
                     throw fields["split_conditions"].fail("the value of leaf \(at) is not finite")
                 }
-                return .leaf(Double(threshold))
+                return .leaf(Double(threshold), cover: hessians.isEmpty ? 0 : hessians[at])
             }
             guard right[at] >= 0 else { throw fields["right_children"].fail("node \(at) has a left child only") }
             guard features[at] < featureCount else {

@@ -2,7 +2,7 @@ import CandidateRanking
 import VectorMath
 
 /// What a slate's explanation tells of the ranker: for the shown items that it ranked, the values and contributions of its
-/// features. Found out in steps of one feature.
+/// features. Found out in short steps, as `FeatureContributions` takes them.
 package struct SlateFeatures: Sendable, Equatable {
     /// Values of all items together; with more features fewer items are told of, the first ones of the page.
     package static let cellsMax = 16_384
@@ -28,7 +28,7 @@ struct SlateFeatureRun {
         guard scorer.features.rows.count == ranked.count else { return nil }
         var places: [UInt32: Int] = [:]
         for (place, candidate) in ranked.enumerated() { places[candidate.row] = place }
-        let width = max(scorer.ranker.plan.schema.fields.count, 1)
+        let width = max(FeatureContributions.names(of: scorer.ranker).count, 1)
         let found = shown.indices.filter { places[shown[$0].row] != nil }.prefix(SlateFeatures.cellsMax / width)
         guard !found.isEmpty else { return nil }
         items = Array(found)
@@ -36,7 +36,7 @@ struct SlateFeatureRun {
             scorer.ranker, scorer.features.rows, items.compactMap { places[shown[$0].row] })
     }
 
-    /// Takes the next feature; what was found when all were.
+    /// Takes the next step; what was found after the last.
     func step() -> SlateFeatures? {
         guard work.step() else { return nil }
         return SlateFeatures(

@@ -292,7 +292,7 @@ final class SlateRun: ShardRun {
         return features == nil
     }
 
-    /// Leaves the next feature out of the shown items' scores; true when the explanation is whole or time is up.
+    /// Looks further into the shown items' scores; true when the explanation is whole or time is up.
     private func explainRanking(_ now: UInt64, _ deadline: UInt64) -> Bool {
         guard now < deadline, let features, case .slate(var slate) = answer else { return true }
         guard let found = features.step() else { return false }

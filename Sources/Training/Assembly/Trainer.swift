@@ -54,7 +54,7 @@ package struct Trainer {
     /// - Throws: `CancellationError`, `ArtifactError`, and what the fits throw.
     @discardableResult
     package func train(
-        _ interactions: Interactions, attributes: ItemAttributes, ranker: NetworkRanker? = nil, notes: Notes = Notes(),
+        _ interactions: Interactions, attributes: ItemAttributes, ranker: RankerArtifact? = nil, notes: Notes = Notes(),
         into writer: BundleWriter
     ) throws -> Manifest {
         do {
@@ -66,7 +66,7 @@ package struct Trainer {
             try fitNeighbors(matrix, writer)
             if let configuration = plan.als { try fitALS(matrix, configuration, writer) }
             if let configuration = plan.spectral { try fitSpectral(matrix, configuration, writer) }
-            if let ranker { try ranker.write(to: writer.file(NetworkRanker.fileName, metadata: ranker.metadata)) }
+            if let ranker { try ranker.write(to: writer.file(RankerArtifact.fileName, metadata: ranker.metadata)) }
             try cancellation.check()
             return try writer.publish(try content(data, recent, notes))
         } catch {

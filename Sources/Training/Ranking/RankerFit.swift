@@ -59,12 +59,12 @@ package struct RankerFit {
         ).fitted(newest.examples, Array(newest.learning.prefix(Self.normalisedUsers)))
         guard let earlier else {
             let (ranker, count) = try fit([newest], schema, clock)
-            var report = try judge(newest.examples, newest.judging, ranker)
+            var report = try judge(newest.examples, newest.judging, .network(ranker))
             report.examples = count
             return (ranker, report)
         }
         let past = try Part(earlier, plan, threads, judges: false)
-        var report = try assess(fit([past], schema, clock).ranker, window)
+        var report = try assess(.network(fit([past], schema, clock).ranker), window)
         let (ranker, count) = try fit([newest, past], schema, clock)
         report.examples = count
         return (ranker, report)
@@ -77,32 +77,44 @@ package struct RankerFit {
         let stopping: [CandidateExamples.Case]
         let learning: [CandidateExamples.Case]
 
-        /// Three tenths to judge by where they are to, one to stop by, the rest to learn from.
         init(_ window: RankerWindow, _ plan: RankerPlan, _ threads: Int, judges: Bool) throws {
             examples = CandidateExamples(model: window.model, candidatesMax: plan.candidates, threads: threads)
             let cases = try examples.shuffledCases(window.later, seed: plan.network.seed, usersMin: 20)
-            let judged = judges ? min(cases.count * 3 / 10, plan.judgesMax) : 0
-            let stopped = min(cases.count / 10, plan.stopsMax)
-            judging = Array(cases[..<judged])
-            stopping = Array(cases[judged..<judged + stopped])
-            learning = Array(cases[(judged + stopped)...].prefix(plan.usersMax))
+            let deal = UserDeal(cases.count, judges: judges, plan.limits)
+            judging = Array(cases[deal.judging])
+            stopping = Array(cases[deal.stopping])
+            learning = Array(cases[deal.learning])
         }
     }
 
     /// How a ranker that is there already orders the candidates, against retrieval's order.
     ///
     /// - Throws: `ArtifactError` naming a feature that the model cannot give; `DatasetError` without users to judge by.
-    package func assess(_ ranker: NetworkRanker, _ window: RankerWindow) throws -> RankerReport {
+    ///
+    /// - Parameter isOfTaughtTime: Whether other users' choices of the same window may have taught the ranker. Then trees are
+    ///   judged by those users alone that `ExampleExport` leaves out.
+    package func assess(
+        _ ranker: RankerArtifact, _ window: RankerWindow, isOfTaughtTime: Bool = false
+    ) throws -> RankerReport {
         let examples = CandidateExamples(model: window.model, candidatesMax: plan.candidates, threads: threads)
-        let cases = try examples.shuffledCases(window.later, seed: plan.network.seed, usersMin: 1)
+        var cases = try examples.shuffledCases(window.later, seed: plan.network.seed, usersMin: 1)
+        if case .trees = ranker, isOfTaughtTime {
+            cases = Array(cases[UserDeal(cases.count, judges: true, plan.limits).judging])
+        }
         return try judge(examples, Array(cases.prefix(plan.judgesMax)), ranker)
     }
 
     private func judge(
-        _ examples: CandidateExamples, _ cases: [CandidateExamples.Case], _ ranker: NetworkRanker
+        _ examples: CandidateExamples, _ cases: [CandidateExamples.Case], _ ranker: RankerArtifact
     ) throws -> RankerReport {
         let features = try FeaturePlan(ranker.schema, examples.model, path: "ranker")
-        return try RankerJudge(examples: examples, k: k).judge(cases, features, ranker)
+        let candidates =
+            switch ranker {
+            case .network(let ranker):
+                CandidateRanker(plan: features, network: Network(ranker.weights, layout: features.layout))
+            case .trees(let ranker): CandidateRanker(plan: features, trees: TreeScorer(ranker))
+            }
+        return try RankerJudge(examples: examples, k: k).judge(cases, candidates)
     }
 
     private func fit(
@@ -140,9 +152,7 @@ package struct RankerFit {
 
     /// What a ranker that is fitted or judged here sees.
     package func fitted(with model: RetrievalModel) -> FittedCandidates {
-        FittedCandidates(
-            count: plan.candidates,
-            sources: model.mix.sources.map(\.source).filter(model.has).map(\.rawValue))
+        FittedCandidates(count: plan.candidates, of: model)
     }
 
     /// The candidates of each user as a list, where one of them was chosen: without a choice there is nothing to learn from

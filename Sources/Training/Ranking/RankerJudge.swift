@@ -16,26 +16,24 @@ struct RankerJudge {
         var labels: [Float] = []
     }
 
-    /// - Complexity: O(cases * candidates) rows through the network.
-    func judge(
-        _ cases: [CandidateExamples.Case], _ plan: FeaturePlan, _ ranker: NetworkRanker
-    ) throws -> RankerReport {
+    /// - Complexity: O(cases * candidates) rows through the network or trees.
+    func judge(_ cases: [CandidateExamples.Case], _ ranker: CandidateRanker) throws -> RankerReport {
         let (model, k) = (examples.model, k)
         let counts = (0..<UInt32(model.items.count)).map { UInt32(clamping: model.items.interactions($0)) }
         let empty = RankingMetrics(k: k, itemCounts: counts, trainingUsers: model.users.count)
-        let network = Network(ranker.weights, layout: plan.layout)
-        let parts = try examples.forEach(cases, plan, make: { Part(retrieval: empty, ranked: empty) }) {
+        let scores = ranker.model
+        let parts = try examples.forEach(cases, ranker.plan, make: { Part(retrieval: empty, ranked: empty) }) {
             part, one, request, features in
             let relevant = Set(one.relevant)
-            let logits = NetworkFit.scores(network, features.rows, threads: 1)
+            let found = RankerScores.all(scores, features.rows, threads: 1)
             let order = request.candidates.indices.sorted {
-                logits[$0] == logits[$1] ? $0 < $1 : logits[$0] > logits[$1]
+                found[$0] == found[$1] ? $0 < $1 : found[$0] > found[$1]
             }
             let before = part.retrieval.add(ranking: request.candidates.prefix(k).map(\.row), relevant: relevant)
             let after = part.ranked.add(
                 ranking: order.prefix(k).map { request.candidates[$0].row }, relevant: relevant)
             part.differences.append(after - before)
-            part.logits += logits
+            part.logits += found.map(scores.logit)
             part.labels += request.candidates.map { relevant.contains($0.row) ? 1 : 0 }
         }
         var whole = Part(retrieval: empty, ranked: empty)
@@ -49,6 +47,7 @@ struct RankerJudge {
         return RankerReport(
             k: k, examples: 0, difference: PairedDifference(whole.differences),
             classification: BinaryMetrics(logits: whole.logits, labels: whole.labels),
-            retrieval: whole.retrieval.result(), ranked: whole.ranked.result())
+            retrieval: whole.retrieval.result(), ranked: whole.ranked.result(),
+            givesProbabilities: scores.givesProbabilities)
     }
 }

@@ -10,13 +10,14 @@ package struct RankerPlan: Sendable {
     package var candidates = 200
     /// The part of the interactions that came last (a random part of each user's without times) that it learns from or is
     /// judged by.
-    package var heldOut = 0.2
+    package var heldOut = heldOutDefault
+    package static let heldOutDefault = 0.2
     /// Users that examples are taken from, at most.
-    package var usersMax = 20_000
+    package var usersMax = UserDeal.Limits().learning
     /// Users that decide when to stop, at most.
-    package var stopsMax = 2000
+    package var stopsMax = UserDeal.Limits().stopping
     /// Users that it is judged by, at most.
-    package var judgesMax = 5000
+    package var judgesMax = UserDeal.Limits().judging
     /// Candidates of a user that were not chosen, about, that it learns from.
     package var negatives = 60
     /// What users were shown and passed over: all of it that is among the candidates is learnt from as not chosen.
@@ -27,6 +28,10 @@ package struct RankerPlan: Sendable {
     package var force = false
 
     package init(network: NetworkConfiguration) { self.network = network }
+
+    var limits: UserDeal.Limits {
+        UserDeal.Limits(judging: judgesMax, stopping: stopsMax, learning: usersMax)
+    }
 
     package func fault() -> String? {
         if let fault = network.fault() { return fault }

@@ -12,6 +12,9 @@ package struct RankerReport: Sendable {
     package var retrieval: RankingResult
     package var ranked: RankingResult
 
+    /// Whether log-loss and calibration say anything: scores that only order are no log-odds.
+    package var givesProbabilities = true
+
     package var users: Int { difference.users }
 
     /// Whether it ranks better than retrieval beyond what chance would do.
@@ -40,8 +43,9 @@ package struct RankerReport: Sendable {
         return [
             "published": .bool(isPublished), "candidates": .int(Int64(candidates)), "users": .int(Int64(users)),
             "examples": .int(Int64(examples)),
-            "auc": classification.auc.map { .double($0) } ?? .null, "log_loss": .double(classification.logLoss),
-            "calibration": classification.calibration.map { .double($0) } ?? .null,
+            "auc": classification.auc.map { .double($0) } ?? .null,
+            "log_loss": givesProbabilities ? .double(classification.logLoss) : .null,
+            "calibration": classification.calibration.flatMap { givesProbabilities ? .double($0) : nil } ?? .null,
             "retrieval": quality(retrieval), "ranked": quality(ranked),
             "difference": [
                 "mean": .double(difference.mean), "standard_error": .double(difference.standardError),

@@ -44,18 +44,19 @@ extension RankRequest: MessageBody {
 public struct RankReply: Sendable, Hashable {
     /// Indexes into the request's items.
     public var places: [UInt32] = []
-    /// One for each place: logits, 0 is even odds.
+    /// One for each place: a network's logits (0 is even odds), or what trees predict.
     public var scores: [Float] = []
     /// Indexes of items that the model does not know.
     public var unknown: [UInt32] = []
     public var generation: UInt64 = 0
     public var model = ""
-    /// With `explain`: the ranker's features.
+    /// With `explain`: the ranker's features; of trees also "(bias)", the last.
     public var features: [String] = []
     /// For each place one for each feature: a number as the ranker takes it; of a category its row in the field's table, 0
-    /// for unknown.
+    /// for unknown; a number that is missing to trees is NaN.
     public var values: [Float] = []
-    /// For each place one for each feature: how much higher the score is than with the feature unknown.
+    /// For each place one for each feature: how much higher the score is than with the feature unknown; of trees Shapley
+    /// values, which add up to the score before any transform.
     public var contributions: [Float] = []
 
     public init() {}

@@ -2,14 +2,15 @@ import CWireMessages
 
 /// The features of the items of a slate that a ranker put in order, fields 17 to 20 of a RecommendReply.
 public struct RankerFeatures: Sendable, Hashable {
-    /// The ranker's features; empty where none gave the order.
+    /// The ranker's features, of trees also their bias, the last; empty where none gave the order.
     public var features: [String] = []
     /// Indexes of the items that are told of.
     public var items: [UInt32] = []
-    /// For each item one for each feature: a number as the ranker takes it; of a category its row in the field's table, 0
-    /// for unknown.
+    /// For each item one for each feature: a number as the ranker takes it, NaN where trees take it as missing; of a category
+    /// its row in the field's table, 0 for unknown.
     public var values: [Float] = []
-    /// For each item one for each feature: how much higher the score is than with the feature unknown.
+    /// For each item one for each feature: how much higher the score is than with the feature unknown; of trees Shapley values, which
+    /// add up to the score before the objective's transform.
     public var contributions: [Float] = []
 
     public init() {}

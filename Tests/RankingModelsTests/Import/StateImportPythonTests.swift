@@ -28,7 +28,7 @@ import Testing
                     f"mlp.{at + 1}.num_batches_tracked": numpy.array(7)}
             inputs, at = outputs, at + 4
         fields = [{"name": f"c{n}", "from": f"column:c{n}", "categorical": {"hashed": rows - 1}} for n, rows in enumerate(tables)]
-        fields += [{"name": f"d{n}", "from": f"column:d{n}", "dense": "none"} for n in range(numbers)]
+        fields += [{"name": f"d{n}", "from": f"column:d{n}", "dense": "none", "missing": 0} for n in range(numbers)]
         json.dump({"format": "martlet-features", "version": 1, "fields": fields}, open(f"{folder}/schema.json", "w"))
         count = 2000
         ids = numpy.stack([random.integers(0, rows, count) for rows in tables], 1)

@@ -30,7 +30,7 @@ def schema(categorical, dense):
         {"name": f"c{n}", "from": f"context:c{n}", "categorical": {"hashed": rows - 1}}
         for n, rows in enumerate(categorical)
     ]
-    fields += [{"name": f"d{n}", "from": f"context:d{n}", "dense": "none"} for n in range(dense)]
+    fields += [{"name": f"d{n}", "from": f"context:d{n}", "dense": "none", "missing": 0} for n in range(dense)]
     return {"format": "martlet-features", "version": 1, "fields": fields}
 
 

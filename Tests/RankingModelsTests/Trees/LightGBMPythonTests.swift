@@ -32,6 +32,7 @@ import Testing
             asked.tofile(f"{folder}/{name}.rows")
             model.predict(asked, raw_score=True).tofile(f"{folder}/{name}.raw")
             model.predict(asked).tofile(f"{folder}/{name}.predictions")
+            if name != "classes": model.predict(asked[:500], pred_contrib=True).tofile(f"{folder}/{name}.contributions")
         """
 
     private static let variants = """
@@ -54,6 +55,25 @@ import Testing
         }
     }
 
+    /// Shapley values against the library's, the last of a row its bias.
+    private func compareContributions(_ name: String, _ rows: [Float], _ folder: TemporaryFolder) throws {
+        let model = try LightGBMFile(folder.read("\(name).txt"), path: name).model()
+        let attributions = TreeAttributions(model)
+        let theirs = doubles(try folder.read("\(name).contributions"))
+        #expect(theirs.count == 500 * 9)
+        var scratch = TreeAttributions.Scratch()
+        for row in 0..<500 {
+            var found = [Double](repeating: 0, count: 8)
+            for tree in 0..<attributions.treeCount {
+                attributions.add(Array(rows[row * 8..<row * 8 + 8]), tree: tree, &scratch, to: &found)
+            }
+            found.append(attributions.bias)
+            let worst = zip(found, theirs[row * 9..<row * 9 + 9]).map { abs($0 - $1) }.max() ?? 1
+            #expect(worst < 1e-6, "\(name), row \(row): \(worst)")
+            if worst >= 1e-6 { return }
+        }
+    }
+
     @Test(.enabled(if: PythonEnvironment.lightgbm.mayRun, Comment(rawValue: PythonEnvironment.lightgbm.commentText)))
     func `predictions are those of the library that is installed`() throws {
         let folder = try TemporaryFolder()
@@ -69,6 +89,7 @@ import Testing
             ensemble.predict(rows: rows, columns: 8, into: &predictions)
             let theirs = doubles(try folder.read("\(name).predictions"))
             #expect(zip(predictions, theirs).allSatisfy { abs($0 - $1) <= 1e-6 }, "\(name)")
+            if name != "classes" { try compareContributions(name, rows, folder) }
         }
     }
 }

@@ -46,7 +46,7 @@ import VectorMath
             output: output, count: left.count, fail: { ArtifactError(.malformed, path: "", $0) }
         ) {
             (at: Int) throws(ArtifactError) in
-            guard left[at] >= 0 else { return .leaf(Double.random(in: -1...1, using: &random)) }
+            guard left[at] >= 0 else { return .leaf(Double.random(in: -1...1, using: &random), cover: 1) }
             let kinds: [TreeParts.ColumnKind] =
                 shape.categories ? [.plain, .plain, .zeroIsMissing, .category, .truncatedCategory] : [.plain]
             let kind = kinds[Int.random(in: 0..<kinds.count, using: &random)]
@@ -154,7 +154,7 @@ import VectorMath
             output: 0, count: 2 * count + 1, fail: { ArtifactError(.malformed, path: "", $0) }
         ) { (at: Int) throws(ArtifactError) in
             at % 2 == 1 || at == 2 * count
-                ? .leaf(Double(at))
+                ? .leaf(Double(at), cover: 1)
                 : .node(
                     feature: 0, kind: .plain, test: .threshold(Float(count - at / 2), nanGoesRight: false),
                     left: at + 2, right: at + 1)

@@ -153,9 +153,9 @@ import VectorMath
                 shape: .init(embeddingWidth: 0, hidden: [], hasLinear: true, hasPairs: false), table: [], linear: [],
                 denseLinear: [1], layers: [], output: [], bias: 0), path: "test")
         let mix = RetrievalMix(sources: [.init(source: .als), .init(source: .recent)])
-        #expect(RankerFitness(ranker).differences(mix: mix, count: 2000).isEmpty)
+        #expect(RankerFitness(.network(ranker)).differences(mix: mix, count: 2000).isEmpty)
         ranker.candidates = FittedCandidates(count: 200, sources: ["item_to_item", "recent"])
-        let fitness = RankerFitness(ranker)
+        let fitness = RankerFitness(.network(ranker))
         #expect(fitness.differences(mix: mix, count: 400).count == 1)
         #expect(
             fitness.differences(mix: mix, count: 401).first

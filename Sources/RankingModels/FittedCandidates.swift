@@ -11,12 +11,12 @@ package struct FittedCandidates: Sendable, Equatable {
         self.sources = sources
     }
 
-    /// The key in a ranker's metadata.
-    static let key = "candidates"
+    /// The key in a ranker's metadata, and beside a schema of features.
+    package static let key = "candidates"
     /// More are no candidates of one request.
     private static let countMax = 100_000
 
-    var json: JSONValue {
+    package var json: JSONValue {
         ["count": .int(Int64(count)), "sources": .array(sources.map { .string($0) })]
     }
 
@@ -29,4 +29,21 @@ package struct FittedCandidates: Sendable, Equatable {
         guard sources.count == list.count else { return nil }
         self.count = count
     }
+
+    /// What stands in a ranker's metadata.
+    var text: String { JSONText.print(json, indented: false) }
+
+    /// What a ranker's file says; nil where it says nothing.
+    ///
+    /// - Throws: `ArtifactError` for something else.
+    static func read(_ file: TensorFile) throws(ArtifactError) -> FittedCandidates? {
+        guard file.metadata[key] != nil else { return nil }
+        guard let found = FittedCandidates(json: try StoredSchema.json(key, file)) else {
+            throw ArtifactError(.invalidContent, path: file.path, "its metadata \(wanted)")
+        }
+        return found
+    }
+
+    /// What a JSON value that is not as `json` makes it lacks, for messages.
+    static let wanted = "\"candidates\" needs a \"count\" of 1 or more and a list \"sources\" of names"
 }
