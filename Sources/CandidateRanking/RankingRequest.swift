@@ -6,7 +6,9 @@ package struct RankingRequest {
     /// Nil for a user the model does not know.
     package var user: UInt32?
     /// What the user had, oldest first.
-    package var history: UnsafeBufferPointer<UInt32>
+    package var history: [UInt32]
+    /// The user's ALS factor where it is another than the bundle's; empty: it is not.
+    package var factor: [Float] = []
     /// Values that the request names.
     package var context: [String: String]
     /// Candidates with retrieval's scores, best first.
@@ -17,12 +19,12 @@ package struct RankingRequest {
     package var isRetrieved: Bool
 
     package init(
-        user: UInt32?, history: UnsafeBufferPointer<UInt32>, context: [String: String] = [:], candidates: [ScoredRow],
+        user: UInt32?, history: some Collection<UInt32>, context: [String: String] = [:], candidates: [ScoredRow],
         lists: [SourceList] = [], isRetrieved: Bool = true
     ) {
         self.isRetrieved = isRetrieved
         self.user = user
-        self.history = history
+        self.history = Array(history)
         self.context = context
         self.candidates = candidates
         self.lists = lists

@@ -195,13 +195,16 @@ package final class CandidateFeatures {
     }
 
     private func takeProducts(_ factors: RetrievalModel.Factors, _ request: RankingRequest) {
-        guard let user = request.user else {
+        let rank = factors.model.rank
+        if factors.model.kind == .als, request.factor.count == rank {
+            query = request.factor
+        } else if let user = request.user {
+            if query.count != rank { query = [Float](repeating: 0, count: rank) }
+            query.withUnsafeMutableBufferPointer { factors.model.userFactor(user, into: $0) }
+        } else {
             for _ in request.candidates { values.append(nil) }
             return
         }
-        let rank = factors.model.rank
-        if query.count != rank { query = [Float](repeating: 0, count: rank) }
-        query.withUnsafeMutableBufferPointer { factors.model.userFactor(user, into: $0) }
         ids.removeAll(keepingCapacity: true)
         for candidate in request.candidates { ids.append(candidate.row) }
         products = [Float](repeating: 0, count: ids.count)
@@ -244,7 +247,7 @@ package final class CandidateFeatures {
     }
 
     private func countValues(
-        _ texts: (UInt32) -> UnsafeBufferPointer<UInt32>, _ history: Slice<UnsafeBufferPointer<UInt32>>
+        _ texts: (UInt32) -> UnsafeBufferPointer<UInt32>, _ history: ArraySlice<UInt32>
     ) {
         shares.removeAll(keepingCapacity: true)
         for item in history { for value in texts(item) { shares[value, default: 0] += 1 } }

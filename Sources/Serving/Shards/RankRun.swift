@@ -8,6 +8,7 @@ final class RankRun: ShardRun {
     private let request: RankRequest
     private let seat: RankingSeat
     private let user: UInt32?
+    private var history = UserHistory()
     /// The known items, by their place in the request.
     private var known: [(place: UInt32, row: UInt32)] = []
     private var unknown: [UInt32] = []
@@ -39,6 +40,7 @@ final class RankRun: ShardRun {
         self.seat = seat
         let model = engine.generation.model
         user = model.users.row(of: request.user)
+        history.make(of: request.user, known: user.map { model.users.history(of: $0) }, engine)
         for (place, item) in request.items.enumerated() {
             if let row = model.items.row(of: item) {
                 known.append((UInt32(place), row))
@@ -82,13 +84,12 @@ final class RankRun: ShardRun {
             return true
         }
         chunk = scores.count..<min(scores.count + Self.chunkItems, known.count)
-        let history =
-            user.map { engine.generation.model.users.history(of: $0) }
-            ?? UnsafeBufferPointer(start: nil, count: 0)
+        var wanted = RankingRequest(
+            user: user, history: history.rows, context: request.context,
+            candidates: known[chunk].map { ScoredRow(row: $0.row, score: 0) }, isRetrieved: false)
+        wanted.factor = history.factor
         let isTaken = seat.enter(
-            RankingRequest(
-                user: user, history: history, context: request.context,
-                candidates: known[chunk].map { ScoredRow(row: $0.row, score: 0) }, isRetrieved: false),
+            wanted,
             keepsRows: request.explain, deadline: deadline, now)
         if !isTaken {
             answer = .rejected(Rejection(.queueFull, "too many calls wait for the ranker", retryIsSafe: true))

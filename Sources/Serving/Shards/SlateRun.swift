@@ -21,12 +21,9 @@ final class SlateRun: ShardRun {
     private var degraded: DegradationSet = []
     /// Nil where pages are the best candidates in their order.
     private var reranker: Reranker?
-    private var history: [UInt32] = []
-    /// What events told of the user when the slate was begun, and the user's epoch then.
-    private var knowledge = LiveUsers.Knowledge()
+    private var history = UserHistory()
+    /// The user's epoch when the slate was begun.
     private var stamp = UserEpochs.Stamp.nobody
-    /// Items of the history that the model was not made of.
-    private var newItems = 0
     private var retrievalStarted: UInt64 = 0
     private let seat: RankingSeat?
     /// What the ranker is at work on: all candidates, and how many of them it ranks; nil before and after.
@@ -91,15 +88,14 @@ final class SlateRun: ShardRun {
 
         let user = model.users.row(of: request.user)
         let known = user.map { model.users.history(of: $0) }
-        engine.read(request.user, into: &knowledge)
+        history.make(of: request.user, known: known, recent: request.recentItems, engine)
         stamp = engine.stamp(of: request.user)
-        makeHistory(known)
         Eligibility.apply(
             available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known,
-            blocked: knowledge.blocked, engine: engine, mask: generator.mask)
+            blocked: history.blocked, engine: engine, mask: generator.mask)
 
         let mix: RetrievalMix
-        if !history.isEmpty {
+        if !history.rows.isEmpty {
             fallback = .none
             mix = scenario.mix ?? model.mix
         } else {
@@ -107,10 +103,9 @@ final class SlateRun: ShardRun {
             mix = .unknownUser
         }
         generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
-        let factor = foldIn()
-        history.withUnsafeBufferPointer { history in
-            factor.withUnsafeBufferPointer { factor in
-                generator.begin(user: user, factor: factor.isEmpty ? nil : factor, history: history, mix: mix)
+        history.rows.withUnsafeBufferPointer { rows in
+            history.factor.withUnsafeBufferPointer { factor in
+                generator.begin(user: user, factor: factor.isEmpty ? nil : factor, history: rows, mix: mix)
             }
         }
         retrievalStarted = clock()
@@ -119,42 +114,6 @@ final class SlateRun: ShardRun {
         sourceStarted = retrievalStarted
         sourceNanoseconds.removeAll(keepingCapacity: true)
     }
-
-    /// Everything that the user is known to like, oldest first: what the model was made of, what came since, and what the
-    /// request says.
-    private func makeHistory(_ known: UnsafeBufferPointer<UInt32>?) {
-        history.removeAll(keepingCapacity: true)
-        for item in request.recentItems {
-            guard let row = model.items.row(of: item) else { continue }
-            knowledge.add(recent: row)
-        }
-        let since = knowledge.liked
-        newItems = since.count
-        if let known {
-            if since.isEmpty {
-                history.append(contentsOf: known)
-            } else {
-                let newer = Set(since)
-                for row in known where !newer.contains(row) { history.append(row) }
-            }
-        }
-        history += since
-    }
-
-    /// The user's factor as it is now; empty where the bundle's own, or none, holds.
-    private func foldIn() -> [Float] {
-        guard newItems > 0, let foldIn = model.foldIn else { return [] }
-        let rows = Array(history.suffix(Self.foldedItemsMax))
-        // What the model was made of counts as in the fit; what came since as its events' types say.
-        var weights = [Float](repeating: 1, count: rows.count)
-        for (place, weight) in knowledge.weights.suffix(rows.count).reversed().enumerated() {
-            weights[rows.count - 1 - place] = weight
-        }
-        return engine.fold(rows, weights, foldIn)
-    }
-
-    /// Of a longer history the newest items are folded in: a millionth of a second for about twenty of them.
-    private static let foldedItemsMax = 2000
 
     /// The items to choose among: those available now, or at the time of the first page.
     private func makeAvailable() -> RowBitmap? {
@@ -238,13 +197,11 @@ final class SlateRun: ShardRun {
         var candidates: [ScoredRow] = []
         generator.select(generator.candidateCount, into: &candidates)
         let count = min(candidates.count, scenario.rankCandidates ?? seat.scorer.ranker.candidateCount)
-        let user = model.users.row(of: request.user)
-        let isTaken = seat.enter(
-            RankingRequest(
-                user: user,
-                history: user.map { model.users.history(of: $0) } ?? UnsafeBufferPointer(start: nil, count: 0),
-                context: request.context, candidates: Array(candidates.prefix(count)), lists: generator.lists),
-            keepsRows: request.explain, deadline: deadline, now)
+        var ranked = RankingRequest(
+            user: model.users.row(of: request.user), history: history.rows, context: request.context,
+            candidates: Array(candidates.prefix(count)), lists: generator.lists)
+        ranked.factor = history.factor
+        let isTaken = seat.enter(ranked, keepsRows: request.explain, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
@@ -494,7 +451,7 @@ final class SlateRun: ShardRun {
         }
         if reranker != nil { timings.append((stage: "rerank", microseconds: Int(times.rerank / 1000))) }
         return explainer.explain(
-            items, history: history, eligible: generator.mask.eligibleCount, timings: timings)
+            items, history: history.rows, eligible: generator.mask.eligibleCount, timings: timings)
     }
 
     private var currentMix: RetrievalMix {
