@@ -35,8 +35,11 @@ debug: check-tools ## build everything without optimisation
 demo: ## install what is missing, build, train, evaluate, serve and ask; DATA=path for your data, KEEP=1 to go on serving
 	@DEMO='$(DEMO)' DATA='$(DATA)' KEEP='$(KEEP)' Scripts/demo.sh
 
+# Tests under way at the same time. All at once, those that wait for something would wait behind every other test's work.
+TEST_WIDTH ?= 6
+
 test: deps ## run all tests (MARTLET_CI=1: a test that would be skipped fails)
-	swift test --disable-xctest $(SWIFT_TEST_FLAGS)
+	swift test --disable-xctest --experimental-maximum-parallelization-width $(TEST_WIDTH) $(SWIFT_TEST_FLAGS)
 
 format: ## rewrite the Swift sources in the project's format
 	swift format format --in-place --parallel --recursive $(FORMATTED)
