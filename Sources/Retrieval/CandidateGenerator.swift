@@ -26,6 +26,9 @@ package final class CandidateGenerator {
     /// Most items of a history that the item-to-item source starts from.
     package static let historyItemsMax = 1000
 
+    /// Items beside the model's; nil: none. Set before `begin`.
+    package var added: AddedItems?
+
     /// Who helps with long scans; nil: nobody.
     package var helpers: (any SearchHelpers)?
 
@@ -40,6 +43,7 @@ package final class CandidateGenerator {
     private var query: [Float] = []
     private var fused: [ScoredRow] = []
     private var places = CandidatePlaces()
+    private var products: [Float] = []
 
     /// What generators use while they work, one at a time.
     package final class Scratch {
@@ -119,6 +123,7 @@ package final class CandidateGenerator {
         case .none: break
         case .search(_, let search, _): search.scan.finish()
         case .sum: scratch.forgetSums()
+        case .added: break
         }
         work = .none
     }
@@ -138,6 +143,9 @@ package final class CandidateGenerator {
         case .sum(let entry, let next):
             work = .none
             sumNeighbors(entry, from: next)
+        case .added(let list, let next):
+            work = .none
+            joinAdded(list, from: next)
         }
         if case .none = work { return nextSource == mix.sources.count }
         return false
@@ -200,6 +208,8 @@ package final class CandidateGenerator {
         case search(SourceList, RunningSearch, PlannedIndex)
         /// Item to item: the next item of the history.
         case sum(RetrievalMix.Entry, next: Int)
+        /// A list of factors, to which added items come: the next of them.
+        case added(SourceList, next: Int)
     }
 
     /// Turns of a search in one step: at most some 250 microseconds.
@@ -216,7 +226,33 @@ package final class CandidateGenerator {
                 plan: search.plan, index: index, query: query, limit: list.entry.limit, predicate: mask.snapshot,
                 rows: list.rows.map(\.row))
         }
-        append(list)
+        joinAdded(list, from: 0)
+    }
+
+    /// Added items that are scored in one step: about 100 microseconds.
+    private static let addedItemsPerStep = 8192
+
+    /// Items beside the model's enter the list of the source whose factors they have vectors of, by exact scores.
+    private func joinAdded(_ list: SourceList, from first: Int) {
+        guard let added, added.source == list.entry.source, mask.addedCount > 0 else {
+            append(list)
+            return
+        }
+        var list = list
+        let indexes = first..<min(added.count, first + Self.addedItemsPerStep)
+        added.score(query, indexes, into: &products)
+        var top = TopK(k: list.entry.limit)
+        for row in list.rows { top.push(row: row.row, score: row.score) }
+        for index in indexes {
+            let row = added.firstRow + UInt32(index)
+            if mask.isEligible(row) { top.push(row: row, score: products[index - first]) }
+        }
+        top.drain(into: &list.rows)
+        if indexes.upperBound < added.count {
+            work = .added(list, next: indexes.upperBound)
+        } else {
+            append(list)
+        }
     }
 
     /// Items of a history whose neighbours are summed in one step: about 100 microseconds.
@@ -310,7 +346,7 @@ package final class CandidateGenerator {
     /// - Parameter rows: The candidates to choose from; nil: all.
     /// - Complexity: O(candidates + k log k).
     package func select(
-        _ k: Int, after last: ScoredRow? = nil, among rows: RowBitmap? = nil, into result: inout [ScoredRow]
+        _ k: Int, after last: ScoredRow? = nil, among rows: AvailableRows? = nil, into result: inout [ScoredRow]
     ) {
         result.removeAll(keepingCapacity: true)
         var top = TopK(k: k)

@@ -10,7 +10,7 @@ final class SimilarItemsRun: ShardRun {
     private let k: Int
     private let source: RetrievalSource
     private let request: SimilarItemsRequest
-    private let filter: RowBitmap?
+    private let filter: FilteredRows
     private(set) var times = StageTimes()
     private(set) var answer = ShardAnswer.rejected(Rejection(.internalFault, "the run has not ended"))
 
@@ -23,8 +23,13 @@ final class SimilarItemsRun: ShardRun {
         if k > configuration.itemsMax {
             throw Rejection(.invalidArgument, "k is \(k); the largest is \(configuration.itemsMax)")
         }
-        guard let row = model.items.row(of: request.item) else {
+        guard let row = engine.row(of: request.item, engine.overlay), !engine.overlay.isDeleted(row) else {
             throw Rejection(.unknownItem, "no item is named '\(request.item)'")
+        }
+        guard Int(row) < model.items.count else {
+            throw Rejection(
+                .failedPrecondition,
+                "'\(request.item)' was added after the model was made; items like it are known to the next model")
         }
         self.row = row
         filter = try engine.rows(of: request.filter)
@@ -48,10 +53,13 @@ final class SimilarItemsRun: ShardRun {
     }
 
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
-        let available = engine.availableItems(at: engine.now())
+        let overlay = engine.overlay
+        var available = engine.availableItems(overlay, at: engine.now(overlay))
+        // Neighbours and similar factors are the model's alone.
+        available.added = nil
         Eligibility.apply(
             available: available, filter: filter, excluded: request.excludedItems, seen: nil, engine: engine,
-            mask: engine.generator.mask)
+            overlay: overlay, mask: engine.generator.mask)
         let generator = engine.generator
         generator.mask.block(row)
         let retrievalStarted = clock()
@@ -77,12 +85,12 @@ final class ItemRun: ShardRun {
     let answer: ShardAnswer
     let times = StageTimes()
 
-    /// - Throws: `Rejection` when there is no such item.
-    init(generation: Generation, item: String) throws {
-        guard let row = generation.model.items.row(of: item) else {
+    /// - Throws: `Rejection` when there is no such item, or it was deleted.
+    init(engine: Engine, item: String) throws {
+        guard let row = engine.row(of: item, engine.overlay), !engine.overlay.isDeleted(row) else {
             throw Rejection(.unknownItem, "no item is named '\(item)'")
         }
-        answer = .item(ItemDetails(row: row, generation: generation))
+        answer = .item(ItemDetails(row: row, generation: engine.generation, overlay: engine.overlay))
     }
 
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool { true }
