@@ -44,6 +44,8 @@ package final class SnapshotWriter {
 
     /// Snapshots that are kept: the newest, and one before it, should the newest be damaged.
     package static let kept = 2
+    /// Of a section's payload.
+    package static let payloadBytesMax = RecordFrame.payloadBytesMax
 
     package init(_ storage: any LogStorage) throws(LogError) {
         self.storage = storage

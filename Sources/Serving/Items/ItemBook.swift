@@ -19,26 +19,61 @@ package struct ItemState: Sendable, Hashable {
 
 /// All items that have changed since the models were made, whichever model serves.
 ///
-/// Bounded: who adds changes asks `hasRoom` first. Deleted items stay, as a later model may know them.
+/// Bounded in number and bytes: who adds changes asks `hasRoom` first. Deleted items stay, as a later model may know them.
 package struct ItemBook: Sendable {
     package private(set) var states: [String: ItemState] = [:]
     package let countMax: Int
+    package let bytesMax: Int
+    /// About what the states take.
+    package private(set) var bytes = 0
     /// Items that are there with a description.
     package private(set) var describedCount = 0
     package private(set) var deletedCount = 0
 
-    package init(countMax: Int) { self.countMax = countMax }
+    package init(countMax: Int, bytesMax: Int = .max) {
+        self.countMax = countMax
+        self.bytesMax = bytesMax
+    }
 
     package var count: Int { states.count }
 
-    /// Whether a change of the item fits beside `reserved` further new ones.
-    package func hasRoom(for item: String, reserved: Int) -> Bool {
-        states.count + reserved < countMax || states[item] != nil
+    /// Whether a change fits beside `reserved` further new items that take `bytes`.
+    package func hasRoom(for change: ItemChange, reserved: Int, bytes: Int) -> Bool {
+        guard states.count + reserved < countMax || states[change.item] != nil else { return false }
+        if case .delete = change { return true }
+        return self.bytes + bytes + Self.bytes(of: change) <= bytesMax
+    }
+
+    /// What to do when there is no room.
+    package func fullMessage(described change: ItemChange) -> String {
+        let limit =
+            states.count >= countMax || states[change.item] == nil && bytes < bytesMax
+            ? "\(countMax) items, the most that may (items.changes_max)"
+            : "\(bytesMax) bytes, the most that they may take (items.bytes_max)"
+        return "\(states.count) items have changes; there is room for \(limit): train a model that knows them and restore "
+            + "them, or raise the limit"
+    }
+
+    /// About the bytes that a change takes when it is kept.
+    package static func bytes(of change: ItemChange) -> Int {
+        var bytes = 160 + 2 * change.item.utf8.count
+        guard case .upsert(let description) = change else { return bytes }
+        bytes += description.title.utf8.count + 4 * description.vector.count
+        for tag in description.tags { bytes += 16 + tag.utf8.count }
+        for value in description.attributes {
+            bytes += 48 + value.attribute.utf8.count
+            for text in value.texts { bytes += 16 + text.utf8.count }
+        }
+        return bytes
+    }
+
+    private static func bytes(of item: String, _ state: ItemState) -> Int {
+        state.description.map { bytes(of: .upsert($0)) } ?? bytes(of: .delete(item))
     }
 
     package mutating func apply(_ change: ItemChange) {
         var state = states[change.item] ?? ItemState()
-        count(state, -1)
+        if states[change.item] != nil { count(change.item, state, -1) }
         switch change {
         case .upsert(let description):
             // Everything that was said before is replaced.
@@ -52,11 +87,12 @@ package struct ItemBook: Sendable {
             states[change.item] = nil
             return
         }
-        count(state, 1)
+        count(change.item, state, 1)
         states[change.item] = state
     }
 
-    private mutating func count(_ state: ItemState, _ change: Int) {
+    private mutating func count(_ item: String, _ state: ItemState, _ change: Int) {
+        bytes += change * Self.bytes(of: item, state)
         if state.isDeleted { deletedCount += change }
         if state.description != nil { describedCount += change }
     }

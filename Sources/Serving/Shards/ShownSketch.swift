@@ -16,11 +16,9 @@ package struct ShownSketch: Sendable, Equatable {
 
     private static func bits(_ row: UInt32) -> (low: UInt64, high: UInt64) {
         let mixed = (UInt64(row) &+ 1) &* 0x9E37_79B9_7F4A_7C15
-        var bits: (low: UInt64, high: UInt64) = (0, 0)
-        for place in [mixed >> 57, mixed >> 50 & 127] {
-            if place < 64 { bits.low |= 1 &<< place } else { bits.high |= 1 &<< (place & 63) }
-        }
-        return bits
+        let (a, b) = (mixed >> 57, mixed >> 50 & 127)
+        func bit(_ place: UInt64, _ half: UInt64) -> UInt64 { place >> 6 == half ? 1 &<< (place & 63) : 0 }
+        return (bit(a, 0) | bit(b, 0), bit(a, 1) | bit(b, 1))
     }
 
     package mutating func insert(_ row: UInt32) {

@@ -12,7 +12,9 @@ package struct KeptAnswer {
 ///
 /// Two requests with the same bytes ask for the same thing, so the key needs no decoding; two spellings of one
 /// request only cost a second entry. An entry also carries the generation that made it, the time it expires, and when
-/// its items are available: an answer of another generation, one too old, or one out of that time is a miss.
+/// its items are available: an answer of another generation, one too old, or one out of that time is a miss. So is one
+/// that shows an item that was changed since: an entry holds which items it may show, and with which version of the
+/// changes it was compared.
 ///
 /// Admission is S3-FIFO (Yang et al., SOSP 2023): new entries wait in a small queue (a tenth of the bytes), those
 /// asked for again move to the main queue, which gives each used entry another round; the hashes of entries that
