@@ -247,6 +247,7 @@ package final class CandidateGenerator {
             let row = added.firstRow + UInt32(index)
             if mask.isEligible(row) { top.push(row: row, score: products[index - first]) }
         }
+        list.rows.removeAll(keepingCapacity: true)
         top.drain(into: &list.rows)
         if indexes.upperBound < added.count {
             work = .added(list, next: indexes.upperBound)

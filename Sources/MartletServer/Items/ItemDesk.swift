@@ -235,12 +235,12 @@ final class ItemDesk: @unchecked Sendable {
             worker.eventLoop.submit { worker.shard.assumeIsolated { $0.takeOverlays() } }
         }
         for future in told { try? future.wait() }
-        let answered = unpublished
-        unpublished = []
-        for (call, reply) in answered { answer(call, reply) }
         let now = LoopWorker.now
         nextPublication = began &+ max(Self.publicationNanoseconds, 2 * (now &- began))
         describe(now, took: now &- began)
+        let answered = unpublished
+        unpublished = []
+        for (call, reply) in answered { answer(call, reply) }
     }
 
     private func describe(_ now: UInt64, took: UInt64) {

@@ -207,6 +207,9 @@ package final class ServingNode: Service {
     /// What was brought back at the start; nil without an event log.
     var restored: Replay.Outcome? { events.restored.withLock { $0 } }
 
+    /// What has changed of the items.
+    var changedItems: ItemsReading { items.reading }
+
     private func becomeReady() {
         context.state.becomeReady()
         metrics.setReady(true)

@@ -139,7 +139,7 @@ package final class OverlayBuilder {
         let descriptions = descriptions
         func texts(_ row: UInt32, _ name: String) -> [String] {
             guard let value = descriptions[Int(row)].attributes.first(where: { $0.attribute == name }) else { return [] }
-            return value.texts + (value.number.map { ["\($0)"] } ?? [])
+            return value.texts.isEmpty ? value.number.map { ["\($0)"] } ?? [] : value.texts
         }
         let sources = details.attributes.map { attribute in
             switch attribute.content {
