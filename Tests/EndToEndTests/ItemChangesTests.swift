@@ -1,13 +1,16 @@
+import Artifacts
 import Catalog
 import EventLog
 import Foundation
 import MartletClient
+import Retrieval
 import TestSupport
 import Testing
 import Vocabulary
 import Wire
 
 @testable import MartletServer
+@testable import Serving
 
 @Suite("Items that change", .timeLimit(.minutes(10)))
 struct ItemChangesTests {
@@ -98,7 +101,7 @@ struct ItemChangesTests {
             #expect(isThere == !oracle.isDeleted(item), "\(item)")
         }
         let item = world.item(Int.random(in: 0..<world.itemCount, using: &random))
-        if let similar = try? await node.client.similarItems(SimilarItemsRequest(item: item, k: k)) {
+        if let similar = try? await node.client.similarItems(Wire.SimilarItemsRequest(item: item, k: k)) {
             #expect(!oracle.isDeleted(item))
             #expect(Set(similar.items).isSubset(of: oracle.eligible(0, AttributeFilter(), excluded: [], at: now)))
         } else {
@@ -317,6 +320,106 @@ struct ItemChangesTests {
             Set((0..<100).map { served.world.item($0) }).subtracting(slate.items)
                 == Set([1, 2, 3, 4, 9].map { served.world.item($0) }))
         await node.stop()
+    }
+
+    @Test(
+        "re-ranked pages show added items, pinned ones too, and nothing that may not be shown",
+        arguments: ["factors", "attribute", "caps", "boosts", "softmax"])
+    func reranked(kind: String) async throws {
+        let served = try Served(seed: 69)
+        let node = try await served.start { configuration in
+            var reranking = RerankingConfiguration()
+            switch kind {
+            case "factors": reranking.diversity = .init(by: .factors, strength: 0.4)
+            case "attribute": reranking.diversity = .init(by: .attribute("brand"), strength: 0.4)
+            case "caps": reranking.caps = [.init(attribute: "brand", most: 2)]
+            case "boosts": reranking.boosts = [.init(.value(attribute: "brand", "b2"), factor: 2, add: 0.5)]
+            default: reranking.exploration = .init(.softmax(temperature: 0.5), protected: 0)
+            }
+            var scenario = configuration.scenarios["default"] ?? MartletServer.ScenarioConfiguration()
+            scenario.reranking = reranking
+            configuration.scenarios["default"] = scenario
+        }
+        var oracle = ItemChangeOracle(served.world)
+        var random = SeededGenerator(seed: 70)
+        let changes = (0..<60).map { _ in random.itemChange(served.world, around: 1000) }
+        let isStored = try await node.change(changes)
+        #expect(isStored)
+        for change in changes { oracle.apply(change) }
+        var isAddedShown = false
+        for user in 1..<12 {
+            var request = RecommendRequest(user: served.world.users[user], k: 40)
+            request.explain = user % 2 == 0
+            request.pins = oracle.newItems.prefix(3).enumerated().map { Pin(item: $1, place: $0 + 2) }
+            let eligible = oracle.eligible(user, AttributeFilter(), excluded: [], at: 1000)
+            var shown: [String] = []
+            for _ in 0..<20 {
+                let reply = try await node.client.recommend(request)
+                if shown.isEmpty {
+                    let pinned = oracle.newItems.prefix(3).enumerated().filter { eligible.contains($1) }
+                    for (place, item) in pinned { #expect(reply.items[place + 1] == item) }
+                }
+                shown += reply.items
+                if reply.nextCursor.isEmpty { break }
+                request.cursor = reply.nextCursor
+                request.pins = []
+                break
+            }
+            #expect(Set(shown).count == shown.count && Set(shown).isSubset(of: eligible) && shown.count == 40)
+            isAddedShown = isAddedShown || !Set(shown).isDisjoint(with: oracle.newItems)
+        }
+        #expect(isAddedShown)
+        await node.stop()
+    }
+
+    @Test("rows of items that are long gone are used again, and answers stay right")
+    func manyComeAndGo() async throws {
+        let served = try Served(items: 100, seed: 71)
+        let node = try await served.start(events: false) { $0.items.changesMax = 4 }
+        for round in 0..<12 {
+            let names = (0..<3).map { "item \(round) \($0)" }
+            let vector = served.world.userFactors[2].map { 5 * $0 }
+            let reply = try await node.client.upsertItems(
+                UpsertItemsRequest(items: names.map { ItemDescription(item: $0, title: $0, vector: vector) }))
+            #expect(reply.stored == 3)
+            // Kept under the same bytes in every round.
+            let request = RecommendRequest(user: served.world.users[2], k: 10)
+            let fresh = try await node.client.recommend(request, options: Self.bypass)
+            #expect(Array(fresh.items.prefix(3)).sorted() == names)
+            let kept = try await node.client.recommend(request)
+            #expect(Set(kept.items.filter { $0.hasPrefix("item") }).isSubset(of: names))
+            _ = try await node.client.deleteItems(DeleteItemsRequest(items: names, restore: true))
+            let after = try await node.client.recommend(request)
+            #expect(!after.items.contains { $0.hasPrefix("item") })
+        }
+        #expect(node.node.changedItems.changed == 0 && node.node.changedItems.added == 0)
+        await node.stop()
+    }
+
+    @Test("an answer that was kept is shown until one of its items changes, or too many others have")
+    func keptAnswers() throws {
+        let served = try Served(items: 100, seed: 72)
+        let model = try RetrievalModel(bundle: Bundle(opening: served.folder.file("model")))
+        var random = SeededGenerator(seed: 73)
+        for _ in 0..<100 {
+            let shown = (0..<5).map { _ in SlateItem(row: UInt32.random(in: 0..<100, using: &random), score: 0) }
+            var content = ItemOverlay.Content()
+            content.removalsFloor = UInt64.random(in: 0...5, using: &random)
+            for version in content.removalsFloor + 1...content.removalsFloor + 4 {
+                for _ in 0..<Int.random(in: 0...2, using: &random) {
+                    content.removals.append(
+                        ItemOverlay.Removal(version: version, row: UInt32.random(in: 0..<200, using: &random)))
+                }
+            }
+            let last = content.removalsFloor + 4
+            let overlay = ItemOverlay(content, version: last, of: model)
+            for version in 0...last {
+                let since = content.removals.filter { $0.version > version }
+                let sketch = ShownSketch(shown)
+                let isFit = version >= content.removalsFloor && !since.contains { sketch.mayContain($0.row) }
+                #expect(overlay.shows(sketch, since: version) == isFit)
+            }
+        }
     }
 }
 

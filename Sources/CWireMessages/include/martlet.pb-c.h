@@ -1198,7 +1198,7 @@ struct  Martlet__V1__ChangeItemsReply
    */
   uint32_t unknown_items;
   /*
-   * of what the node knows of changed items; grows
+   * of what the node knows of changed items; grows while it runs
    */
   uint64_t version;
 };

@@ -48,6 +48,8 @@ final class ItemDesk: @unchecked Sendable {
     let board = OverlayBoard()
     private let calls = Atomic<Int>(0)
     private let figures = Mutex(ItemsReading())
+    /// What the log said and nobody has looked at yet; neighbours that say the same are one.
+    private let outcomes = Mutex<[LogOutcome]>([])
 
     private var workers: [LoopWorker] = []
     private var book: ItemBook
@@ -80,7 +82,7 @@ final class ItemDesk: @unchecked Sendable {
 
     /// Takes a call; it is answered later. Any loop.
     func take(_ call: Call) {
-        guard calls.wrappingAdd(1, ordering: .relaxed).newValue <= Self.callsMax else {
+        guard calls.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue <= Self.callsMax else {
             calls.wrappingSubtract(1, ordering: .relaxed)
             return call.ticket.home.refuse(
                 call.ticket,
@@ -136,9 +138,25 @@ final class ItemDesk: @unchecked Sendable {
         }
     }
 
-    /// Learns what became of records; on the log's thread.
+    /// Learns what became of records; on the log's thread. Costs nothing to speak of while no call waits.
     func settle(_ outcome: LogOutcome) {
-        queue.async { self.take(outcome) }
+        // A call counts as waiting before its record can be stored.
+        let isAwaited = calls.load(ordering: .acquiring) > 0
+        outcomes.withLock { outcomes in
+            if !isAwaited { outcomes = [] }
+            if case .stored = outcome, case .stored? = outcomes.last { outcomes.removeLast() }
+            outcomes.append(outcome)
+        }
+        if isAwaited { queue.async { self.takeOutcomes() } }
+    }
+
+    private func takeOutcomes() {
+        let taken = outcomes.withLock { outcomes in
+            defer { outcomes = [] }
+            return outcomes
+        }
+        for outcome in taken { take(outcome) }
+        if !unpublished.isEmpty { schedule() }
     }
 
     private func take(_ outcome: LogOutcome) {
@@ -155,7 +173,6 @@ final class ItemDesk: @unchecked Sendable {
         }
         waiting.removeFirst(count)
         appliedThrough = max(appliedThrough, outcome.through)
-        if !unpublished.isEmpty { schedule() }
     }
 
     private func apply(_ call: Call) {
@@ -304,6 +321,7 @@ final class ItemDesk: @unchecked Sendable {
     /// The payloads of a snapshot's sections, and the last record that they know of. Not on a loop.
     func snapshot() -> (payloads: [[UInt8]], knows: UInt64) {
         queue.sync {
+            takeOutcomes()
             // An empty one says that there is nothing to replay.
             var payloads = [ItemChangeRecord.encode([])]
             for group in book.changes(inGroupsOf: 200) { Self.encode(group[...], into: &payloads) }

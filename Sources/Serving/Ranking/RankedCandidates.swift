@@ -58,8 +58,12 @@ struct RankedCandidates {
         guard !added.isEmpty else { return }
         for (place, row) in added {
             let place = min(place, rows.count)
-            // The score of the one before: a greater row comes after it.
-            let score = place > 0 ? rows[place - 1].score : (rows.first?.score ?? 0).nextUp
+            // The score of the one before, where a greater row comes after it, or the next lower one.
+            var score = (rows.first?.score ?? 0).nextUp
+            if place > 0 {
+                let before = rows[place - 1]
+                score = before.row < row ? before.score : before.score.nextDown
+            }
             rows.insert(ScoredRow(row: row, score: score), at: place)
         }
         // Pages follow this order, ties included.

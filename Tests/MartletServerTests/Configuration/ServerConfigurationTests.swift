@@ -61,6 +61,7 @@ import Vocabulary
             "events.retention_bytes": "8GiB", "events.pending_bytes_max": "6MiB", "events.future_max": "9s",
             "events.snapshot_interval": "44s", "events.age_max": "100d", "events.history_max": "55", "events.seen_max": "66", "events.seen_age": "77d",
             "events.state_bytes_max": "88MiB", "events.repeats_window": "9999", "events.items_max": "1111",
+            "items.changes_max": "2222", "items.bytes_max": "5MiB",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.key)))
         var all: Set<String> = []
