@@ -306,15 +306,34 @@ package final class CandidateGenerator {
 
     /// The items most like `item`: its neighbours, or the items whose factors point the same way.
     ///
-    /// Only eligible ones; the mask must hold `item` itself as blocked.
+    /// Only eligible ones; the mask must hold `item` itself as blocked. Added items are compared by factors, where they have
+    /// vectors of these; they have no neighbours.
     ///
     /// - Complexity: O(neighbours), or a scan of the items for factors.
     package func similarItems(to item: UInt32, k: Int, source: RetrievalSource) throws -> [ScoredRow] {
         var result: [ScoredRow] = []
         if let factors = model.factors(of: source) {
-            try factors.similar.search(
-                like: Int(item), k: k, where: mask.predicate, scratch: scratch.search, into: &result)
-        } else if let neighbors = model.neighbors {
+            let added = added?.source == source ? added : nil
+            if Int(item) < model.items.count {
+                try factors.similar.search(
+                    like: Int(item), k: k, where: mask.predicate, scratch: scratch.search, into: &result)
+            } else if let added {
+                try added.vector(Int(item - added.firstRow)).withUnsafeBufferPointer {
+                    try factors.similar.search(
+                        $0, k: k, where: mask.predicate, scratch: scratch.search, into: &result)
+                }
+            }
+            if let added, mask.addedCount > 0 {
+                let query =
+                    Int(item) < model.items.count
+                    ? factors.rows.floats(item) : added.vector(Int(item - added.firstRow))
+                var top = TopK(k: k)
+                for row in result { top.push(row: row.row, score: row.score) }
+                added.offer(likeQuery: query, where: mask, to: &top)
+                result.removeAll(keepingCapacity: true)
+                top.drain(into: &result)
+            }
+        } else if Int(item) < model.items.count, let neighbors = model.neighbors {
             let (rows, weights) = neighbors.neighbors(of: item)
             var top = TopK(k: k)
             for position in rows.indices where mask.isEligible(rows[position]) {

@@ -16,6 +16,8 @@ package final class AddedItems: Sendable {
     package let source: RetrievalSource?
     /// `[count, stride]`; the columns from `dimension` on are zero.
     private let vectors: [Float]
+    /// Of each vector; 0 for a zero vector.
+    private let inverseNorms: [Float]
     private let dimension: Int
     private let stride: Int
 
@@ -36,6 +38,10 @@ package final class AddedItems: Sendable {
             for (column, value) in vector.prefix(dimension).enumerated() { all[index * stride + column] = value }
         }
         self.vectors = all
+        inverseNorms = vectors.map { vector in
+            let square = vector.reduce(0) { $0 + $1 * $1 }
+            return square > 0 && square.isFinite ? 1 / square.squareRoot() : 0
+        }
     }
 
     package var count: Int { catalog.count }
@@ -43,6 +49,23 @@ package final class AddedItems: Sendable {
 
     /// The row of an item; one that is gone still has its row.
     package func row(of item: String) -> UInt32? { catalog.row(of: item).map { $0 + firstRow } }
+
+    /// The vector of the item `index`.
+    func vector(_ index: Int) -> [Float] { Array(vectors[index * stride..<index * stride + dimension]) }
+
+    /// Offers the added items that may be shown, by the cosine of their vectors with `query`.
+    ///
+    /// - Complexity: O(items * rank).
+    func offer(likeQuery query: [Float], where mask: EligibilityMask, to top: inout TopK) {
+        let square = query.reduce(0) { $0 + $1 * $1 }
+        let inverse = square > 0 && square.isFinite ? 1 / square.squareRoot() : 0
+        var products: [Float] = []
+        score(query, 0..<count, into: &products)
+        for index in 0..<count where inverseNorms[index] > 0 {
+            let row = firstRow + UInt32(index)
+            if mask.isEligible(row) { top.push(row: row, score: products[index] * inverseNorms[index] * inverse) }
+        }
+    }
 
     /// Inner products of `query` with the vectors of the items `indexes`.
     ///
@@ -61,6 +84,21 @@ package final class AddedItems: Sendable {
                         query, rows: vectors + indexes.lowerBound * stride, stride: stride, count: indexes.count,
                         dimension: dimension, into: products)
                 }
+            }
+        }
+    }
+}
+
+extension RowMatrix {
+    /// A row as floats.
+    func floats(_ row: UInt32) -> [Float] {
+        precondition(Int(row) < rowCount, "row \(row) of \(rowCount)")
+        return [Float](unsafeUninitializedCapacity: columnCount) { out, count in
+            count = columnCount
+            guard let base = out.baseAddress else { return }
+            switch self {
+            case .floats(let rows): base.update(from: rows.base + Int(row) * rows.stride, count: columnCount)
+            case .halves(let rows): Kernels.widen(rows.base + Int(row) * rows.stride, count: columnCount, into: base)
             }
         }
     }

@@ -153,6 +153,8 @@ package struct SimilarItems: Sendable {
     package var generation: Generation
     package var source: RetrievalSource
     package var includeDetails: Bool
+    /// By which they were found; nil: nothing had changed.
+    package var overlay: ItemOverlay?
 }
 
 /// An item's details.

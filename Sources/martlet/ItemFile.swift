@@ -123,7 +123,9 @@ enum ItemFile {
         if let text = value.stringValue { return [text] }
         var texts: [String] = []
         for element in value.arrayValue ?? [.null] {
-            guard let text = element.stringValue else { throw Fault("\"\(name)\" is neither a text nor a list of texts") }
+            guard let text = element.stringValue else {
+                throw Fault("\"\(name)\" is neither a text nor a list of texts")
+            }
             texts.append(text)
         }
         return texts

@@ -104,7 +104,8 @@ extension SeededGenerator {
         let isNew = Int.random(in: 0..<3, using: &self) == 0
         let item =
             isNew
-            ? "new \(Int.random(in: 0..<40, using: &self))" : world.item(Int.random(in: 0..<world.itemCount, using: &self))
+            ? "new \(Int.random(in: 0..<40, using: &self))"
+            : world.item(Int.random(in: 0..<world.itemCount, using: &self))
         func seconds() -> Int64? {
             Bool.random(using: &self) ? nil : now + Int64.random(in: -50...50, using: &self)
         }

@@ -7,7 +7,8 @@ import Vocabulary
 @Suite("Records of item changes")
 struct ItemChangeRecordTests {
     private static func text(_ random: inout SeededGenerator) -> String {
-        String((0..<Int.random(in: 0...9, using: &random)).map { _ in "aé漢 \u{0}z".randomElement(using: &random) ?? "a" })
+        String(
+            (0..<Int.random(in: 0...9, using: &random)).map { _ in "aé漢 \u{0}z".randomElement(using: &random) ?? "a" })
     }
 
     static func changes(_ random: inout SeededGenerator) -> [ItemChange] {

@@ -103,7 +103,7 @@ final class AnswerEncoder {
 
     private func encode(_ similar: SimilarItems) {
         clear()
-        collect(similar.items, similar.generation, nil, withTitles: similar.includeDetails)
+        collect(similar.items, similar.generation, similar.overlay, withTitles: similar.includeDetails)
         var source = similar.source.rawValue
         source.withUTF8 { source in
             ids.withUnsafeBufferPointer { ids in

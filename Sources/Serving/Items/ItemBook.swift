@@ -50,7 +50,8 @@ package struct ItemBook: Sendable {
             states.count >= countMax || states[change.item] == nil && bytes < bytesMax
             ? "\(countMax) items, the most that may (items.changes_max)"
             : "\(bytesMax) bytes, the most that they may take (items.bytes_max)"
-        return "\(states.count) items have changes; there is room for \(limit): train a model that knows them and restore "
+        return
+            "\(states.count) items have changes; there is room for \(limit): train a model that knows them and restore "
             + "them, or raise the limit"
     }
 

@@ -51,8 +51,9 @@ package final class OverlayBuilder {
         for item in changed { take(item, book, version: version) }
         if content.removals.count > Self.removalsMax {
             let dropped = content.removals.count - Self.removalsMax / 2
-            content.removalsFloor = content.removals[dropped - 1].version
-            content.removals.removeAll { $0.version <= content.removalsFloor }
+            let floor = content.removals[dropped - 1].version
+            content.removalsFloor = floor
+            content.removals.removeAll { $0.version <= floor }
         }
         if isStale { makeAdded() }
         return ItemOverlay(content, version: version, of: generation.model)
@@ -75,6 +76,8 @@ package final class OverlayBuilder {
     private func take(_ item: String, _ book: ItemBook, version: UInt64) {
         let state = book.states[item]
         let row: UInt32
+        // What was never there is in no answer.
+        let isNew = items.row(of: item) == nil && indexes[item] == nil
         if let known = items.row(of: item) {
             row = known
             if state?.isDeleted ?? false { content.deleted.insert(row) } else { content.deleted.remove(row) }
@@ -83,7 +86,7 @@ package final class OverlayBuilder {
             row = added
         }
         content.windows[row] = Self.window(state)
-        if version > 0 { content.removals.append(ItemOverlay.Removal(version: version, row: row)) }
+        if version > 0, !isNew { content.removals.append(ItemOverlay.Removal(version: version, row: row)) }
     }
 
     /// The row of an item that the model does not know; nil where it never had one.
@@ -138,7 +141,9 @@ package final class OverlayBuilder {
         let details = items.details
         let descriptions = descriptions
         func texts(_ row: UInt32, _ name: String) -> [String] {
-            guard let value = descriptions[Int(row)].attributes.first(where: { $0.attribute == name }) else { return [] }
+            guard let value = descriptions[Int(row)].attributes.first(where: { $0.attribute == name }) else {
+                return []
+            }
             return value.texts.isEmpty ? value.number.map { ["\($0)"] } ?? [] : value.texts
         }
         let sources = details.attributes.map { attribute in
@@ -151,9 +156,14 @@ package final class OverlayBuilder {
                 ItemDetailColumns.Source(
                     name: attribute.name,
                     .number { row in
-                        guard let value = descriptions[Int(row)].attributes.first(where: { $0.attribute == attribute.name })
+                        guard
+                            let value = descriptions[Int(row)].attributes.first(where: {
+                                $0.attribute == attribute.name
+                            })
                         else { return nil }
-                        return (value.number ?? value.texts.first.flatMap { Double($0) }).flatMap { $0.isFinite ? $0 : nil }
+                        return (value.number ?? value.texts.first.flatMap { Double($0) }).flatMap {
+                            $0.isFinite ? $0 : nil
+                        }
                     })
             }
         }
@@ -162,7 +172,8 @@ package final class OverlayBuilder {
             ids: try IDDictionary(descriptions.map(\.item), what: "added item"),
             title: { descriptions[Int($0)].title },
             tags: { row in
-                let more = details.attributes.contains { $0.name == details.tagsName } ? [] : texts(row, details.tagsName)
+                let more =
+                    details.attributes.contains { $0.name == details.tagsName } ? [] : texts(row, details.tagsName)
                 return descriptions[Int(row)].tags + more
             },
             interactions: Array(repeating: 0, count: count), recentScores: Array(repeating: 0, count: count),

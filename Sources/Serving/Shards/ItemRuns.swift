@@ -11,6 +11,7 @@ final class SimilarItemsRun: ShardRun {
     private let source: RetrievalSource
     private let request: SimilarItemsRequest
     private let filter: FilteredRows
+    private let overlay: ItemOverlay
     private(set) var times = StageTimes()
     private(set) var answer = ShardAnswer.rejected(Rejection(.internalFault, "the run has not ended"))
 
@@ -26,16 +27,13 @@ final class SimilarItemsRun: ShardRun {
         guard let row = engine.row(of: request.item, engine.overlay), !engine.overlay.isDeleted(row) else {
             throw Rejection(.unknownItem, "no item is named '\(request.item)'")
         }
-        guard Int(row) < model.items.count else {
-            throw Rejection(
-                .failedPrecondition,
-                "'\(request.item)' was added after the model was made; items like it are known to the next model")
-        }
         self.row = row
+        let isAdded = Int(row) >= model.items.count
+        overlay = engine.overlay
         filter = try engine.rows(of: request.filter)
         let similar: [RetrievalSource] = [.itemToItem, .als, .spectral]
         if request.source.isEmpty {
-            guard let first = similar.first(where: { model.has($0) }) else {
+            guard let first = similar.first(where: { model.has($0) && (!isAdded || $0 == model.addedSource) }) else {
                 throw Rejection(.failedPrecondition, "the bundle holds neither neighbours nor factors")
             }
             source = first
@@ -48,15 +46,19 @@ final class SimilarItemsRun: ShardRun {
             guard model.has(named) else {
                 throw Rejection(.failedPrecondition, "the bundle holds no \(named.rawValue)")
             }
+            if isAdded, named != model.addedSource {
+                throw Rejection(
+                    .failedPrecondition,
+                    "'\(request.item)' was added after the model was made: it has no \(named.rawValue); leave source empty"
+                )
+            }
             source = named
         }
     }
 
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
-        let overlay = engine.overlay
-        var available = engine.availableItems(overlay, at: engine.now(overlay))
-        // Neighbours and similar factors are the model's alone.
-        available.added = nil
+        let available = engine.availableItems(overlay, at: engine.now(overlay))
+        engine.generator.added = overlay.added
         Eligibility.apply(
             available: available, filter: filter, excluded: request.excludedItems, seen: nil, engine: engine,
             overlay: overlay, mask: engine.generator.mask)
@@ -75,7 +77,7 @@ final class SimilarItemsRun: ShardRun {
         answer = .similarItems(
             SimilarItems(
                 items: rows.map { SlateItem(row: $0.row, score: $0.score) }, generation: engine.generation,
-                source: source, includeDetails: request.includeDetails))
+                source: source, includeDetails: request.includeDetails, overlay: overlay))
         return true
     }
 }

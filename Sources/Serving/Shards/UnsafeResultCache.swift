@@ -161,7 +161,8 @@ package final class ResultCache {
     /// - Complexity: O(1) amortised, one allocation.
     package func insert(
         _ value: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64,
-        expires: UInt64, seconds: ClosedRange<Int64> = Slate.always, stamp: UserEpochs.Stamp = .nobody, version: UInt64 = 0,
+        expires: UInt64, seconds: ClosedRange<Int64> = Slate.always, stamp: UserEpochs.Stamp = .nobody,
+        version: UInt64 = 0,
         shown: ShownSketch = ShownSketch(), tag: UInt16 = 0
     ) {
         let cost = Self.cost(key.count, value.count)
