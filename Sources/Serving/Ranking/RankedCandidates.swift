@@ -59,8 +59,11 @@ struct RankedCandidates {
         for (place, row) in added {
             let place = min(place, rows.count)
             // The score of the one before, where a greater row comes after it, or the next lower one.
-            var score = (rows.first?.score ?? 0).nextUp
-            if place > 0 {
+            var score = rows.first?.score ?? 0
+            if place == 0 {
+                // Room for those that come between this one and the first that was ranked.
+                for _ in added { score = score.nextUp }
+            } else {
                 let before = rows[place - 1]
                 score = before.row < row ? before.score : before.score.nextDown
             }
