@@ -417,6 +417,24 @@ struct ItemChangesTests {
         await node.stop()
     }
 
+    @Test("new items leave a tenth of the room to deletions")
+    func roomForDeletions() async throws {
+        let served = try Served(items: 100, seed: 75)
+        let node = try await served.start(events: false) { $0.items.changesMax = 20 }
+        let names = (0..<30).map { "item \($0)" }
+        let reply = try await node.client.upsertItems(
+            UpsertItemsRequest(items: names.map { ItemDescription(item: $0) }))
+        #expect(reply.stored == 18 && reply.faults.allSatisfy { $0.status == .full })
+        // What is there may be said anew.
+        let again = try await node.client.upsertItems(
+            UpsertItemsRequest(items: names.prefix(18).map { ItemDescription(item: $0, title: "again") }))
+        #expect(again.stored == 18)
+        let deleted = try await node.client.deleteItems(
+            DeleteItemsRequest(items: (0..<3).map { served.world.item($0) }))
+        #expect(deleted.stored == 2 && deleted.faults.map(\.item) == [2])
+        await node.stop()
+    }
+
     @Test("thousands of changes between two hits of a kept answer are as good as a change of it")
     func manyChanges() async throws {
         let served = try Served(items: 100, seed: 74)

@@ -115,7 +115,7 @@ final class ItemDesk: @unchecked Sendable {
                     ItemFault(item: position, status: .full, message: book.fullMessage(described: change)))
                 return true
             }
-            reserved.count += 1
+            if !book.knows(change.item) { reserved.count += 1 }
             reserved.bytes += bytes
             return false
         }

@@ -37,19 +37,28 @@ package struct ItemBook: Sendable {
 
     package var count: Int { states.count }
 
+    /// Whether an item has changes.
+    package func knows(_ item: String) -> Bool { states[item] != nil }
+
     /// Whether a change fits beside `reserved` further new items that take `bytes`.
     package func hasRoom(for change: ItemChange, reserved: Int, bytes: Int) -> Bool {
-        guard states.count + reserved < countMax || states[change.item] != nil else { return false }
+        guard states.count + reserved < limit(of: change) || states[change.item] != nil else { return false }
         if case .delete = change { return true }
         return self.bytes + bytes + Self.bytes(of: change) <= bytesMax
     }
 
+    /// The last tenth is for deletions and windows: new items never keep others from being taken off.
+    private func limit(of change: ItemChange) -> Int {
+        if case .upsert = change { countMax - countMax / 10 } else { countMax }
+    }
+
     /// What to do when there is no room.
     package func fullMessage(described change: ItemChange) -> String {
+        let isBytes = states[change.item] != nil || (states.count < limit(of: change) && bytes > bytesMax / 2)
         let limit =
-            states.count >= countMax || states[change.item] == nil && bytes < bytesMax
-            ? "\(countMax) items, the most that may (items.changes_max)"
-            : "\(bytesMax) bytes, the most that they may take (items.bytes_max)"
+            isBytes
+            ? "\(bytesMax) bytes, the most that they may take (items.bytes_max)"
+            : "\(countMax) items, a tenth of them for deletions and windows alone (items.changes_max)"
         return
             "\(states.count) items have changes; there is room for \(limit): train a model that knows them and restore "
             + "them, or raise the limit"
