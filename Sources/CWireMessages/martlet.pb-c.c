@@ -1447,6 +1447,366 @@ void   martlet__v1__event_fault__free_unpacked
   assert(message->base.descriptor == &martlet__v1__event_fault__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   martlet__v1__item_description__init
+                     (Martlet__V1__ItemDescription         *message)
+{
+  static const Martlet__V1__ItemDescription init_value = MARTLET__V1__ITEM_DESCRIPTION__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__item_description__get_packed_size
+                     (const Martlet__V1__ItemDescription *message)
+{
+  assert(message->base.descriptor == &martlet__v1__item_description__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__item_description__pack
+                     (const Martlet__V1__ItemDescription *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__item_description__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__item_description__pack_to_buffer
+                     (const Martlet__V1__ItemDescription *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__item_description__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__ItemDescription *
+       martlet__v1__item_description__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__ItemDescription *)
+     protobuf_c_message_unpack (&martlet__v1__item_description__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__item_description__free_unpacked
+                     (Martlet__V1__ItemDescription *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__item_description__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__item_attribute_value__init
+                     (Martlet__V1__ItemAttributeValue         *message)
+{
+  static const Martlet__V1__ItemAttributeValue init_value = MARTLET__V1__ITEM_ATTRIBUTE_VALUE__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__item_attribute_value__get_packed_size
+                     (const Martlet__V1__ItemAttributeValue *message)
+{
+  assert(message->base.descriptor == &martlet__v1__item_attribute_value__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__item_attribute_value__pack
+                     (const Martlet__V1__ItemAttributeValue *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__item_attribute_value__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__item_attribute_value__pack_to_buffer
+                     (const Martlet__V1__ItemAttributeValue *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__item_attribute_value__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__ItemAttributeValue *
+       martlet__v1__item_attribute_value__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__ItemAttributeValue *)
+     protobuf_c_message_unpack (&martlet__v1__item_attribute_value__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__item_attribute_value__free_unpacked
+                     (Martlet__V1__ItemAttributeValue *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__item_attribute_value__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__upsert_items_request__init
+                     (Martlet__V1__UpsertItemsRequest         *message)
+{
+  static const Martlet__V1__UpsertItemsRequest init_value = MARTLET__V1__UPSERT_ITEMS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__upsert_items_request__get_packed_size
+                     (const Martlet__V1__UpsertItemsRequest *message)
+{
+  assert(message->base.descriptor == &martlet__v1__upsert_items_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__upsert_items_request__pack
+                     (const Martlet__V1__UpsertItemsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__upsert_items_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__upsert_items_request__pack_to_buffer
+                     (const Martlet__V1__UpsertItemsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__upsert_items_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__UpsertItemsRequest *
+       martlet__v1__upsert_items_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__UpsertItemsRequest *)
+     protobuf_c_message_unpack (&martlet__v1__upsert_items_request__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__upsert_items_request__free_unpacked
+                     (Martlet__V1__UpsertItemsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__upsert_items_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__delete_items_request__init
+                     (Martlet__V1__DeleteItemsRequest         *message)
+{
+  static const Martlet__V1__DeleteItemsRequest init_value = MARTLET__V1__DELETE_ITEMS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__delete_items_request__get_packed_size
+                     (const Martlet__V1__DeleteItemsRequest *message)
+{
+  assert(message->base.descriptor == &martlet__v1__delete_items_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__delete_items_request__pack
+                     (const Martlet__V1__DeleteItemsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__delete_items_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__delete_items_request__pack_to_buffer
+                     (const Martlet__V1__DeleteItemsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__delete_items_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__DeleteItemsRequest *
+       martlet__v1__delete_items_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__DeleteItemsRequest *)
+     protobuf_c_message_unpack (&martlet__v1__delete_items_request__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__delete_items_request__free_unpacked
+                     (Martlet__V1__DeleteItemsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__delete_items_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__item_window__init
+                     (Martlet__V1__ItemWindow         *message)
+{
+  static const Martlet__V1__ItemWindow init_value = MARTLET__V1__ITEM_WINDOW__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__item_window__get_packed_size
+                     (const Martlet__V1__ItemWindow *message)
+{
+  assert(message->base.descriptor == &martlet__v1__item_window__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__item_window__pack
+                     (const Martlet__V1__ItemWindow *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__item_window__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__item_window__pack_to_buffer
+                     (const Martlet__V1__ItemWindow *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__item_window__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__ItemWindow *
+       martlet__v1__item_window__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__ItemWindow *)
+     protobuf_c_message_unpack (&martlet__v1__item_window__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__item_window__free_unpacked
+                     (Martlet__V1__ItemWindow *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__item_window__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__set_availability_request__init
+                     (Martlet__V1__SetAvailabilityRequest         *message)
+{
+  static const Martlet__V1__SetAvailabilityRequest init_value = MARTLET__V1__SET_AVAILABILITY_REQUEST__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__set_availability_request__get_packed_size
+                     (const Martlet__V1__SetAvailabilityRequest *message)
+{
+  assert(message->base.descriptor == &martlet__v1__set_availability_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__set_availability_request__pack
+                     (const Martlet__V1__SetAvailabilityRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__set_availability_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__set_availability_request__pack_to_buffer
+                     (const Martlet__V1__SetAvailabilityRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__set_availability_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__SetAvailabilityRequest *
+       martlet__v1__set_availability_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__SetAvailabilityRequest *)
+     protobuf_c_message_unpack (&martlet__v1__set_availability_request__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__set_availability_request__free_unpacked
+                     (Martlet__V1__SetAvailabilityRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__set_availability_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__change_items_reply__init
+                     (Martlet__V1__ChangeItemsReply         *message)
+{
+  static const Martlet__V1__ChangeItemsReply init_value = MARTLET__V1__CHANGE_ITEMS_REPLY__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__change_items_reply__get_packed_size
+                     (const Martlet__V1__ChangeItemsReply *message)
+{
+  assert(message->base.descriptor == &martlet__v1__change_items_reply__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__change_items_reply__pack
+                     (const Martlet__V1__ChangeItemsReply *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__change_items_reply__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__change_items_reply__pack_to_buffer
+                     (const Martlet__V1__ChangeItemsReply *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__change_items_reply__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__ChangeItemsReply *
+       martlet__v1__change_items_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__ChangeItemsReply *)
+     protobuf_c_message_unpack (&martlet__v1__change_items_reply__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__change_items_reply__free_unpacked
+                     (Martlet__V1__ChangeItemsReply *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__change_items_reply__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   martlet__v1__item_fault__init
+                     (Martlet__V1__ItemFault         *message)
+{
+  static const Martlet__V1__ItemFault init_value = MARTLET__V1__ITEM_FAULT__INIT;
+  *message = init_value;
+}
+size_t martlet__v1__item_fault__get_packed_size
+                     (const Martlet__V1__ItemFault *message)
+{
+  assert(message->base.descriptor == &martlet__v1__item_fault__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t martlet__v1__item_fault__pack
+                     (const Martlet__V1__ItemFault *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &martlet__v1__item_fault__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t martlet__v1__item_fault__pack_to_buffer
+                     (const Martlet__V1__ItemFault *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &martlet__v1__item_fault__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Martlet__V1__ItemFault *
+       martlet__v1__item_fault__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Martlet__V1__ItemFault *)
+     protobuf_c_message_unpack (&martlet__v1__item_fault__descriptor,
+                                allocator, len, data);
+}
+void   martlet__v1__item_fault__free_unpacked
+                     (Martlet__V1__ItemFault *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &martlet__v1__item_fault__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor martlet__v1__hello__field_descriptors[5] =
 {
   {
@@ -4462,6 +4822,583 @@ const ProtobufCMessageDescriptor martlet__v1__event_fault__descriptor =
   (ProtobufCMessageInit) martlet__v1__event_fault__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor martlet__v1__item_description__field_descriptors[7] =
+{
+  {
+    "item",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ItemDescription, item),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "title",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ItemDescription, title),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tags",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Martlet__V1__ItemDescription, n_tags),
+    offsetof(Martlet__V1__ItemDescription, tags),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "attributes",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Martlet__V1__ItemDescription, n_attributes),
+    offsetof(Martlet__V1__ItemDescription, attributes),
+    &martlet__v1__item_attribute_value__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "vector",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Martlet__V1__ItemDescription, n_vector),
+    offsetof(Martlet__V1__ItemDescription, vector),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "from_seconds",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Martlet__V1__ItemDescription, opens_case),
+    offsetof(Martlet__V1__ItemDescription, from_seconds),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "until_seconds",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Martlet__V1__ItemDescription, closes_case),
+    offsetof(Martlet__V1__ItemDescription, until_seconds),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__item_description__field_indices_by_name[] = {
+  3,   /* field[3] = attributes */
+  5,   /* field[5] = from_seconds */
+  0,   /* field[0] = item */
+  2,   /* field[2] = tags */
+  1,   /* field[1] = title */
+  6,   /* field[6] = until_seconds */
+  4,   /* field[4] = vector */
+};
+static const ProtobufCIntRange martlet__v1__item_description__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor martlet__v1__item_description__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.ItemDescription",
+  "ItemDescription",
+  "Martlet__V1__ItemDescription",
+  "martlet.v1",
+  sizeof(Martlet__V1__ItemDescription),
+  7,
+  martlet__v1__item_description__field_descriptors,
+  martlet__v1__item_description__field_indices_by_name,
+  1,  martlet__v1__item_description__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__item_description__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__item_attribute_value__field_descriptors[3] =
+{
+  {
+    "attribute",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ItemAttributeValue, attribute),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "texts",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Martlet__V1__ItemAttributeValue, n_texts),
+    offsetof(Martlet__V1__ItemAttributeValue, texts),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "number",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Martlet__V1__ItemAttributeValue, amount_case),
+    offsetof(Martlet__V1__ItemAttributeValue, number),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__item_attribute_value__field_indices_by_name[] = {
+  0,   /* field[0] = attribute */
+  2,   /* field[2] = number */
+  1,   /* field[1] = texts */
+};
+static const ProtobufCIntRange martlet__v1__item_attribute_value__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor martlet__v1__item_attribute_value__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.ItemAttributeValue",
+  "ItemAttributeValue",
+  "Martlet__V1__ItemAttributeValue",
+  "martlet.v1",
+  sizeof(Martlet__V1__ItemAttributeValue),
+  3,
+  martlet__v1__item_attribute_value__field_descriptors,
+  martlet__v1__item_attribute_value__field_indices_by_name,
+  1,  martlet__v1__item_attribute_value__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__item_attribute_value__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__upsert_items_request__field_descriptors[2] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__UpsertItemsRequest, tenant),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "items",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Martlet__V1__UpsertItemsRequest, n_items),
+    offsetof(Martlet__V1__UpsertItemsRequest, items),
+    &martlet__v1__item_description__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__upsert_items_request__field_indices_by_name[] = {
+  1,   /* field[1] = items */
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange martlet__v1__upsert_items_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor martlet__v1__upsert_items_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.UpsertItemsRequest",
+  "UpsertItemsRequest",
+  "Martlet__V1__UpsertItemsRequest",
+  "martlet.v1",
+  sizeof(Martlet__V1__UpsertItemsRequest),
+  2,
+  martlet__v1__upsert_items_request__field_descriptors,
+  martlet__v1__upsert_items_request__field_indices_by_name,
+  1,  martlet__v1__upsert_items_request__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__upsert_items_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__delete_items_request__field_descriptors[3] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__DeleteItemsRequest, tenant),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "items",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Martlet__V1__DeleteItemsRequest, n_items),
+    offsetof(Martlet__V1__DeleteItemsRequest, items),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "restore",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__DeleteItemsRequest, restore),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__delete_items_request__field_indices_by_name[] = {
+  1,   /* field[1] = items */
+  2,   /* field[2] = restore */
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange martlet__v1__delete_items_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor martlet__v1__delete_items_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.DeleteItemsRequest",
+  "DeleteItemsRequest",
+  "Martlet__V1__DeleteItemsRequest",
+  "martlet.v1",
+  sizeof(Martlet__V1__DeleteItemsRequest),
+  3,
+  martlet__v1__delete_items_request__field_descriptors,
+  martlet__v1__delete_items_request__field_indices_by_name,
+  1,  martlet__v1__delete_items_request__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__delete_items_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__item_window__field_descriptors[4] =
+{
+  {
+    "item",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ItemWindow, item),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hidden",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ItemWindow, hidden),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "from_seconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Martlet__V1__ItemWindow, opens_case),
+    offsetof(Martlet__V1__ItemWindow, from_seconds),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "until_seconds",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Martlet__V1__ItemWindow, closes_case),
+    offsetof(Martlet__V1__ItemWindow, until_seconds),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__item_window__field_indices_by_name[] = {
+  2,   /* field[2] = from_seconds */
+  1,   /* field[1] = hidden */
+  0,   /* field[0] = item */
+  3,   /* field[3] = until_seconds */
+};
+static const ProtobufCIntRange martlet__v1__item_window__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor martlet__v1__item_window__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.ItemWindow",
+  "ItemWindow",
+  "Martlet__V1__ItemWindow",
+  "martlet.v1",
+  sizeof(Martlet__V1__ItemWindow),
+  4,
+  martlet__v1__item_window__field_descriptors,
+  martlet__v1__item_window__field_indices_by_name,
+  1,  martlet__v1__item_window__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__item_window__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__set_availability_request__field_descriptors[2] =
+{
+  {
+    "tenant",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__SetAvailabilityRequest, tenant),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "items",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Martlet__V1__SetAvailabilityRequest, n_items),
+    offsetof(Martlet__V1__SetAvailabilityRequest, items),
+    &martlet__v1__item_window__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__set_availability_request__field_indices_by_name[] = {
+  1,   /* field[1] = items */
+  0,   /* field[0] = tenant */
+};
+static const ProtobufCIntRange martlet__v1__set_availability_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor martlet__v1__set_availability_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.SetAvailabilityRequest",
+  "SetAvailabilityRequest",
+  "Martlet__V1__SetAvailabilityRequest",
+  "martlet.v1",
+  sizeof(Martlet__V1__SetAvailabilityRequest),
+  2,
+  martlet__v1__set_availability_request__field_descriptors,
+  martlet__v1__set_availability_request__field_indices_by_name,
+  1,  martlet__v1__set_availability_request__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__set_availability_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__change_items_reply__field_descriptors[5] =
+{
+  {
+    "stored",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ChangeItemsReply, stored),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "faults",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Martlet__V1__ChangeItemsReply, n_faults),
+    offsetof(Martlet__V1__ChangeItemsReply, faults),
+    &martlet__v1__item_fault__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "durability",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ChangeItemsReply, durability),
+    &martlet__v1__durability__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "unknown_items",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ChangeItemsReply, unknown_items),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ChangeItemsReply, version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__change_items_reply__field_indices_by_name[] = {
+  2,   /* field[2] = durability */
+  1,   /* field[1] = faults */
+  0,   /* field[0] = stored */
+  3,   /* field[3] = unknown_items */
+  4,   /* field[4] = version */
+};
+static const ProtobufCIntRange martlet__v1__change_items_reply__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor martlet__v1__change_items_reply__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.ChangeItemsReply",
+  "ChangeItemsReply",
+  "Martlet__V1__ChangeItemsReply",
+  "martlet.v1",
+  sizeof(Martlet__V1__ChangeItemsReply),
+  5,
+  martlet__v1__change_items_reply__field_descriptors,
+  martlet__v1__change_items_reply__field_indices_by_name,
+  1,  martlet__v1__change_items_reply__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__change_items_reply__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor martlet__v1__item_fault__field_descriptors[3] =
+{
+  {
+    "item",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ItemFault, item),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "status",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ItemFault, status),
+    &martlet__v1__item_status__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "message",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ItemFault, message),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned martlet__v1__item_fault__field_indices_by_name[] = {
+  0,   /* field[0] = item */
+  2,   /* field[2] = message */
+  1,   /* field[1] = status */
+};
+static const ProtobufCIntRange martlet__v1__item_fault__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor martlet__v1__item_fault__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "martlet.v1.ItemFault",
+  "ItemFault",
+  "Martlet__V1__ItemFault",
+  "martlet.v1",
+  sizeof(Martlet__V1__ItemFault),
+  3,
+  martlet__v1__item_fault__field_descriptors,
+  martlet__v1__item_fault__field_indices_by_name,
+  1,  martlet__v1__item_fault__number_ranges,
+  (ProtobufCMessageInit) martlet__v1__item_fault__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCEnumValue martlet__v1__fallback__enum_values_by_number[3] =
 {
   { "FALLBACK_NONE", "MARTLET__V1__FALLBACK__FALLBACK_NONE", 0 },
@@ -4594,5 +5531,37 @@ const ProtobufCEnumDescriptor martlet__v1__durability__descriptor =
   martlet__v1__durability__enum_values_by_name,
   1,
   martlet__v1__durability__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue martlet__v1__item_status__enum_values_by_number[4] =
+{
+  { "ITEM_STATUS_STORED", "MARTLET__V1__ITEM_STATUS__ITEM_STATUS_STORED", 0 },
+  { "ITEM_STATUS_INVALID", "MARTLET__V1__ITEM_STATUS__ITEM_STATUS_INVALID", 1 },
+  { "ITEM_STATUS_FULL", "MARTLET__V1__ITEM_STATUS__ITEM_STATUS_FULL", 2 },
+  { "ITEM_STATUS_NOT_STORED", "MARTLET__V1__ITEM_STATUS__ITEM_STATUS_NOT_STORED", 3 },
+};
+static const ProtobufCIntRange martlet__v1__item_status__value_ranges[] = {
+{0, 0},{0, 4}
+};
+static const ProtobufCEnumValueIndex martlet__v1__item_status__enum_values_by_name[4] =
+{
+  { "ITEM_STATUS_FULL", 2 },
+  { "ITEM_STATUS_INVALID", 1 },
+  { "ITEM_STATUS_NOT_STORED", 3 },
+  { "ITEM_STATUS_STORED", 0 },
+};
+const ProtobufCEnumDescriptor martlet__v1__item_status__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "martlet.v1.ItemStatus",
+  "ItemStatus",
+  "Martlet__V1__ItemStatus",
+  "martlet.v1",
+  4,
+  martlet__v1__item_status__enum_values_by_number,
+  4,
+  martlet__v1__item_status__enum_values_by_name,
+  1,
+  martlet__v1__item_status__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

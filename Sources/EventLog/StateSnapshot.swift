@@ -11,6 +11,8 @@ package enum SnapshotSection: UInt8, Sendable, CaseIterable {
     case users = 3
     /// IDs of late events, of one shard.
     case repeats = 4
+    /// Changes of items that make what is known of them; several follow each other. `ItemChangeRecord`.
+    case changes = 5
     case end = 255
 }
 
@@ -42,6 +44,8 @@ package final class SnapshotWriter {
 
     /// Snapshots that are kept: the newest, and one before it, should the newest be damaged.
     package static let kept = 2
+    /// Of a section's payload.
+    package static let payloadBytesMax = RecordFrame.payloadBytesMax
 
     package init(_ storage: any LogStorage) throws(LogError) {
         self.storage = storage
@@ -58,7 +62,7 @@ package final class SnapshotWriter {
         }
         RecordFrame.append(payload, kind: section.rawValue, sequence: sequence, to: &buffer)
         frames += 1
-        if section == .users { lowest = min(lowest, sequence) }
+        if section == .users || section == .changes { lowest = min(lowest, sequence) }
         if buffer.count >= 1 << 20 { try flush() }
     }
 

@@ -44,6 +44,27 @@ extension MartletClient {
         try await perform(.recordEvents, request, options: options).reply
     }
 
+    /// Tells the node of items that are new or have changed, up to 1000. Safe to repeat.
+    public func upsertItems(
+        _ request: UpsertItemsRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> ChangeItemsReply {
+        try await perform(.upsertItems, request, options: options).reply
+    }
+
+    /// Has items never be shown again, up to 1000; or takes all changes of them back. Safe to repeat.
+    public func deleteItems(
+        _ request: DeleteItemsRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> ChangeItemsReply {
+        try await perform(.deleteItems, request, options: options).reply
+    }
+
+    /// Says when items may be shown, up to 1000. Safe to repeat.
+    public func setAvailability(
+        _ request: SetAvailabilityRequest, options: CallOptions = CallOptions()
+    ) async throws(MartletClientError) -> ChangeItemsReply {
+        try await perform(.setAvailability, request, options: options).reply
+    }
+
     /// The items most like an item.
     public func similarItems(
         _ request: SimilarItemsRequest, options: CallOptions = CallOptions()

@@ -26,6 +26,9 @@ package final class CandidateGenerator {
     /// Most items of a history that the item-to-item source starts from.
     package static let historyItemsMax = 1000
 
+    /// Items beside the model's; nil: none. Set before `begin`.
+    package var added: AddedItems?
+
     /// Who helps with long scans; nil: nobody.
     package var helpers: (any SearchHelpers)?
 
@@ -44,6 +47,7 @@ package final class CandidateGenerator {
     var likeUsers: [ScoredRow] = []
     private var fused: [ScoredRow] = []
     private var places = CandidatePlaces()
+    private var products: [Float] = []
 
     /// - Parameter scratch: Shared by generators of one thread; nil: its own.
     package init(model: RetrievalModel, scratch: Scratch? = nil) {
@@ -115,6 +119,7 @@ package final class CandidateGenerator {
         case .none: break
         case .search(_, let search, _): search.scan.finish()
         case .sum, .content, .users: scratch.forgetSums()
+        case .added: break
         }
         work = .none
     }
@@ -140,6 +145,9 @@ package final class CandidateGenerator {
         case .users(let list, let next):
             work = .none
             sumUsers(list, from: next)
+        case .added(let list, let next):
+            work = .none
+            joinAdded(list, from: next)
         }
         if case .none = work { return nextSource == mix.sources.count }
         return false
@@ -229,6 +237,8 @@ package final class CandidateGenerator {
         case content(RetrievalMix.Entry)
         /// User to user: the next of the users found.
         case users(SourceList, next: Int)
+        /// A list of factors, to which added items come: the next of them.
+        case added(SourceList, next: Int)
     }
 
     /// Turns of a search in one step: at most some 250 microseconds.
@@ -251,7 +261,34 @@ package final class CandidateGenerator {
                 plan: search.plan, index: index, query: query, limit: list.entry.limit, predicate: mask.snapshot,
                 rows: list.rows.map(\.row))
         }
-        append(list)
+        joinAdded(list, from: 0)
+    }
+
+    /// Added items that are scored in one step: about 100 microseconds.
+    private static let addedItemsPerStep = 8192
+
+    /// Items beside the model's enter the list of the source whose factors they have vectors of, by exact scores.
+    private func joinAdded(_ list: SourceList, from first: Int) {
+        guard let added, added.source == list.entry.source, mask.addedCount > 0 else {
+            append(list)
+            return
+        }
+        var list = list
+        let indexes = first..<min(added.count, first + Self.addedItemsPerStep)
+        added.score(query, indexes, into: &products)
+        var top = TopK(k: list.entry.limit)
+        for row in list.rows { top.push(row: row.row, score: row.score) }
+        for index in indexes {
+            let row = added.firstRow + UInt32(index)
+            if mask.isEligible(row) { top.push(row: row, score: products[index - first]) }
+        }
+        list.rows.removeAll(keepingCapacity: true)
+        top.drain(into: &list.rows)
+        if indexes.upperBound < added.count {
+            work = .added(list, next: indexes.upperBound)
+        } else {
+            append(list)
+        }
     }
 
     private func takePopular(_ list: inout SourceList) {
@@ -273,7 +310,8 @@ package final class CandidateGenerator {
     /// The items most like `item`: its neighbours, the items whose factors point the same way, or by `content` those that
     /// have the most in common.
     ///
-    /// Only eligible ones; the mask must hold `item` itself as blocked.
+    /// Only eligible ones; the mask must hold `item` itself as blocked. Added items are compared by factors, where they have
+    /// vectors of these; they have no neighbours.
     ///
     /// - Complexity: O(neighbours), or a scan of the items for factors.
     package func similarItems(to item: UInt32, k: Int, source: RetrievalSource) throws -> [ScoredRow] {
@@ -291,9 +329,27 @@ package final class CandidateGenerator {
             return result
         }
         if let factors = model.factors(of: source) {
-            try factors.similar.search(
-                like: Int(item), k: k, where: mask.predicate, scratch: scratch.search, into: &result)
-        } else if let neighbors = model.neighbors {
+            let added = added?.source == source ? added : nil
+            if Int(item) < model.items.count {
+                try factors.similar.search(
+                    like: Int(item), k: k, where: mask.predicate, scratch: scratch.search, into: &result)
+            } else if let added {
+                try added.vector(Int(item - added.firstRow)).withUnsafeBufferPointer {
+                    try factors.similar.search(
+                        $0, k: k, where: mask.predicate, scratch: scratch.search, into: &result)
+                }
+            }
+            if let added, mask.addedCount > 0 {
+                let query =
+                    Int(item) < model.items.count
+                    ? factors.rows.floats(item) : added.vector(Int(item - added.firstRow))
+                var top = TopK(k: k)
+                for row in result { top.push(row: row.row, score: row.score) }
+                added.offer(likeQuery: query, where: mask, to: &top)
+                result.removeAll(keepingCapacity: true)
+                top.drain(into: &result)
+            }
+        } else if Int(item) < model.items.count, let neighbors = model.neighbors {
             let (rows, weights) = neighbors.neighbors(of: item)
             var top = TopK(k: k)
             for position in rows.indices where mask.isEligible(rows[position]) {
@@ -326,7 +382,7 @@ package final class CandidateGenerator {
     /// - Parameter rows: The candidates to choose from; nil: all.
     /// - Complexity: O(candidates + k log k).
     package func select(
-        _ k: Int, after last: ScoredRow? = nil, among rows: RowBitmap? = nil, into result: inout [ScoredRow]
+        _ k: Int, after last: ScoredRow? = nil, among rows: AvailableRows? = nil, into result: inout [ScoredRow]
     ) {
         result.removeAll(keepingCapacity: true)
         var top = TopK(k: k)

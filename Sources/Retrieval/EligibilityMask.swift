@@ -11,6 +11,8 @@ package final class EligibilityMask {
     private var available: RowBitmap?
     private var filter: RowBitmap?
     private var countAtBegin: Int
+    /// Of items beside the model's, by row less `itemCount`; nil where there are none.
+    private var added: RowMask?
     /// Rows that were blocked, unless `isWorn`.
     private var blockedRows: [UInt32] = []
     /// Whether the words can no longer be mended row by row.
@@ -26,12 +28,28 @@ package final class EligibilityMask {
     }
 
     /// Items that may be shown.
-    package var eligibleCount: Int { mask.count }
+    package var eligibleCount: Int { mask.count + addedCount }
+    /// The same, of those beside the model's.
+    package var addedCount: Int { added?.count ?? 0 }
 
     /// Makes the items eligible that stand in both; nil stands for all.
     ///
-    /// - Complexity: O(rows blocked before) where both are the same as before and those were few, else O(items / 64).
-    package func begin(available: RowBitmap? = nil, filter: RowBitmap? = nil) {
+    /// - Parameters:
+    ///   - added: The items beside the model's that are there; nil: none.
+    ///   - addedFilter: Those of them that satisfy the filter; nil: all.
+    /// - Complexity: O(rows blocked before) where both are the same as before and those were few, else O(items / 64); and
+    ///   O(added items / 64).
+    package func begin(
+        available: RowBitmap? = nil, filter: RowBitmap? = nil, added: RowBitmap? = nil, addedFilter: RowBitmap? = nil
+    ) {
+        if let added {
+            if self.added?.rowCount != added.rowCount {
+                self.added = RowMask(rowCount: added.rowCount, allEligible: false)
+            }
+            self.added?.set(added, and: addedFilter)
+        } else {
+            self.added = nil
+        }
         if !isWorn, available === self.available, filter === self.filter {
             if !blockedRows.isEmpty { mask.mend(blockedRows, available, and: filter, count: countAtBegin) }
         } else {
@@ -50,18 +68,25 @@ package final class EligibilityMask {
         isWorn = true
     }
 
-    /// Blocks one item; rows past the catalogue are ignored.
+    /// Blocks one item; rows that there are not are ignored.
     package func block(_ row: UInt32) {
-        guard Int(row) < itemCount, mask.contains(row) else { return }
+        if Int(row) >= itemCount { return blockAdded(row) }
+        guard mask.contains(row) else { return }
         mask.remove(row)
         if blockedRows.count < mendableRows { blockedRows.append(row) } else { isWorn = true }
     }
 
-    /// Blocks items, in any order; rows past the catalogue are ignored.
+    private func blockAdded(_ row: UInt32) {
+        guard let added, Int(row) - itemCount < added.rowCount else { return }
+        added.remove(row - UInt32(itemCount))
+    }
+
+    /// Blocks items, in any order; rows that there are not are ignored.
     ///
     /// - Complexity: O(rows), about a nanosecond each where they are many.
     package func block(_ rows: UnsafeBufferPointer<UInt32>) {
         mask.remove(rows)
+        if added != nil { for row in rows where Int(row) >= itemCount { blockAdded(row) } }
         if blockedRows.count + rows.count <= mendableRows {
             blockedRows.append(contentsOf: rows)
         } else {
@@ -69,7 +94,11 @@ package final class EligibilityMask {
         }
     }
 
-    package func isEligible(_ row: UInt32) -> Bool { mask.contains(row) }
+    package func isEligible(_ row: UInt32) -> Bool {
+        if Int(row) < itemCount { return mask.contains(row) }
+        guard let added, Int(row) - itemCount < added.rowCount else { return false }
+        return added.contains(row - UInt32(itemCount))
+    }
 
     /// The mask as it is now, to keep; nil when every item is eligible.
     var snapshot: RowPredicate? { mask.count == itemCount ? nil : mask.snapshot() }

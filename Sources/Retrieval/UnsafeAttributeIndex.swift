@@ -40,6 +40,16 @@ package final class AttributeIndex: Sendable {
         }
     }
 
+    /// Calls `body` with each item that has a text of an attribute.
+    ///
+    /// - Returns: How many have it; 0 where no attribute of texts has that name.
+    @discardableResult
+    package func forEachItem(with value: String, of attribute: String, _ body: (UInt32) -> Void) -> Int {
+        guard case .text(let postings)? = columns[attribute], let number = postings.number(of: value) else { return 0 }
+        postings.forEachItem(number, body)
+        return postings.count(number)
+    }
+
     // MARK: Conditions
 
     /// Rows that one value, or one run of numbers, stands for.

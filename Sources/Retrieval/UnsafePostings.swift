@@ -79,6 +79,18 @@ struct Postings: Sendable {
         }
     }
 
+    /// Calls `body` with each item that has the value, ascending.
+    func forEachItem(_ value: UInt32, _ body: (UInt32) -> Void) {
+        guard let bitmap = dense[value] else { return forEachRow(value, body) }
+        for (index, word) in bitmap.words.enumerated() where word != 0 {
+            var word = word
+            while word != 0 {
+                body(UInt32(index * 64 + word.trailingZeroBitCount))
+                word &= word - 1
+            }
+        }
+    }
+
     @inline(__always)
     private func forEachRow(_ value: UInt32, _ body: (UInt32) -> Void) {
         rows.withUnsafeBufferPointer { rows in

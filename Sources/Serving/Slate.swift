@@ -1,3 +1,4 @@
+import Retrieval
 import Vocabulary
 
 /// Which link of the chain served a user.
@@ -130,6 +131,8 @@ package struct Slate: Sendable {
     package var pinnedItems = 0
     /// Of the user, as of when the slate was begun.
     package var stamp = UserEpochs.Stamp.nobody
+    /// By which it was made; nil: nothing had changed.
+    package var overlay: ItemOverlay?
 }
 
 /// The slates of several users, each at its place in the call.
@@ -140,6 +143,8 @@ package struct ManySlates: Sendable {
     package var propensities: [Int: [Float]] = [:]
     package var exploredItems = 0
     package var pinnedItems = 0
+    /// By which they were made; nil: nothing had changed.
+    package var overlay: ItemOverlay?
 }
 
 /// Items like an item.
@@ -148,12 +153,16 @@ package struct SimilarItems: Sendable {
     package var generation: Generation
     package var source: RetrievalSource
     package var includeDetails: Bool
+    /// By which they were found; nil: nothing had changed.
+    package var overlay: ItemOverlay?
 }
 
 /// An item's details.
 package struct ItemDetails: Sendable {
     package var row: UInt32
     package var generation: Generation
+    /// Where the row may be one of its.
+    package var overlay: ItemOverlay?
 }
 
 /// Items of the caller's, best first.

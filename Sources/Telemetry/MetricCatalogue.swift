@@ -120,6 +120,25 @@ package enum MetricCatalogue {
         "martlet_shard_allocated_bytes_total", .counter, unit: .bytes, labels: ["shard"],
         help: "Bytes that a shard's thread has ever asked the allocator for.")
 
+    // Changes of items.
+    static let itemsChanged = Metric(
+        "martlet_items_changed", .gauge, help: "Items that have changes which the model does not know of.")
+    static let itemsAdded = Metric(
+        "martlet_items_added", .gauge, help: "Items that are served beside those of the model.")
+    static let itemsDeleted = Metric("martlet_items_deleted", .gauge, help: "Items that were deleted.")
+    static let itemsBytes = Metric(
+        "martlet_items_bytes", .gauge, unit: .bytes, help: "What is known of changed items takes so many bytes.")
+    static let itemsVersion = Metric(
+        "martlet_items_version", .gauge, help: "Version of the changes of items that all shards have.")
+    static let itemsRefused = Metric(
+        "martlet_items_refused_total", .counter, help: "Changes of items that were not taken.")
+    static let itemsAge = Metric(
+        "martlet_items_age_seconds", .gauge, unit: .seconds,
+        help: "Since the shards were given the newest version of the changes of items; 0: never.")
+    static let itemsPublication = Metric(
+        "martlet_items_publication_seconds", .gauge, unit: .seconds,
+        help: "How long it took last until all shards had the changes of items.")
+
     // Connections.
     static let connections = Metric("martlet_connections", .gauge, help: "Open connections of the RPC port.")
     static let connectionsTotal = Metric(
@@ -190,6 +209,7 @@ package enum MetricCatalogue {
         batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired, missingFeatures,
         events, liveUsers, liveBytes, liveEvicted, logBytes, logSegments, logSequence, logSyncs, logSyncSeconds,
         logFailures, logRefusing,
+        itemsChanged, itemsAdded, itemsDeleted, itemsBytes, itemsVersion, itemsRefused, itemsAge, itemsPublication,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

@@ -13,6 +13,9 @@ package enum CallMethod: UInt8, CaseIterable, Sendable {
     case loadModel = 7
     case rank = 8
     case recordEvents = 9
+    case upsertItems = 10
+    case deleteItems = 11
+    case setAvailability = 12
 
     package var label: String {
         switch self {
@@ -26,6 +29,9 @@ package enum CallMethod: UInt8, CaseIterable, Sendable {
         case .loadModel: "LoadModel"
         case .rank: "Rank"
         case .recordEvents: "RecordEvents"
+        case .upsertItems: "UpsertItems"
+        case .deleteItems: "DeleteItems"
+        case .setAvailability: "SetAvailability"
         }
     }
 }

@@ -14,6 +14,25 @@ package struct EventLogReading: Sendable, Equatable {
     package init() {}
 }
 
+/// Figures of what has changed of the items, as metrics show them.
+package struct ItemsReading: Sendable, Equatable {
+    /// Items that have changes.
+    package var changed: UInt64 = 0
+    /// Items that are served beside the model's.
+    package var added: UInt64 = 0
+    package var deleted: UInt64 = 0
+    package var bytes: UInt64 = 0
+    package var version: UInt64 = 0
+    /// Uptime in nanoseconds when the shards had the newest version; 0: never.
+    package var publishedAt: UInt64 = 0
+    package var ageNanoseconds: UInt64 = 0
+    package var publicationNanoseconds: UInt64 = 0
+    /// Changes that were not taken.
+    package var refused: UInt64 = 0
+
+    package init() {}
+}
+
 /// What the node counts beside its shards: few events, any thread.
 package final class NodeMetrics: Sendable {
     package let shards: [ShardMetrics]
@@ -28,6 +47,7 @@ package final class NodeMetrics: Sendable {
     private let swaps = Mutex([UInt64](repeating: 0, count: SwapResult.allCases.count))
     private let recall = Mutex([SearchPlan: Recall]())
     private let eventLog = Mutex(EventLogReading())
+    private let items = Mutex(ItemsReading())
     private let memory = Mutex([UInt64](repeating: 0, count: MemoryPart.allCases.count))
 
     package init(shards: [ShardMetrics], build: BuildInfo) {
@@ -45,6 +65,8 @@ package final class NodeMetrics: Sendable {
     }
 
     package func setEventLog(_ reading: EventLogReading) { eventLog.withLock { $0 = reading } }
+
+    package func setItems(_ reading: ItemsReading) { items.withLock { $0 = reading } }
 
     package func countSwap(_ result: SwapResult) { swaps.withLock { $0[Int(result.rawValue)] += 1 } }
 
@@ -89,6 +111,7 @@ package final class NodeMetrics: Sendable {
         var swaps: [UInt64]
         var memory: [UInt64]
         var eventLog: EventLogReading
+        var items: ItemsReading
         var refusedAtAccept: [UInt64]
         var badFramesAtAccept: [UInt64]
     }
@@ -98,7 +121,7 @@ package final class NodeMetrics: Sendable {
             ready: ready.load(ordering: .relaxed), generation: generation.load(ordering: .relaxed),
             generationLoadSeconds: Double(generationLoadNanoseconds.load(ordering: .relaxed)) / 1e9,
             model: model.withLock { $0 }, swaps: swaps.withLock { $0 }, memory: memory.withLock { $0 },
-            eventLog: eventLog.withLock { $0 },
+            eventLog: eventLog.withLock { $0 }, items: items.withLock { $0 },
             refusedAtAccept: refusals.withLock { $0 },
             badFramesAtAccept: badFrames.withLock { $0 })
     }

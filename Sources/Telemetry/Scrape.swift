@@ -8,6 +8,7 @@ extension NodeMetrics {
         writeRequests(to: &writer)
         writeBatches(to: &writer)
         writeEvents(to: &writer, reading)
+        writeItems(to: &writer, reading.items)
         writeCacheAndShards(to: &writer)
         writeConnections(to: &writer, reading)
         writeGeneration(to: &writer, reading)
@@ -150,6 +151,24 @@ extension NodeMetrics {
         writer.sample([], log.failures)
         writer.begin(MetricCatalogue.logRefusing)
         writer.sample([], log.isRefusing ? 1 as UInt64 : 0)
+    }
+
+    private func writeItems(to writer: inout ExpositionWriter, _ items: ItemsReading) {
+        for (metric, value) in [
+            (MetricCatalogue.itemsChanged, items.changed), (MetricCatalogue.itemsAdded, items.added),
+            (MetricCatalogue.itemsDeleted, items.deleted), (MetricCatalogue.itemsBytes, items.bytes),
+            (MetricCatalogue.itemsVersion, items.version), (MetricCatalogue.itemsRefused, items.refused),
+        ] {
+            writer.begin(metric)
+            writer.sample([], value)
+        }
+        for (metric, nanoseconds) in [
+            (MetricCatalogue.itemsAge, items.ageNanoseconds),
+            (MetricCatalogue.itemsPublication, items.publicationNanoseconds),
+        ] {
+            writer.begin(metric)
+            writer.sample([], Double(nanoseconds) / 1e9)
+        }
     }
 
     private func write(

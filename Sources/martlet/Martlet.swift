@@ -34,6 +34,7 @@ struct Martlet: AsyncParsableCommand {
             RecommendCommand.self,
             RankCommand.self,
             SimilarCommand.self,
+            ItemsCommand.self,
             HealthCommand.self,
             ModelsCommand.self,
             IngestCommand.self,

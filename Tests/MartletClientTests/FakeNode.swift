@@ -242,6 +242,12 @@ enum FakeService {
                 var reply = RecordEventsReply()
                 reply.stored = try RecordEventsRequest(decoding: call.body, arena: arena).events.count
                 return .answer(reply)
+            case .upsertItems:
+                return changed(try UpsertItemsRequest(decoding: call.body, arena: arena).items.count)
+            case .deleteItems:
+                return changed(try DeleteItemsRequest(decoding: call.body, arena: arena).items.count)
+            case .setAvailability:
+                return changed(try SetAvailabilityRequest(decoding: call.body, arena: arena).items.count)
             case .getItem: return item(try GetItemRequest(decoding: call.body, arena: arena))
             case .health: return .answer(health)
             case .listModels: return .answer(models)
@@ -251,6 +257,12 @@ enum FakeService {
         } catch {
             return .refuse(.invalidArgument, ErrorBody(message: error.message))
         }
+    }
+
+    private static func changed(_ count: Int) -> FakeNode.Reaction {
+        var reply = ChangeItemsReply()
+        reply.stored = count
+        return .answer(reply)
     }
 
     /// The items a user gets, best first: different for each user, without what was excluded.

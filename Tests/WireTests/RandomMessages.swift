@@ -199,6 +199,53 @@ extension SeededGenerator {
         return reply
     }
 
+    private mutating func seconds() -> Int64? { chance(2) ? nil : Int64(bitPattern: integer(UInt64.self)) }
+
+    mutating func upsertItemsRequest() -> UpsertItemsRequest {
+        var request = UpsertItemsRequest(
+            items: (0..<Int.random(in: 1...8, using: &self)).map { _ in
+                ItemDescription(
+                    item: text(), title: text(), tags: texts(Int.random(in: 0...4, using: &self)),
+                    attributes: (0..<Int.random(in: 0...3, using: &self)).map { _ in
+                        ItemAttributeValue(
+                            text(), texts: texts(Int.random(in: 0...3, using: &self)),
+                            number: chance(2) ? nil : Double.random(in: -9...9, using: &self))
+                    }, vector: floats(Int.random(in: 0...9, using: &self)), fromSeconds: seconds(),
+                    untilSeconds: seconds())
+            })
+        request.tenant = text()
+        return request
+    }
+
+    mutating func deleteItemsRequest() -> DeleteItemsRequest {
+        var request = DeleteItemsRequest(items: texts(Int.random(in: 1...9, using: &self)), restore: chance(2))
+        request.tenant = text()
+        return request
+    }
+
+    mutating func setAvailabilityRequest() -> SetAvailabilityRequest {
+        var request = SetAvailabilityRequest(
+            items: (0..<Int.random(in: 1...9, using: &self)).map { _ in
+                ItemWindow(item: text(), isHidden: chance(2), fromSeconds: seconds(), untilSeconds: seconds())
+            })
+        request.tenant = text()
+        return request
+    }
+
+    mutating func changeItemsReply() -> ChangeItemsReply {
+        var reply = ChangeItemsReply()
+        reply.stored = Int(integer(UInt32.self))
+        reply.faults = (0..<Int.random(in: 0...5, using: &self)).map { _ in
+            ItemFault(
+                item: Int(integer(UInt32.self)), status: ItemStatus.allCases.randomElement(using: &self) ?? .invalid,
+                message: text())
+        }
+        reply.durability = Durability.allCases.randomElement(using: &self) ?? .memory
+        reply.unknownItems = Int(integer(UInt32.self))
+        reply.version = integer(UInt64.self)
+        return reply
+    }
+
     mutating func getItemRequest() -> GetItemRequest {
         var request = GetItemRequest(item: text(least: 1))
         request.tenant = text()

@@ -145,6 +145,14 @@ struct WorkedBytesTests {
         #expect(
             page.contains(
                 "| `id`, `request_id` of an event | \(RequestLimits.eventIDBytesMax) bytes | that event has a fault |"))
+        #expect(
+            page.contains(
+                "| `items` of UpsertItems, DeleteItems, SetAvailability | 1 to \(RequestLimits.changedItemsMax) |"))
+        let texts = RequestLimits.itemTextsMax
+        #expect(
+            page.contains(
+                "| as above; \(RequestLimits.titleBytesMax) bytes; \(texts); \(RequestLimits.itemAttributesMax); \(texts) each;"
+                    + " \(RequestLimits.vectorMax) finite numbers |"))
         #expect(page.contains("| `path` of LoadModel | 1 to \(RequestLimits.pathBytesMax) bytes |"))
     }
 

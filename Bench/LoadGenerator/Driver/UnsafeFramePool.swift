@@ -80,7 +80,7 @@ struct FramePlan: Sendable {
                 case .recommend, .rank, .recordEvents: configuration.users.count
                 case .recommendMany: FramePlan.manyFrames
                 case .similarItems, .getItem: configuration.items.count
-                case .health, .listModels, .loadModel: 1
+                case .health, .listModels, .loadModel, .upsertItems, .deleteItems, .setAvailability: 1
                 }
             order.append((method, next..<(next + frames)))
             next += frames
@@ -153,7 +153,9 @@ struct FramePlan: Sendable {
             ])
             request.tenant = configuration.tenant
             return request
-        case .health, .listModels, .loadModel: return EmptyRequest()
+        case .health, .listModels, .loadModel, .upsertItems, .deleteItems, .setAvailability:
+            // Changes of items are no load: `MethodMix` does not name them.
+            return EmptyRequest()
         }
     }
 }

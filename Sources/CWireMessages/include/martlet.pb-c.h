@@ -47,6 +47,14 @@ typedef struct Martlet__V1__Event Martlet__V1__Event;
 typedef struct Martlet__V1__RecordEventsRequest Martlet__V1__RecordEventsRequest;
 typedef struct Martlet__V1__RecordEventsReply Martlet__V1__RecordEventsReply;
 typedef struct Martlet__V1__EventFault Martlet__V1__EventFault;
+typedef struct Martlet__V1__ItemDescription Martlet__V1__ItemDescription;
+typedef struct Martlet__V1__ItemAttributeValue Martlet__V1__ItemAttributeValue;
+typedef struct Martlet__V1__UpsertItemsRequest Martlet__V1__UpsertItemsRequest;
+typedef struct Martlet__V1__DeleteItemsRequest Martlet__V1__DeleteItemsRequest;
+typedef struct Martlet__V1__ItemWindow Martlet__V1__ItemWindow;
+typedef struct Martlet__V1__SetAvailabilityRequest Martlet__V1__SetAvailabilityRequest;
+typedef struct Martlet__V1__ChangeItemsReply Martlet__V1__ChangeItemsReply;
+typedef struct Martlet__V1__ItemFault Martlet__V1__ItemFault;
 
 
 /* --- enums --- */
@@ -140,6 +148,22 @@ typedef enum _Martlet__V1__Durability {
   MARTLET__V1__DURABILITY__DURABILITY_SYNCED = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__DURABILITY)
 } Martlet__V1__Durability;
+typedef enum _Martlet__V1__ItemStatus {
+  MARTLET__V1__ITEM_STATUS__ITEM_STATUS_STORED = 0,
+  /*
+   * an ID that is missing or too long, no text, a vector of the wrong length, ...
+   */
+  MARTLET__V1__ITEM_STATUS__ITEM_STATUS_INVALID = 1,
+  /*
+   * as many items have changes as the node keeps (items.changes_max)
+   */
+  MARTLET__V1__ITEM_STATUS__ITEM_STATUS_FULL = 2,
+  /*
+   * the node could not store it: give it again
+   */
+  MARTLET__V1__ITEM_STATUS__ITEM_STATUS_NOT_STORED = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__ITEM_STATUS)
+} Martlet__V1__ItemStatus;
 
 /* --- messages --- */
 
@@ -984,6 +1008,220 @@ struct  Martlet__V1__EventFault
     , 0, MARTLET__V1__EVENT_STATUS__EVENT_STATUS_STORED, {0,NULL} }
 
 
+typedef enum {
+  MARTLET__V1__ITEM_DESCRIPTION__OPENS__NOT_SET = 0,
+  MARTLET__V1__ITEM_DESCRIPTION__OPENS_FROM_SECONDS = 6
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__ITEM_DESCRIPTION__OPENS__CASE)
+} Martlet__V1__ItemDescription__OpensCase;
+
+typedef enum {
+  MARTLET__V1__ITEM_DESCRIPTION__CLOSES__NOT_SET = 0,
+  MARTLET__V1__ITEM_DESCRIPTION__CLOSES_UNTIL_SECONDS = 7
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__ITEM_DESCRIPTION__CLOSES__CASE)
+} Martlet__V1__ItemDescription__ClosesCase;
+
+/*
+ * An item that is new, or whose description changed. Replaces what was said of it before, and undoes a deletion.
+ */
+struct  Martlet__V1__ItemDescription
+{
+  ProtobufCMessage base;
+  /*
+   * 1 to 255 bytes of UTF-8
+   */
+  ProtobufCBinaryData item;
+  /*
+   * at most 1024 bytes
+   */
+  ProtobufCBinaryData title;
+  /*
+   * at most 64
+   */
+  size_t n_tags;
+  ProtobufCBinaryData *tags;
+  /*
+   * at most 64, each attribute once
+   */
+  size_t n_attributes;
+  Martlet__V1__ItemAttributeValue **attributes;
+  /*
+   * as many numbers as the model's factors have; none: the node makes them
+   */
+  size_t n_vector;
+  float *vector;
+  Martlet__V1__ItemDescription__OpensCase opens_case;
+  union {
+    int64_t from_seconds;
+  };
+  Martlet__V1__ItemDescription__ClosesCase closes_case;
+  union {
+    int64_t until_seconds;
+  };
+};
+#define MARTLET__V1__ITEM_DESCRIPTION__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__item_description__descriptor) \
+    , {0,NULL}, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, MARTLET__V1__ITEM_DESCRIPTION__OPENS__NOT_SET, {0}, MARTLET__V1__ITEM_DESCRIPTION__CLOSES__NOT_SET, {0} }
+
+
+typedef enum {
+  MARTLET__V1__ITEM_ATTRIBUTE_VALUE__AMOUNT__NOT_SET = 0,
+  MARTLET__V1__ITEM_ATTRIBUTE_VALUE__AMOUNT_NUMBER = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__ITEM_ATTRIBUTE_VALUE__AMOUNT__CASE)
+} Martlet__V1__ItemAttributeValue__AmountCase;
+
+struct  Martlet__V1__ItemAttributeValue
+{
+  ProtobufCMessage base;
+  /*
+   * one that the model's items have; others are kept for later models
+   */
+  ProtobufCBinaryData attribute;
+  /*
+   * at most 64
+   */
+  size_t n_texts;
+  ProtobufCBinaryData *texts;
+  Martlet__V1__ItemAttributeValue__AmountCase amount_case;
+  union {
+    double number;
+  };
+};
+#define MARTLET__V1__ITEM_ATTRIBUTE_VALUE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__item_attribute_value__descriptor) \
+    , {0,NULL}, 0,NULL, MARTLET__V1__ITEM_ATTRIBUTE_VALUE__AMOUNT__NOT_SET, {0} }
+
+
+struct  Martlet__V1__UpsertItemsRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData tenant;
+  /*
+   * 1 to 1000
+   */
+  size_t n_items;
+  Martlet__V1__ItemDescription **items;
+};
+#define MARTLET__V1__UPSERT_ITEMS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__upsert_items_request__descriptor) \
+    , {0,NULL}, 0,NULL }
+
+
+struct  Martlet__V1__DeleteItemsRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData tenant;
+  /*
+   * 1 to 1000
+   */
+  size_t n_items;
+  ProtobufCBinaryData *items;
+  /*
+   * the opposite: forget all changes of these items, they are what the model says
+   */
+  protobuf_c_boolean restore;
+};
+#define MARTLET__V1__DELETE_ITEMS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__delete_items_request__descriptor) \
+    , {0,NULL}, 0,NULL, 0 }
+
+
+typedef enum {
+  MARTLET__V1__ITEM_WINDOW__OPENS__NOT_SET = 0,
+  MARTLET__V1__ITEM_WINDOW__OPENS_FROM_SECONDS = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__ITEM_WINDOW__OPENS__CASE)
+} Martlet__V1__ItemWindow__OpensCase;
+
+typedef enum {
+  MARTLET__V1__ITEM_WINDOW__CLOSES__NOT_SET = 0,
+  MARTLET__V1__ITEM_WINDOW__CLOSES_UNTIL_SECONDS = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__ITEM_WINDOW__CLOSES__CASE)
+} Martlet__V1__ItemWindow__ClosesCase;
+
+/*
+ * When an item may be shown, in place of what the model says.
+ */
+struct  Martlet__V1__ItemWindow
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData item;
+  /*
+   * not at all
+   */
+  protobuf_c_boolean hidden;
+  Martlet__V1__ItemWindow__OpensCase opens_case;
+  union {
+    int64_t from_seconds;
+  };
+  Martlet__V1__ItemWindow__ClosesCase closes_case;
+  union {
+    int64_t until_seconds;
+  };
+};
+#define MARTLET__V1__ITEM_WINDOW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__item_window__descriptor) \
+    , {0,NULL}, 0, MARTLET__V1__ITEM_WINDOW__OPENS__NOT_SET, {0}, MARTLET__V1__ITEM_WINDOW__CLOSES__NOT_SET, {0} }
+
+
+struct  Martlet__V1__SetAvailabilityRequest
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData tenant;
+  /*
+   * 1 to 1000
+   */
+  size_t n_items;
+  Martlet__V1__ItemWindow **items;
+};
+#define MARTLET__V1__SET_AVAILABILITY_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__set_availability_request__descriptor) \
+    , {0,NULL}, 0,NULL }
+
+
+/*
+ * Each change is stored, and counts in every answer to a call that is made from now on, or has a fault.
+ */
+struct  Martlet__V1__ChangeItemsReply
+{
+  ProtobufCMessage base;
+  uint32_t stored;
+  /*
+   * in the order of the items
+   */
+  size_t n_faults;
+  Martlet__V1__ItemFault **faults;
+  /*
+   * what being stored means on this node
+   */
+  Martlet__V1__Durability durability;
+  /*
+   * of those stored: the model does not know them; an upserted one is served beside it
+   */
+  uint32_t unknown_items;
+  /*
+   * of what the node knows of changed items; grows while it runs
+   */
+  uint64_t version;
+};
+#define MARTLET__V1__CHANGE_ITEMS_REPLY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__change_items_reply__descriptor) \
+    , 0, 0,NULL, MARTLET__V1__DURABILITY__DURABILITY_MEMORY, 0, 0 }
+
+
+struct  Martlet__V1__ItemFault
+{
+  ProtobufCMessage base;
+  /*
+   * index into the request's items
+   */
+  uint32_t item;
+  Martlet__V1__ItemStatus status;
+  ProtobufCBinaryData message;
+};
+#define MARTLET__V1__ITEM_FAULT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__item_fault__descriptor) \
+    , 0, MARTLET__V1__ITEM_STATUS__ITEM_STATUS_STORED, {0,NULL} }
+
+
 /* Martlet__V1__Hello methods */
 void   martlet__v1__hello__init
                      (Martlet__V1__Hello         *message);
@@ -1592,6 +1830,158 @@ Martlet__V1__EventFault *
 void   martlet__v1__event_fault__free_unpacked
                      (Martlet__V1__EventFault *message,
                       ProtobufCAllocator *allocator);
+/* Martlet__V1__ItemDescription methods */
+void   martlet__v1__item_description__init
+                     (Martlet__V1__ItemDescription         *message);
+size_t martlet__v1__item_description__get_packed_size
+                     (const Martlet__V1__ItemDescription   *message);
+size_t martlet__v1__item_description__pack
+                     (const Martlet__V1__ItemDescription   *message,
+                      uint8_t             *out);
+size_t martlet__v1__item_description__pack_to_buffer
+                     (const Martlet__V1__ItemDescription   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__ItemDescription *
+       martlet__v1__item_description__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__item_description__free_unpacked
+                     (Martlet__V1__ItemDescription *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__ItemAttributeValue methods */
+void   martlet__v1__item_attribute_value__init
+                     (Martlet__V1__ItemAttributeValue         *message);
+size_t martlet__v1__item_attribute_value__get_packed_size
+                     (const Martlet__V1__ItemAttributeValue   *message);
+size_t martlet__v1__item_attribute_value__pack
+                     (const Martlet__V1__ItemAttributeValue   *message,
+                      uint8_t             *out);
+size_t martlet__v1__item_attribute_value__pack_to_buffer
+                     (const Martlet__V1__ItemAttributeValue   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__ItemAttributeValue *
+       martlet__v1__item_attribute_value__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__item_attribute_value__free_unpacked
+                     (Martlet__V1__ItemAttributeValue *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__UpsertItemsRequest methods */
+void   martlet__v1__upsert_items_request__init
+                     (Martlet__V1__UpsertItemsRequest         *message);
+size_t martlet__v1__upsert_items_request__get_packed_size
+                     (const Martlet__V1__UpsertItemsRequest   *message);
+size_t martlet__v1__upsert_items_request__pack
+                     (const Martlet__V1__UpsertItemsRequest   *message,
+                      uint8_t             *out);
+size_t martlet__v1__upsert_items_request__pack_to_buffer
+                     (const Martlet__V1__UpsertItemsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__UpsertItemsRequest *
+       martlet__v1__upsert_items_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__upsert_items_request__free_unpacked
+                     (Martlet__V1__UpsertItemsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__DeleteItemsRequest methods */
+void   martlet__v1__delete_items_request__init
+                     (Martlet__V1__DeleteItemsRequest         *message);
+size_t martlet__v1__delete_items_request__get_packed_size
+                     (const Martlet__V1__DeleteItemsRequest   *message);
+size_t martlet__v1__delete_items_request__pack
+                     (const Martlet__V1__DeleteItemsRequest   *message,
+                      uint8_t             *out);
+size_t martlet__v1__delete_items_request__pack_to_buffer
+                     (const Martlet__V1__DeleteItemsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__DeleteItemsRequest *
+       martlet__v1__delete_items_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__delete_items_request__free_unpacked
+                     (Martlet__V1__DeleteItemsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__ItemWindow methods */
+void   martlet__v1__item_window__init
+                     (Martlet__V1__ItemWindow         *message);
+size_t martlet__v1__item_window__get_packed_size
+                     (const Martlet__V1__ItemWindow   *message);
+size_t martlet__v1__item_window__pack
+                     (const Martlet__V1__ItemWindow   *message,
+                      uint8_t             *out);
+size_t martlet__v1__item_window__pack_to_buffer
+                     (const Martlet__V1__ItemWindow   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__ItemWindow *
+       martlet__v1__item_window__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__item_window__free_unpacked
+                     (Martlet__V1__ItemWindow *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__SetAvailabilityRequest methods */
+void   martlet__v1__set_availability_request__init
+                     (Martlet__V1__SetAvailabilityRequest         *message);
+size_t martlet__v1__set_availability_request__get_packed_size
+                     (const Martlet__V1__SetAvailabilityRequest   *message);
+size_t martlet__v1__set_availability_request__pack
+                     (const Martlet__V1__SetAvailabilityRequest   *message,
+                      uint8_t             *out);
+size_t martlet__v1__set_availability_request__pack_to_buffer
+                     (const Martlet__V1__SetAvailabilityRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__SetAvailabilityRequest *
+       martlet__v1__set_availability_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__set_availability_request__free_unpacked
+                     (Martlet__V1__SetAvailabilityRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__ChangeItemsReply methods */
+void   martlet__v1__change_items_reply__init
+                     (Martlet__V1__ChangeItemsReply         *message);
+size_t martlet__v1__change_items_reply__get_packed_size
+                     (const Martlet__V1__ChangeItemsReply   *message);
+size_t martlet__v1__change_items_reply__pack
+                     (const Martlet__V1__ChangeItemsReply   *message,
+                      uint8_t             *out);
+size_t martlet__v1__change_items_reply__pack_to_buffer
+                     (const Martlet__V1__ChangeItemsReply   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__ChangeItemsReply *
+       martlet__v1__change_items_reply__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__change_items_reply__free_unpacked
+                     (Martlet__V1__ChangeItemsReply *message,
+                      ProtobufCAllocator *allocator);
+/* Martlet__V1__ItemFault methods */
+void   martlet__v1__item_fault__init
+                     (Martlet__V1__ItemFault         *message);
+size_t martlet__v1__item_fault__get_packed_size
+                     (const Martlet__V1__ItemFault   *message);
+size_t martlet__v1__item_fault__pack
+                     (const Martlet__V1__ItemFault   *message,
+                      uint8_t             *out);
+size_t martlet__v1__item_fault__pack_to_buffer
+                     (const Martlet__V1__ItemFault   *message,
+                      ProtobufCBuffer     *buffer);
+Martlet__V1__ItemFault *
+       martlet__v1__item_fault__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   martlet__v1__item_fault__free_unpacked
+                     (Martlet__V1__ItemFault *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Martlet__V1__Hello_Closure)
@@ -1690,6 +2080,30 @@ typedef void (*Martlet__V1__RecordEventsReply_Closure)
 typedef void (*Martlet__V1__EventFault_Closure)
                  (const Martlet__V1__EventFault *message,
                   void *closure_data);
+typedef void (*Martlet__V1__ItemDescription_Closure)
+                 (const Martlet__V1__ItemDescription *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__ItemAttributeValue_Closure)
+                 (const Martlet__V1__ItemAttributeValue *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__UpsertItemsRequest_Closure)
+                 (const Martlet__V1__UpsertItemsRequest *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__DeleteItemsRequest_Closure)
+                 (const Martlet__V1__DeleteItemsRequest *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__ItemWindow_Closure)
+                 (const Martlet__V1__ItemWindow *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__SetAvailabilityRequest_Closure)
+                 (const Martlet__V1__SetAvailabilityRequest *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__ChangeItemsReply_Closure)
+                 (const Martlet__V1__ChangeItemsReply *message,
+                  void *closure_data);
+typedef void (*Martlet__V1__ItemFault_Closure)
+                 (const Martlet__V1__ItemFault *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -1700,6 +2114,7 @@ extern const ProtobufCEnumDescriptor    martlet__v1__fallback__descriptor;
 extern const ProtobufCEnumDescriptor    martlet__v1__degradation__descriptor;
 extern const ProtobufCEnumDescriptor    martlet__v1__event_status__descriptor;
 extern const ProtobufCEnumDescriptor    martlet__v1__durability__descriptor;
+extern const ProtobufCEnumDescriptor    martlet__v1__item_status__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__hello__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__welcome__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__goaway__descriptor;
@@ -1733,6 +2148,14 @@ extern const ProtobufCMessageDescriptor martlet__v1__event__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__record_events_request__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__record_events_reply__descriptor;
 extern const ProtobufCMessageDescriptor martlet__v1__event_fault__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__item_description__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__item_attribute_value__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__upsert_items_request__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__delete_items_request__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__item_window__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__set_availability_request__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__change_items_reply__descriptor;
+extern const ProtobufCMessageDescriptor martlet__v1__item_fault__descriptor;
 
 PROTOBUF_C__END_DECLS
 

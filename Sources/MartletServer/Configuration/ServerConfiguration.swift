@@ -40,6 +40,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var searchHelpers = 1
     package var ranking = BatchConfiguration()
     package var events = EventsConfiguration()
+    package var items = ItemsConfiguration()
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
@@ -103,6 +104,14 @@ package struct EventsConfiguration: Sendable, Equatable {
     package var itemsMax = 10_000_000
     /// Older events are refused.
     package var ageMax: Duration = .seconds(10 * 365 * 86_400)
+}
+
+/// Changes of items that the model does not know of.
+package struct ItemsConfiguration: Sendable, Equatable {
+    /// Items that may have changes; changes of further ones are refused.
+    package var changesMax = 100_000
+    /// Of their descriptions.
+    package var bytesMax = 1 << 30
 }
 
 /// The result cache of all shards together.

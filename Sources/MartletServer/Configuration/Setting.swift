@@ -214,6 +214,12 @@ package struct Setting: Sendable {
         integer(
             "events.items_max", \.events.itemsMax, in: 1000...50_000_000,
             "Items that events and models may have named; events for others are stored and count for nothing."),
+        integer(
+            "items.changes_max", \.items.changesMax, in: 0...10_000_000,
+            "Items that may have changes which the model does not know of; changes of further ones are refused."),
+        size(
+            "items.bytes_max", \.items.bytesMax, in: (1 << 20)...(1 << 40),
+            "What their descriptions may take; further descriptions are refused."),
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         size(
             "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),

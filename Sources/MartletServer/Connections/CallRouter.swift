@@ -35,6 +35,8 @@ enum CallRouter {
                 try serveRank(frame, ticket, connection)
             case .recordEvents:
                 try EventCalls.serve(frame, ticket, connection)
+            case .upsertItems, .deleteItems, .setAvailability:
+                try ItemCalls.serve(method, frame, ticket, connection)
             case .getItem:
                 let view = try GetItemRequestView(frame.body, arena: worker.arena)
                 try worker.node.check(tenant: view.tenant)

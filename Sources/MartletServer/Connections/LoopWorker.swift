@@ -234,7 +234,8 @@ final class LoopWorker {
                         shard.keep(
                             $0, for: key, scenario: ticket.scenario,
                             tag: UInt16(node.scenarioIndex(ticket.scenario)), generation: slate.generation.number,
-                            now: done, seconds: slate.seconds, stamp: slate.stamp)
+                            now: done, seconds: slate.seconds, stamp: slate.stamp,
+                            version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items))
                     }
                 }
             }

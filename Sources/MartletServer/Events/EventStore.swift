@@ -29,11 +29,16 @@ final class EventStore: Sendable {
     /// Who learns what became of records. Set once, before the first record is appended.
     private final class Subscribers: Sendable {
         private let workers = Mutex<[LoopWorker]>([])
-        func set(_ workers: [LoopWorker]) { self.workers.withLock { $0 = workers } }
+        private let items = Mutex<ItemDesk?>(nil)
+        func set(_ workers: [LoopWorker], _ items: ItemDesk) {
+            self.workers.withLock { $0 = workers }
+            self.items.withLock { $0 = items }
+        }
 
         /// On the log's thread.
         func tell(_ outcome: LogOutcome) {
             for worker in workers.withLock({ $0 }) { worker.eventLoop.execute { worker.settle(outcome) } }
+            items.withLock { $0 }?.settle(outcome)
         }
     }
 
@@ -148,7 +153,7 @@ final class EventStore: Sendable {
         }
     }
 
-    func connect(_ workers: [LoopWorker]) { subscribers.set(workers) }
+    func connect(_ workers: [LoopWorker], _ items: ItemDesk) { subscribers.set(workers, items) }
 
     var reading: EventLogReading {
         var reading = EventLogReading()

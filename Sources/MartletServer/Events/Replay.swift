@@ -13,6 +13,8 @@ struct Replay {
     private let logger: Logger
     /// By slot: the last record that its users know of.
     private var known = [UInt64](repeating: 0, count: Slot.count)
+    /// The last record that the snapshot's item changes know of.
+    private var changesKnown: UInt64 = 0
     private var waiting: [[UserEvent]]
     private var pending: [EventLoopFuture<Void>] = []
     private(set) var outcome = Outcome()
@@ -21,6 +23,8 @@ struct Replay {
         var snapshot: String?
         var snapshotBytes = 0
         var events = 0
+        /// Changes of items, behind the snapshot's.
+        var itemChanges = 0
         var report = LogReport()
     }
 
@@ -37,13 +41,20 @@ struct Replay {
     /// - Throws: `LogError` when the log cannot be read.
     mutating func run(_ storage: any LogStorage) throws {
         try loadSnapshot(storage)
-        let first = known.min() ?? 0
+        let first = min(known.min() ?? 0, changesKnown)
         var sequence = first
         outcome.report = try LogReader(storage).read(after: first) { record in
             sequence = record.sequence
-            guard record.kind == RecordKind.events.rawValue else { return }
-            for event in try EventRecord.decode(record.payload) { try take(event, sequence) }
+            switch RecordKind(rawValue: record.kind) {
+            case .events: for event in try EventRecord.decode(record.payload) { try take(event, sequence) }
+            case .itemChanges where sequence > changesKnown:
+                let changes = try ItemChangeRecord.decode(record.payload)
+                outcome.itemChanges += changes.count
+                node.items?.restore(changes, through: sequence)
+            case .itemChanges, nil: break
+            }
         }
+        node.items?.restore([], through: sequence)
         for shard in waiting.indices { try send(shard, sequence) }
         try settle()
     }
@@ -96,6 +107,8 @@ struct Replay {
     /// What a damaged snapshot brought is let go. Items keep their numbers: they are as good as others.
     private mutating func forget() throws {
         known = [UInt64](repeating: 0, count: Slot.count)
+        changesKnown = 0
+        node.items?.removeAll()
         for shard in waiting.indices { try perform(on: shard) { $0.liveUsers?.removeAll() } }
         try settle()
     }
@@ -114,6 +127,9 @@ struct Replay {
                 if part.part == 0 { repeats.append([]) }
                 if !repeats.isEmpty { repeats[repeats.count - 1] += part.bytes }
             case .users: try loadUsers(bytes, sequence)
+            case .changes:
+                changesKnown = sequence
+                node.items?.restore(try ItemChangeRecord.decode(bytes), through: sequence)
             case .end: break
             }
         }

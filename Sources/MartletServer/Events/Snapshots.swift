@@ -36,6 +36,9 @@ struct SnapshotTaker {
         let writer = try SnapshotWriter(storage)
         try writer.add(.types, knowing: 0, Array(types.codeNames.joined(separator: "\n").utf8))
         var items = try add(itemsFrom: 0, to: writer)
+        if let changes = node.items?.snapshot() {
+            for payload in changes.payloads { try writer.add(.changes, knowing: changes.knows, payload) }
+        }
         var slots = 0
         for worker in node.workers {
             try addRepeats(of: worker, to: writer)

@@ -36,6 +36,7 @@ actor ModelControl {
     private let scenarios: [String: Serving.ScenarioConfiguration]
     private let wallClock: @Sendable () -> Int64
     private let numbers: ItemNumbers
+    private let items: ItemDesk
     private var workers: [LoopWorker] = []
     private var nextNumber: UInt64 = 1
     private var isLoading = false
@@ -44,11 +45,12 @@ actor ModelControl {
     /// - Parameters:
     ///   - root: The folder that LoadModel may load from; nil refuses every LoadModel.
     ///   - numbers: The items' numbers; those of each model are added.
+    ///   - items: Knows what has changed of the items.
     init(
         root: String?, options: RetrievalModel.Options, calibration: RankerCalibration,
         scenarios: [String: Serving.ScenarioConfiguration],
         metrics: NodeMetrics, logger: Logger, pool: NIOThreadPool, numbers: ItemNumbers,
-        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
+        items: ItemDesk, wallClock: @escaping @Sendable () -> Int64 = WallClock.system
     ) {
         self.root = root
         self.scenarios = scenarios
@@ -59,6 +61,7 @@ actor ModelControl {
         self.logger = logger
         self.pool = pool
         self.numbers = numbers
+        self.items = items
     }
 
     func connect(_ workers: [LoopWorker]) { self.workers = workers }
@@ -88,7 +91,7 @@ actor ModelControl {
         var rankerOptions = self.calibration
         rankerOptions.threads = options.threads
         let rankerCalibration = rankerOptions
-        let (wallClock, numbers) = (wallClock, numbers)
+        let (wallClock, numbers, items) = (wallClock, numbers, items)
         let generation: Generation
         do {
             generation = try await pool.runIfActive {
@@ -98,6 +101,8 @@ actor ModelControl {
                     path, number: number, options: loadOptions, calibration: rankerCalibration, numbers: numbers)
                 // The first look at all windows, here rather than in a request.
                 _ = generation.model.availability?.moment(at: wallClock())
+                // What has changed of its items lies over it before it serves.
+                items.prepare(generation)
                 return generation
             }
         } catch {
@@ -177,6 +182,7 @@ actor ModelControl {
     private func swap(to generation: Generation) async {
         var released: [Generation] = []
         for worker in workers { released += await worker.shard.adopt(generation) }
+        items.keep([generation.number, current?.number ?? 0])
         current = generation
         let last = released
         released = []

@@ -40,6 +40,7 @@ final class NodeContext {
     /// Set once, before the first connection.
     private(set) var workers: [LoopWorker] = []
     private var control: (any NodeControl)?
+    private(set) var items: ItemDesk?
 
     /// - Parameter scenarioNames: In the order of their numbers in metrics; "" counts as the first.
     init(
@@ -58,8 +59,9 @@ final class NodeContext {
         defaultDeadlineNanoseconds = defaultDeadline.nanoseconds
     }
 
-    func connect(_ workers: [LoopWorker], _ control: any NodeControl) {
+    func connect(_ workers: [LoopWorker], _ control: any NodeControl, _ items: ItemDesk) {
         self.workers = workers
+        self.items = items
         self.control = control
     }
 
@@ -99,7 +101,7 @@ final class NodeContext {
     }
 }
 
-/// `workers` and `control` are set before the first connection is accepted and only read afterwards.
+/// `workers`, `control` and `items` are set before the first connection is accepted and only read afterwards.
 extension NodeContext: @unchecked Sendable {}
 
 /// The calls that are about the node and not about users.

@@ -56,6 +56,7 @@ package final class ServingNode: Service {
     private let acceptor: Acceptor
     private let metrics: NodeMetrics
     private let events: EventStore
+    private let items: ItemDesk
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -75,6 +76,10 @@ package final class ServingNode: Service {
         self.configuration = configuration
         let events = try EventStore(configuration.events, logger: logger)
         self.events = events
+        let items = ItemDesk(
+            configuration.items, log: events.log, numbers: events.numbers,
+            durability: EventRules(configuration.events).durability)
+        self.items = items
         self.logger = logger
         let shardCount = configuration.shards == 0 ? System.coreCount : configuration.shards
         let ordered = configuration.orderedScenarios
@@ -95,7 +100,7 @@ package final class ServingNode: Service {
             calibration: RankerCalibration(
                 precision: configuration.rankerPrecision, itemBytesMax: configuration.rankerItemBytes),
             scenarios: serving.scenarios, metrics: metrics, logger: logger, pool: pool, numbers: events.numbers,
-            wallClock: wallClock)
+            items: items, wallClock: wallClock)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)
@@ -118,11 +123,13 @@ package final class ServingNode: Service {
                     index: metrics.shard, slots: slots, executor: eventLoop.executor,
                     configuration: serving, cacheBytesMax: configuration.cache.bytes / shardCount,
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
-                    recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live),
+                    recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live,
+                    board: items.board),
                 node: context)
         }
-        context.connect(workers, ControlDesk(node: context, models: models))
-        events.connect(workers)
+        context.connect(workers, ControlDesk(node: context, models: models), items)
+        events.connect(workers, items)
+        items.connect(workers)
     }
 
     /// Where calls are answered, once started.
@@ -198,6 +205,9 @@ package final class ServingNode: Service {
     /// What was brought back at the start; nil without an event log.
     var restored: Replay.Outcome? { events.restored.withLock { $0 } }
 
+    /// What has changed of the items.
+    var changedItems: ItemsReading { items.reading }
+
     private func becomeReady() {
         context.state.becomeReady()
         metrics.setReady(true)
@@ -207,12 +217,13 @@ package final class ServingNode: Service {
         let status = StatusDocument(node: context, models: models)
         let metrics = metrics
         let state = context.state
-        let events = events
+        let (events, items) = (events, items)
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
                 metrics.setMemory(.liveState, bytes: Int(metrics.shards.reduce(0) { $0 + $1.liveBytes }))
                 metrics.setEventLog(events.reading)
+                metrics.setItems(items.reading)
                 return metrics.scrape(format)
             },
             readiness: {
@@ -269,6 +280,7 @@ package final class ServingNode: Service {
         }
         // What is in line is stored first, and told to those who wait as far as their connections stand.
         events.close()
+        items.close()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()

@@ -25,6 +25,24 @@ final class StatusDocument: Sendable {
             var allocatedBytes: UInt64
             var allocatorResidentBytes: UInt64
         }
+        /// What has changed of the items since the model was made.
+        struct Items: Encodable {
+            var changed: UInt64
+            var added: UInt64
+            var deleted: UInt64
+            var refused: UInt64
+            var version: UInt64
+            var ageSeconds: Double
+
+            init(_ reading: ItemsReading) {
+                changed = reading.changed
+                added = reading.added
+                deleted = reading.deleted
+                refused = reading.refused
+                version = reading.version
+                ageSeconds = Double(reading.ageNanoseconds) / 1e9
+            }
+        }
         struct Shard: Encodable {
             var shard: Int
             var slots: String
@@ -44,6 +62,7 @@ final class StatusDocument: Sendable {
         var itemRows: String?
         /// Absent where the bundle has none.
         var ranker: RankerStatus?
+        var items: Items
         var connections: Int
         var callsInFlight: Int
         var shards: [Shard]
@@ -66,7 +85,7 @@ final class StatusDocument: Sendable {
             uptimeSeconds: Double(LoopWorker.now &- node.state.startedNanoseconds) / 1e9,
             generation: summary.generation, model: summary.model,
             itemRows: models.itemRows.withLock { $0?.rawValue }, ranker: models.ranker.withLock { $0 },
-            connections: node.state.connectionCount,
+            items: Document.Items(node.items?.reading ?? ItemsReading()), connections: node.state.connectionCount,
             callsInFlight: node.state.callsInFlight,
             shards: node.metrics.shards.map {
                 let slots = node.partitions.slots(of: $0.shard)

@@ -1,3 +1,4 @@
+import Retrieval
 import Serving
 import Vocabulary
 import Wire
@@ -72,7 +73,8 @@ final class AnswerEncoder {
     }
 
     private func encode(_ slate: Slate) {
-        collect(slate.items, slate.generation, withTitles: slate.includeDetails)
+        clear()
+        collect(slate.items, slate.generation, slate.overlay, withTitles: slate.includeDetails)
         ids.withUnsafeBufferPointer { ids in
             scores.withUnsafeBufferPointer { scores in
                 titles.withUnsafeBufferPointer { titles in
@@ -100,7 +102,8 @@ final class AnswerEncoder {
     }
 
     private func encode(_ similar: SimilarItems) {
-        collect(similar.items, similar.generation, withTitles: similar.includeDetails)
+        clear()
+        collect(similar.items, similar.generation, similar.overlay, withTitles: similar.includeDetails)
         var source = similar.source.rawValue
         source.withUTF8 { source in
             ids.withUnsafeBufferPointer { ids in
@@ -134,25 +137,34 @@ final class AnswerEncoder {
     }
 
     private func encode(_ details: ItemDetails) {
-        let items = details.generation.model.items
+        var items = details.generation.model.items
+        var row = details.row
+        let isAdded = Int(row) >= items.count
+        if let added = details.overlay?.added, isAdded {
+            items = added.catalog
+            row -= added.firstRow
+        }
         var reply = GetItemReply()
-        reply.item = items.name(details.row)
-        reply.title = items.title(details.row)
-        reply.tags = items.tags(details.row)
-        reply.interactions = items.interactions(details.row)
-        reply.popularityRank = details.row + 1
+        reply.item = items.name(row)
+        reply.title = items.title(row)
+        reply.tags = items.tags(row)
+        reply.interactions = items.interactions(row)
+        reply.popularityRank = isAdded ? 0 : row + 1
         reply.generation = details.generation.number
         reply.model = details.generation.label
         write(reply)
     }
 
     private func write(_ parts: [ManySlates]) {
-        let slates = parts.flatMap { $0.slates }.sorted { $0.position < $1.position }
+        let ordered = parts.flatMap { part in part.slates.map { (slate: $0, overlay: part.overlay) } }
+            .sorted { $0.slate.position < $1.slate.position }
+        let slates = ordered.map(\.slate)
         guard let generation = parts.first?.generation else {
             write(RecommendManyReply())
             return
         }
-        collect(slates.flatMap(\.items), generation, withTitles: false)
+        clear()
+        for (slate, overlay) in ordered { collect(slate.items, generation, overlay, withTitles: false) }
         let counts = slates.map { UInt32($0.items.count) }
         let fallbacks = slates.map { UInt32($0.fallback.rawValue) }
         let statuses = slates.map { UInt32($0.status.rawValue) }
@@ -193,15 +205,26 @@ final class AnswerEncoder {
         }
     }
 
-    private func collect(_ items: [SlateItem], _ generation: Generation, withTitles: Bool) {
+    private func clear() {
         ids.removeAll(keepingCapacity: true)
         scores.removeAll(keepingCapacity: true)
         titles.removeAll(keepingCapacity: true)
+    }
+
+    /// - Parameter overlay: Names the items that are not the model's.
+    private func collect(
+        _ items: [SlateItem], _ generation: Generation, _ overlay: ItemOverlay?, withTitles: Bool
+    ) {
         let catalog = generation.model.items
         for item in items {
-            ids.append(catalog.nameBytes(item.row))
+            var (source, row) = (catalog, item.row)
+            if Int(row) >= catalog.count, let added = overlay?.added {
+                source = added.catalog
+                row -= added.firstRow
+            }
+            ids.append(source.nameBytes(row))
             scores.append(item.score)
-            if withTitles { titles.append(catalog.titleBytes(item.row)) }
+            if withTitles { titles.append(source.titleBytes(row)) }
         }
     }
 

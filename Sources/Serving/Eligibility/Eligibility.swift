@@ -10,18 +10,19 @@ enum Eligibility {
     /// Leaves the items that are available and satisfy the filter, without seen items and exclusions.
     ///
     /// - Parameters:
-    ///   - available: From `Engine.availableItems`.
+    ///   - available: From `Engine.availableItems`, by `overlay`.
     ///   - blocked: Further rows, perhaps some twice.
     ///   - filter: From `Engine.rows(of:)`.
     static func apply(
-        available: RowBitmap?, filter: RowBitmap?, excluded: [String], seen: UnsafeBufferPointer<UInt32>?,
-        blocked: [UInt32] = [], engine: Engine, mask: EligibilityMask
+        available: AvailableRows, filter: FilteredRows, excluded: [String], seen: UnsafeBufferPointer<UInt32>?,
+        blocked: [UInt32] = [], engine: Engine, overlay: ItemOverlay, mask: EligibilityMask
     ) {
-        mask.begin(available: available, filter: filter)
+        mask.begin(
+            available: available.items, filter: filter.items, added: available.added, addedFilter: filter.added)
         if let seen { mask.block(seen) }
         if !blocked.isEmpty { blocked.withUnsafeBufferPointer { mask.block($0) } }
         for item in excluded {
-            if let row = engine.generation.model.items.row(of: item) { mask.block(row) }
+            if let row = engine.row(of: item, overlay) { mask.block(row) }
         }
     }
 }

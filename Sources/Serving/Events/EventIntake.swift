@@ -53,6 +53,8 @@ final class EventIntake {
         var seconds: Int64
         /// By an item's number its row; `UInt32.max` for none.
         var rows: [UInt32]
+        /// The same of items beside the model's.
+        var added: [UInt32: UInt32] = [:]
     }
 
     /// - Parameter log: Nil: events are kept in memory alone.
@@ -130,8 +132,13 @@ final class EventIntake {
 
     private func count(_ event: UserEvent, _ moment: Moment, in result: inout RecordedEvents) {
         result.stored += 1
-        let item = live.apply(event, now: moment.seconds).map(Int.init) ?? .max
-        if item >= moment.rows.count || moment.rows[item] == .max { result.unknownItems += 1 }
+        guard let number = live.apply(event, now: moment.seconds) else {
+            result.unknownItems += 1
+            return
+        }
+        let item = Int(number)
+        let isKnown = item < moment.rows.count && moment.rows[item] != .max
+        if !isKnown, moment.added[number] == nil { result.unknownItems += 1 }
     }
 
     /// Calls that wait for the log.

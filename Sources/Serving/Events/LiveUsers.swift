@@ -63,7 +63,7 @@ package final class LiveUsers {
 
     /// What a slate needs to know of a user.
     package struct Knowledge {
-        /// Rows of items that speak for the user's taste, oldest first, each once, at its newest place.
+        /// Rows of the model's items that speak for the user's taste, oldest first, each once, at its newest place.
         package var liked: [UInt32] = []
         /// How much, one for each.
         package var weights: [Float] = []
@@ -97,9 +97,12 @@ package final class LiveUsers {
     ///
     /// - Parameters:
     ///   - rows: By an item's number its row in the generation that asks; `UInt32.max` for none.
+    ///   - added: The same of items beside the model's.
     ///   - now: Seconds since 1970.
     /// - Complexity: O(events + seen items).
-    package func read(_ user: String, rows: [UInt32], now: Int64, into knowledge: inout Knowledge) {
+    package func read(
+        _ user: String, rows: [UInt32], added: [UInt32: UInt32] = [:], now: Int64, into knowledge: inout Knowledge
+    ) {
         knowledge.clear()
         if user.isEmpty { return }
         var user = user
@@ -107,10 +110,10 @@ package final class LiveUsers {
             _ = states.read(UnsafeRawBufferPointer(user)) { view in
                 knowledge.isKnown = true
                 view.forEachSeen(now: UInt32(clamping: now)) { item in
-                    if let row = Self.row(item, rows) { knowledge.blocked.append(row) }
+                    if let row = Self.row(item, rows) ?? added[item] { knowledge.blocked.append(row) }
                 }
                 view.forEachHidden { item in
-                    if let row = Self.row(item, rows) { knowledge.blocked.append(row) }
+                    if let row = Self.row(item, rows) ?? added[item] { knowledge.blocked.append(row) }
                 }
                 view.copyHistory(into: &buffer)
             }

@@ -19,8 +19,17 @@ enum ItemValues: Sendable {
         }
     }
 
+    /// Items that have values; those beyond, which are beside the model's, have none.
+    private var rowCount: Int {
+        switch self {
+        case .text(let text): text.rowCount
+        case .number(let number): number.values.count
+        }
+    }
+
     /// Appends the item's values, ascending, each once.
     func append(_ row: UInt32, to values: inout [UInt64]) {
+        guard Int(row) < rowCount else { return }
         switch self {
         case .text(let text):
             for value in text.numbers(row) { values.append(UInt64(value)) }
@@ -32,13 +41,14 @@ enum ItemValues: Sendable {
     /// Calls `body` with the place of each row and each of its values; what the columns cost to reach is paid once.
     @inline(__always)
     func forEach(_ rows: some Sequence<UInt32>, _ body: (Int, UInt64) -> Void) {
+        let rowCount = rowCount
         switch self {
         case .text(let text):
-            for (place, row) in rows.enumerated() {
+            for (place, row) in rows.enumerated() where Int(row) < rowCount {
                 for value in text.numbers(row) { body(place, UInt64(value)) }
             }
         case .number(let number):
-            for (place, row) in rows.enumerated() {
+            for (place, row) in rows.enumerated() where Int(row) < rowCount {
                 if let value = number.value(row) { body(place, Self.key(value)) }
             }
         }

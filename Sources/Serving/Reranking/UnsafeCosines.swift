@@ -13,7 +13,7 @@ struct UnsafeCosines {
     private var query: [Float]
     private var products: [Float]
 
-    /// - Precondition: the rows are among those of the matrix.
+    /// - Parameter rows: Those past the matrix are rows of zeros.
     /// - Complexity: O(rows * rank).
     init(_ matrix: RowMatrix, rows: some Collection<UInt32>) {
         self.matrix = matrix
@@ -34,7 +34,10 @@ struct UnsafeCosines {
     private static func copyUnit(
         _ matrix: RowMatrix, _ row: UInt32, _ dimension: Int, into out: UnsafeMutablePointer<Float>
     ) {
-        precondition(Int(row) < matrix.rowCount, "row \(row) of \(matrix.rowCount)")
+        guard Int(row) < matrix.rowCount else {
+            for column in 0..<dimension { out[column] = 0 }
+            return
+        }
         switch matrix {
         case .floats(let rows): out.update(from: rows.base + Int(row) * rows.stride, count: dimension)
         case .halves(let rows): Kernels.widen(rows.base + Int(row) * rows.stride, count: dimension, into: out)

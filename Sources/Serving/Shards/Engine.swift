@@ -35,17 +35,27 @@ package final class Engine {
     /// Gives seeds of draws for requests that bring none.
     let seeds: @Sendable () -> UInt64
     private var rerankers: [String: Reranker] = [:]
-    private var moment: ItemAvailability.Moment?
+    /// What has changed of the generation's items. Calls keep the one that they began with.
+    private(set) var overlay: ItemOverlay
+    /// Of the overlay that was asked last.
+    private var moment: (overlay: ItemOverlay, moment: ItemOverlay.Moment)?
+    /// Filters over the added items of an overlay.
+    private var addedFilters: (added: AddedItems, filters: FilterCache)?
+    private let filterBytesMax: Int
 
     /// - Parameters:
     ///   - filterBytesMax: For compiled filters.
     ///   - wallClock: Unix seconds; may go back.
     ///   - callsMax: Calls that are under way at the same time.
+    ///   - overlay: Nil: nothing has changed.
     init(
         generation: Generation, recallSampler: RecallSampler?, filterBytesMax: Int,
         wallClock: @escaping @Sendable () -> Int64, seeds: @escaping @Sendable () -> UInt64,
-        ranking: RankingConfiguration, callsMax: Int, metrics: ShardMetrics, live: LiveUsers? = nil
+        ranking: RankingConfiguration, callsMax: Int, metrics: ShardMetrics, live: LiveUsers? = nil,
+        overlay: ItemOverlay? = nil
     ) {
+        self.overlay = overlay ?? ItemOverlay(of: generation.model)
+        self.filterBytesMax = filterBytesMax
         self.live = live
         self.generation = generation
         self.seeds = seeds
@@ -73,21 +83,41 @@ package final class Engine {
     /// The seat of the call at `place` before the ranker; nil where the bundle has none.
     func rankingSeat(_ place: Int) -> RankingSeat? { batcher?.seat(place) }
 
-    /// The items that satisfy a filter; nil: all.
+    // MARK: Changes of items
+
+    /// Serves new calls by `overlay`.
+    func take(_ overlay: ItemOverlay) { self.overlay = overlay }
+
+    /// The row of an item of the model, or of one beside it; perhaps one that is gone.
+    func row(of item: String, _ overlay: ItemOverlay) -> UInt32? {
+        generation.model.items.row(of: item) ?? overlay.added?.row(of: item)
+    }
+
+    // MARK: Filters
+
+    /// The items that satisfy a filter, of the model and of the overlay.
     ///
     /// - Throws: `Rejection` for a filter that does not fit the model's items.
-    func rows(of filter: ItemFilter) throws(Rejection) -> RowBitmap? {
+    func rows(of filter: ItemFilter) throws(Rejection) -> FilteredRows {
         do throws(FilterFault) {
-            return try filters.rows(of: filter)
+            var rows = FilteredRows(items: try filters.rows(of: filter))
+            guard let added = overlay.added, !filter.isEmpty else { return rows }
+            if addedFilters?.added !== added {
+                addedFilters = (added, FilterCache(added.attributes, bytesMax: filterBytesMax / 16))
+            }
+            rows.added = try addedFilters?.filters.rows(of: filter)
+            return rows
         } catch {
             throw Rejection(.invalidArgument, error.message)
         }
     }
 
     /// Puts what events tell of a user in place of what `knowledge` held.
-    func read(_ user: String, into knowledge: inout LiveUsers.Knowledge) {
+    func read(_ user: String, _ overlay: ItemOverlay, into knowledge: inout LiveUsers.Knowledge) {
         guard let live else { return }
-        live.read(user, rows: generation.rowsByNumber, now: wallClock(), into: &knowledge)
+        live.read(
+            user, rows: generation.rowsByNumber, added: overlay.content.rowsByNumber, now: wallClock(),
+            into: &knowledge)
     }
 
     /// The factor of a history; empty where it has none.
@@ -108,33 +138,44 @@ package final class Engine {
     /// The user's epoch now.
     func stamp(of user: String) -> UserEpochs.Stamp { live?.epochs.stamp(of: user) ?? .nobody }
 
-    /// The time, where items have windows.
-    func now() -> Int64? { generation.model.availability == nil ? nil : wallClock() }
+    // MARK: Availability
 
-    /// The items that are inside their window; nil: all.
+    /// The time, where items have windows.
+    func now(_ overlay: ItemOverlay) -> Int64? { overlay.isTimed ? wallClock() : nil }
+
+    /// The items that are there and inside their window.
     ///
     /// - Parameter now: From `now`.
     /// - Complexity: O(1) while no window opens or closes.
-    func availableItems(at now: Int64?) -> RowBitmap? {
-        guard let now, let availability = generation.model.availability else { return nil }
-        if let moment, moment.holds(at: now) { return moment.rows }
-        let moment = availability.moment(at: now)
-        self.moment = moment
-        return moment.rows
+    func availableItems(_ overlay: ItemOverlay, at now: Int64?) -> AvailableRows {
+        let now = now ?? 0
+        if let last = moment, last.overlay === overlay, last.moment.seconds.contains(now) { return last.moment.rows }
+        let new = overlay.moment(at: now)
+        moment = (overlay, new)
+        return new.rows
     }
 
-    /// The items that were inside their window when a first page was made.
+    /// The items that were inside their window when a first page was made, and are still there.
     ///
     /// - Complexity: as `availableItems` when none opened or closed since, else a pass over the bitmap.
-    func availableItems(then: Int64) -> RowBitmap? {
-        if let moment, moment.holds(at: then) { return moment.rows }
-        return generation.model.availability?.pastMoment(at: then).rows
+    func availableItems(_ overlay: ItemOverlay, then: Int64) -> AvailableRows {
+        if let last = moment, last.overlay === overlay, last.moment.seconds.contains(then) { return last.moment.rows }
+        return overlay.pastMoment(at: then).rows
     }
 
     /// Called when another generation serves: what can be made again is let go.
     func retire() {
         filters.removeAll()
+        addedFilters = nil
         moment = nil
         batcher?.isRetired = true
     }
+}
+
+/// The items that satisfy a filter.
+struct FilteredRows {
+    /// Of the model; nil: all.
+    var items: RowBitmap?
+    /// Of those beside it, by their index; nil: all.
+    var added: RowBitmap?
 }

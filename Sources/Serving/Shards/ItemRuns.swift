@@ -10,7 +10,8 @@ final class SimilarItemsRun: ShardRun {
     private let k: Int
     private let source: RetrievalSource
     private let request: SimilarItemsRequest
-    private let filter: RowBitmap?
+    private let filter: FilteredRows
+    private let overlay: ItemOverlay
     private(set) var times = StageTimes()
     private(set) var answer = ShardAnswer.rejected(Rejection(.internalFault, "the run has not ended"))
 
@@ -23,14 +24,16 @@ final class SimilarItemsRun: ShardRun {
         if k > configuration.itemsMax {
             throw Rejection(.invalidArgument, "k is \(k); the largest is \(configuration.itemsMax)")
         }
-        guard let row = model.items.row(of: request.item) else {
+        guard let row = engine.row(of: request.item, engine.overlay), !engine.overlay.isDeleted(row) else {
             throw Rejection(.unknownItem, "no item is named '\(request.item)'")
         }
         self.row = row
+        let isAdded = Int(row) >= model.items.count
+        overlay = engine.overlay
         filter = try engine.rows(of: request.filter)
         let similar: [RetrievalSource] = [.itemToItem, .als, .spectral, .content]
         if request.source.isEmpty {
-            guard let first = similar.first(where: { model.has($0) }) else {
+            guard let first = similar.first(where: { model.has($0) && (!isAdded || $0 == model.addedSource) }) else {
                 throw Rejection(.failedPrecondition, "the bundle holds neither neighbours nor factors")
             }
             source = first
@@ -43,15 +46,22 @@ final class SimilarItemsRun: ShardRun {
             guard model.has(named) else {
                 throw Rejection(.failedPrecondition, "the bundle holds no \(named.rawValue)")
             }
+            if isAdded, named != model.addedSource {
+                throw Rejection(
+                    .failedPrecondition,
+                    "'\(request.item)' was added after the model was made: it has no \(named.rawValue); leave source empty"
+                )
+            }
             source = named
         }
     }
 
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
-        let available = engine.availableItems(at: engine.now())
+        let available = engine.availableItems(overlay, at: engine.now(overlay))
+        engine.generator.added = overlay.added
         Eligibility.apply(
             available: available, filter: filter, excluded: request.excludedItems, seen: nil, engine: engine,
-            mask: engine.generator.mask)
+            overlay: overlay, mask: engine.generator.mask)
         let generator = engine.generator
         generator.mask.block(row)
         let retrievalStarted = clock()
@@ -67,7 +77,7 @@ final class SimilarItemsRun: ShardRun {
         answer = .similarItems(
             SimilarItems(
                 items: rows.map { SlateItem(row: $0.row, score: $0.score) }, generation: engine.generation,
-                source: source, includeDetails: request.includeDetails))
+                source: source, includeDetails: request.includeDetails, overlay: overlay))
         return true
     }
 }
@@ -77,12 +87,12 @@ final class ItemRun: ShardRun {
     let answer: ShardAnswer
     let times = StageTimes()
 
-    /// - Throws: `Rejection` when there is no such item.
-    init(generation: Generation, item: String) throws {
-        guard let row = generation.model.items.row(of: item) else {
+    /// - Throws: `Rejection` when there is no such item, or it was deleted.
+    init(engine: Engine, item: String) throws {
+        guard let row = engine.row(of: item, engine.overlay), !engine.overlay.isDeleted(row) else {
             throw Rejection(.unknownItem, "no item is named '\(item)'")
         }
-        answer = .item(ItemDetails(row: row, generation: generation))
+        answer = .item(ItemDetails(row: row, generation: engine.generation, overlay: engine.overlay))
     }
 
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool { true }

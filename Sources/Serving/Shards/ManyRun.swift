@@ -12,7 +12,9 @@ final class ManyRun: ShardRun {
     private var run: SlateRun?
     private var result: ManySlates
     /// The items that satisfy the filter of all.
-    private let filter: RowBitmap?
+    private let filter: FilteredRows
+    /// One for all users.
+    private let overlay: ItemOverlay
     private(set) var times = StageTimes()
 
     var answer: ShardAnswer { .slates(result) }
@@ -26,7 +28,9 @@ final class ManyRun: ShardRun {
         self.request = request
         self.arrived = arrived
         filter = try engine.rows(of: request.template.filter)
+        overlay = engine.overlay
         result = ManySlates(generation: engine.generation, slates: [])
+        result.overlay = overlay
         times.queue = now &- arrived
         // What is wrong with the parameters is wrong for every user: say it once.
         if configuration.scenarios[request.template.scenario] == nil {
@@ -58,7 +62,7 @@ final class ManyRun: ShardRun {
             single.user = user
             run = SlateRun(
                 engine: engine, generator: engine.generator, seat: engine.rankingSeat(0), configuration: configuration,
-                arrived: now)
+                arrived: now, overlay: overlay)
             do {
                 try run.begin(single, filter: filter, restarted: false, now: now, clock: clock)
             } catch {

@@ -40,9 +40,12 @@ final class RankRun: ShardRun {
         self.seat = seat
         let model = engine.generation.model
         user = model.users.row(of: request.user)
-        history.make(of: request.user, known: user.map { model.users.history(of: $0) }, engine)
+        let overlay = engine.overlay
+        history.make(of: request.user, known: user.map { model.users.history(of: $0) }, engine, overlay)
+        let now = engine.now(overlay) ?? 0
         for (place, item) in request.items.enumerated() {
-            if let row = model.items.row(of: item) {
+            // One that is gone, or that a change keeps from being shown, is as good as unknown.
+            if let row = model.items.row(of: item), !overlay.isWithdrawn(row, at: now) {
                 known.append((UInt32(place), row))
             } else {
                 unknown.append(UInt32(place))

@@ -49,13 +49,15 @@ package actor Shard {
     ///   - seeds: Of draws for requests that bring none.
     ///   - log: Where events are stored; nil: in memory alone.
     ///   - live: What events tell of users; nil: nothing.
+    ///   - board: What has changed of the items; nil: nothing.
     package init(
         index: Int, slots: Range<Int>, executor: any SerialExecutor, configuration: ServingConfiguration,
         cacheBytesMax: Int, filterBytesMax: Int = 0, metrics: ShardMetrics, recallSampler: RecallSampler? = nil,
         wallClock: @escaping @Sendable () -> Int64 = WallClock.system,
         seeds: @escaping @Sendable () -> UInt64 = DrawSeeds.system, log: LogWriter? = nil,
-        live: sending LiveUsers? = nil
+        live: sending LiveUsers? = nil, board: OverlayBoard? = nil
     ) {
+        self.board = board
         self.live = live
         intake = live.map { EventIntake(log: log, live: $0) }
         self.index = index
@@ -70,6 +72,17 @@ package actor Shard {
         self.wallClock = wallClock
         self.seeds = seeds
         cache = ResultCache(bytesMax: cacheBytesMax)
+    }
+
+    // MARK: Changes of items
+
+    private nonisolated let board: OverlayBoard?
+
+    /// Serves new calls by the newest overlays of the board.
+    package func takeOverlays() {
+        guard let board else { return }
+        for engine in engines { engine.take(board.overlay(of: engine.generation)) }
+        hasWindows = engines.first?.overlay.isTimed ?? false
     }
 
     package func setHelpers(_ helpers: (any SearchHelpers)?) { self.helpers = helpers }
@@ -91,7 +104,7 @@ package actor Shard {
         engines.first?.retire()
         engines.insert(engine(for: generation), at: 0)
         generationNumber = generation.number
-        hasWindows = generation.model.availability != nil
+        hasWindows = engines[0].overlay.isTimed
         metrics.setUsers(generation.model.users.rows(inSlots: slots).count)
         let released = engines.dropFirst(2).map(\.generation)
         engines.removeLast(released.count)
@@ -101,7 +114,8 @@ package actor Shard {
     private func engine(for generation: Generation) -> Engine {
         Engine(
             generation: generation, recallSampler: recallSampler, filterBytesMax: filterBytesMax, wallClock: wallClock,
-            seeds: seeds, ranking: configuration.ranking, callsMax: callsMax, metrics: metrics, live: live)
+            seeds: seeds, ranking: configuration.ranking, callsMax: callsMax, metrics: metrics, live: live,
+            overlay: board?.overlay(of: generation))
     }
 
     // MARK: Cache
@@ -121,7 +135,7 @@ package actor Shard {
         }
         return cache.answer(
             to: key, hash: ResultCache.hash(key), generation: generationNumber, now: now, wallSeconds: wallSeconds,
-            epochs: live?.epochs)
+            epochs: live?.epochs, overlay: engines.first?.overlay)
     }
 
     /// Keeps an encoded answer that `generation` made.
@@ -129,10 +143,12 @@ package actor Shard {
     /// - Parameters:
     ///   - seconds: The Unix seconds during which all its items are available.
     ///   - stamp: Of its user, when the answer was begun.
+    ///   - version: Of the overlay that it was made by.
+    ///   - shown: The items that it shows.
     package func keep(
         _ answer: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, scenario: String, tag: UInt16,
         generation: UInt64, now: UInt64, seconds: ClosedRange<Int64> = Slate.always,
-        stamp: UserEpochs.Stamp = .nobody
+        stamp: UserEpochs.Stamp = .nobody, version: UInt64 = 0, shown: ShownSketch = ShownSketch()
     ) {
         guard generation == generationNumber, answer.count <= configuration.cache.answerBytesMax else { return }
         let life = configuration.scenarios[scenario]?.timeToLive ?? configuration.cache.timeToLive
@@ -141,7 +157,7 @@ package actor Shard {
         guard nanoseconds > 0 else { return }
         cache.insert(
             answer, for: key, hash: ResultCache.hash(key), generation: generation, expires: now &+ nanoseconds,
-            seconds: seconds, stamp: stamp, tag: tag)
+            seconds: seconds, stamp: stamp, version: version, shown: shown, tag: tag)
     }
 
     package var cacheStatistics: ResultCacheStatistics { cache.statistics }
@@ -174,7 +190,9 @@ package actor Shard {
     package var appliedThrough: UInt64 { intake?.appliedThrough ?? 0 }
 
     private func makeMoment() -> EventIntake.Moment {
-        EventIntake.Moment(seconds: wallClock(), rows: engines.first?.generation.rowsByNumber ?? [])
+        EventIntake.Moment(
+            seconds: wallClock(), rows: engines.first?.generation.rowsByNumber ?? [],
+            added: engines.first?.overlay.content.rowsByNumber ?? [:])
     }
 
     /// What is known of the users; nil: events are not taken.
@@ -284,7 +302,7 @@ package actor Shard {
             case .record:
                 return .failure(Rejection(.internalFault, "events do not wait in the queue"))
             case .item(let item):
-                return .success(try ItemRun(generation: engine.generation, item: item))
+                return .success(try ItemRun(engine: engine, item: item))
             }
         } catch {
             return .failure(error as? Rejection ?? Rejection(.internalFault, "\(error)"))

@@ -35,8 +35,9 @@ struct SlateExplainer {
     /// The sentence of the source that counted most.
     private func reason(_ row: UInt32, _ shares: [SourceShare], _ history: [UInt32]) -> String {
         guard let best = shares.max(by: { ($0.contribution, $1.rank) < ($1.contribution, $0.rank) }) else {
-            return "Popular with everyone, number \(row + 1) of all."
+            return Int(row) < model.items.count ? "Popular with everyone, number \(row + 1) of all." : "New here."
         }
+        if Int(row) >= model.items.count { return "New, and close to the taste that your history shows." }
         switch best.source {
         case .itemToItem:
             if let known = closestKnownItem(to: row, history) {

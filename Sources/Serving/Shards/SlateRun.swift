@@ -15,7 +15,9 @@ final class SlateRun: ShardRun {
     /// When the first page was made, where items have windows.
     private var pagesBegan: Int64?
     /// The items that are available now; nil: all that are eligible.
-    private var visible: RowBitmap?
+    private var visible: AvailableRows?
+    /// What has changed of the items when the run began.
+    private var overlay: ItemOverlay
     private var k = 0
     private var fallback = Fallback.none
     private var degraded: DegradationSet = []
@@ -27,7 +29,7 @@ final class SlateRun: ShardRun {
     private var retrievalStarted: UInt64 = 0
     private let seat: RankingSeat?
     /// What the ranker is at work on: all candidates, and how many of them it ranks; nil before and after.
-    private var ranking: (candidates: [ScoredRow], count: Int, started: UInt64)?
+    private var ranking: (candidates: RankableCandidates, count: Int, started: UInt64)?
     private var isCancelled = false
     /// The ranker's order; nil: retrieval's.
     private var ranked: RankedCandidates?
@@ -46,11 +48,13 @@ final class SlateRun: ShardRun {
     ///   - generator: One of the engine's, of which no other run makes use.
     ///   - seat: The same; nil without a ranker.
     ///   - helpers: For long scans.
+    ///   - overlay: Nil: the engine's newest one.
     init(
         engine: Engine, generator: CandidateGenerator, seat: RankingSeat?, configuration: ServingConfiguration,
-        arrived: UInt64, helpers: (any SearchHelpers)? = nil
+        arrived: UInt64, helpers: (any SearchHelpers)? = nil, overlay: ItemOverlay? = nil
     ) {
         self.engine = engine
+        self.overlay = overlay ?? engine.overlay
         self.generator = generator
         self.seat = seat
         // The run before may have been one of several.
@@ -67,7 +71,7 @@ final class SlateRun: ShardRun {
     ///   - restarted: The cursor was of a generation that is gone.
     /// - Throws: `Rejection`.
     func begin(
-        _ request: RecommendationRequest, filter: RowBitmap?, restarted: Bool, now: UInt64, clock: () -> UInt64
+        _ request: RecommendationRequest, filter: FilteredRows, restarted: Bool, now: UInt64, clock: () -> UInt64
     ) throws {
         guard let scenario = configuration.scenarios[request.scenario] else {
             throw configuration.unknownScenario(request.scenario)
@@ -88,11 +92,12 @@ final class SlateRun: ShardRun {
 
         let user = model.users.row(of: request.user)
         let known = user.map { model.users.history(of: $0) }
-        history.make(of: request.user, known: known, recent: request.recentItems, engine)
+        history.make(of: request.user, known: known, recent: request.recentItems, engine, overlay)
         stamp = engine.stamp(of: request.user)
         Eligibility.apply(
             available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known,
-            blocked: history.blocked, engine: engine, mask: generator.mask)
+            blocked: history.blocked, engine: engine, overlay: overlay, mask: generator.mask)
+        generator.added = overlay.added
 
         let mix: RetrievalMix
         if !history.rows.isEmpty {
@@ -116,15 +121,15 @@ final class SlateRun: ShardRun {
     }
 
     /// The items to choose among: those available now, or at the time of the first page.
-    private func makeAvailable() -> RowBitmap? {
-        let now = engine.now()
-        let available = engine.availableItems(at: now)
+    private func makeAvailable() -> AvailableRows {
+        let now = engine.now(overlay)
+        let available = engine.availableItems(overlay, at: now)
         pagesBegan = now
         visible = nil
         guard now != nil, let began = cursor?.moment else { return available }
         pagesBegan = began
-        let then = engine.availableItems(then: began)
-        if then !== available { visible = available }
+        let then = engine.availableItems(overlay, then: began)
+        if !then.isSame(as: available) { visible = available }
         return then
     }
 
@@ -196,17 +201,19 @@ final class SlateRun: ShardRun {
         }
         var candidates: [ScoredRow] = []
         generator.select(generator.candidateCount, into: &candidates)
-        let count = min(candidates.count, scenario.rankCandidates ?? seat.scorer.ranker.candidateCount)
+        let rankable = RankableCandidates(candidates, itemCount: model.items.count)
+        let count = min(rankable.known.count, scenario.rankCandidates ?? seat.scorer.ranker.candidateCount)
+        if count == 0 { return false }
         var ranked = RankingRequest(
             user: model.users.row(of: request.user), history: history.rows, context: request.context,
-            candidates: Array(candidates.prefix(count)), lists: generator.lists)
+            candidates: Array(rankable.known.prefix(count)), lists: generator.lists)
         ranked.factor = history.factor
         let isTaken = seat.enter(ranked, keepsRows: request.explain, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
         }
-        ranking = (candidates, count, now)
+        ranking = (rankable, count, now)
         return true
     }
 
@@ -244,7 +251,8 @@ final class SlateRun: ShardRun {
         times.rank = done &- ranking.started
         finish(done, clock)
         if request.explain, ranked != nil, case .slate(let slate) = answer {
-            features = SlateFeatureRun(slate.items, ranked: ranking.candidates.prefix(ranking.count), seat.scorer)
+            features = SlateFeatureRun(
+                slate.items, ranked: ranking.candidates.known.prefix(ranking.count), seat.scorer)
         }
         return features == nil
     }
@@ -315,6 +323,7 @@ final class SlateRun: ShardRun {
             seconds: seconds(of: items),
             candidates: generator.lists.map { ($0.entry.source, $0.rows.count, $0.plan) })
         slate.stamp = stamp
+        slate.overlay = overlay
         slate.draws = page.draws
         slate.pinnedItems = page.pinnedItems
         slate.explanation?.placements = page.placements
@@ -392,7 +401,7 @@ final class SlateRun: ShardRun {
     private func pins(_ reranker: Reranker) -> [(row: UInt32, place: Int)] {
         var pins: [(row: UInt32, place: Int)] = []
         for pin in request.pins + reranker.configuration.pins {
-            guard let row = model.items.row(of: pin.item), generator.mask.isEligible(row),
+            guard let row = engine.row(of: pin.item, overlay), generator.mask.isEligible(row),
                 visible?.contains(row) ?? true, !pins.contains(where: { $0.row == row || $0.place == pin.place })
             else { continue }
             pins.append((row, pin.place))
@@ -402,17 +411,19 @@ final class SlateRun: ShardRun {
 
     /// When all of the items are available.
     private func seconds(of items: [SlateItem]) -> ClosedRange<Int64> {
-        guard let windows = model.availability?.windows else { return Slate.always }
+        guard overlay.isTimed else { return Slate.always }
         var (from, until) = (Int64.min, Int64.max)
         for item in items {
-            from = max(from, windows.from[Int(item.row)])
-            until = min(until, windows.until[Int(item.row)])
+            let window = overlay.window(of: item.row)
+            from = max(from, window.from)
+            until = min(until, window.until)
         }
         // They were all available at one moment.
-        return from...(until == .max ? .max : until - 1)
+        return from...(until == .max ? .max : max(from, until - 1))
     }
 
-    /// Eligible items that no source brought, most popular first: a slate has `k` items when `k` are eligible.
+    /// Eligible items that no source brought, most popular first, those beside the model last: a slate has `k` items when
+    /// `k` are eligible.
     private func fill(
         _ items: inout [SlateItem], upTo count: Int, except isShown: (UInt32) -> Bool = { _ in false }
     ) {
@@ -423,7 +434,7 @@ final class SlateRun: ShardRun {
             row = cursor.row &+ 1
             score = min(0, cursor.score)
         }
-        let rows = UInt32(model.items.count)
+        let rows = UInt32(model.items.count + (overlay.added?.count ?? 0))
         while row < rows, items.count < count {
             if generator.mask.isEligible(row), !generator.isCandidate(row), visible?.contains(row) ?? true,
                 !isShown(row)

@@ -1,3 +1,4 @@
+import Retrieval
 import Vocabulary
 
 /// An answer that a cache holds, in the cache's own memory.
@@ -11,7 +12,9 @@ package struct KeptAnswer {
 ///
 /// Two requests with the same bytes ask for the same thing, so the key needs no decoding; two spellings of one
 /// request only cost a second entry. An entry also carries the generation that made it, the time it expires, and when
-/// its items are available: an answer of another generation, one too old, or one out of that time is a miss.
+/// its items are available: an answer of another generation, one too old, or one out of that time is a miss. So is one
+/// that shows an item that was changed since: an entry holds which items it may show, and with which version of the
+/// changes it was compared.
 ///
 /// Admission is S3-FIFO (Yang et al., SOSP 2023): new entries wait in a small queue (a tenth of the bytes), those
 /// asked for again move to the main queue, which gives each used entry another round; the hashes of entries that
@@ -34,6 +37,9 @@ package final class ResultCache {
         var seconds: ClosedRange<Int64>
         /// Of the user whose answer it is.
         var stamp: UserEpochs.Stamp
+        /// Of the item changes that the answer knows of, or was compared with.
+        var version: UInt64
+        var shown: ShownSketch
         var keyCount: UInt32
         var valueCount: UInt32
         var next: UInt32
@@ -110,11 +116,12 @@ package final class ResultCache {
     ///   - now: Uptime in nanoseconds.
     ///   - wallSeconds: Unix seconds; matters to answers that were kept for some of them.
     ///   - epochs: Of the users: an answer from before a user's last event of importance is none.
+    ///   - overlay: What has changed of the items; an answer that may show one that changed since is none.
     /// - Returns: The encoded answer, valid until the next call that changes the cache.
     /// - Complexity: O(1) expected and O(`key.count`) to compare; allocates nothing.
     package func answer(
         to key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64, now: UInt64, wallSeconds: Int64 = 0,
-        epochs: UserEpochs? = nil
+        epochs: UserEpochs? = nil, overlay: ItemOverlay? = nil
     ) -> KeptAnswer? {
         guard let index = find(key, hash) else {
             statistics.misses += 1
@@ -124,6 +131,7 @@ package final class ResultCache {
         if entry.pointee.generation != generation || entry.pointee.expires <= now
             || !entry.pointee.seconds.contains(wallSeconds)
             || epochs.map({ !$0.isFit(entry.pointee.stamp) }) ?? false
+            || overlay.map({ !Self.isFit(entry, $0) }) ?? false
         {
             statistics.misses += 1
             statistics.stale += 1
@@ -137,12 +145,25 @@ package final class ResultCache {
         return KeptAnswer(body: body, tag: entry.pointee.tag)
     }
 
+    /// Whether no item that the entry may show was changed since; takes note where there is none.
+    ///
+    /// - Complexity: O(changes since), which are bounded.
+    @inline(__always)
+    private static func isFit(_ entry: UnsafeMutablePointer<Entry>, _ overlay: ItemOverlay) -> Bool {
+        if entry.pointee.version >= overlay.version { return true }
+        guard overlay.shows(entry.pointee.shown, since: entry.pointee.version) else { return false }
+        entry.pointee.version = overlay.version
+        return true
+    }
+
     /// Keeps `value` as the answer to `key`, in place of what was kept before.
     ///
     /// - Complexity: O(1) amortised, one allocation.
     package func insert(
         _ value: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64,
-        expires: UInt64, seconds: ClosedRange<Int64> = Slate.always, stamp: UserEpochs.Stamp = .nobody, tag: UInt16 = 0
+        expires: UInt64, seconds: ClosedRange<Int64> = Slate.always, stamp: UserEpochs.Stamp = .nobody,
+        version: UInt64 = 0,
+        shown: ShownSketch = ShownSketch(), tag: UInt16 = 0
     ) {
         let cost = Self.cost(key.count, value.count)
         if cost > smallCapacity || entriesUsed >= Self.entriesMax {
@@ -165,6 +186,8 @@ package final class ResultCache {
             entry.pointee.generation = generation
             entry.pointee.seconds = seconds
             entry.pointee.stamp = stamp
+            entry.pointee.version = version
+            entry.pointee.shown = shown
             entry.pointee.tag = tag
             if entry.pointee.queue == .small { small.bytes += change } else { main.bytes += change }
             statistics.bytes += change
@@ -173,7 +196,7 @@ package final class ResultCache {
             let remembered = forgetGhost(hash)
             entries[index] = Entry(
                 block: block, hash: hash, expires: expires, generation: generation, seconds: seconds,
-                stamp: stamp, keyCount: UInt32(key.count),
+                stamp: stamp, version: version, shown: shown, keyCount: UInt32(key.count),
                 valueCount: UInt32(value.count), next: Self.none, queue: remembered ? .main : .small, uses: 0,
                 tag: tag)
             addSlot(index, hash)

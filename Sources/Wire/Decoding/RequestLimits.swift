@@ -30,6 +30,16 @@ public enum RequestLimits {
     public static let eventsMax = 1000
     /// Bytes of an event's ID, and of the request ID that it names.
     public static let eventIDBytesMax = 64
+    /// Items of an UpsertItems, a DeleteItems or a SetAvailability.
+    public static let changedItemsMax = 1000
+    /// Bytes of the title of an upserted item.
+    public static let titleBytesMax = 1024
+    /// Tags of an upserted item, and texts of one of its attributes.
+    public static let itemTextsMax = 64
+    /// Attributes of an upserted item.
+    public static let itemAttributesMax = 64
+    /// Numbers of the vector of an upserted item.
+    public static let vectorMax = 4096
     /// Bytes of a path to a bundle.
     public static let pathBytesMax = 1024
 }

@@ -12,6 +12,9 @@ package enum Method: UInt8, CaseIterable, Sendable {
     case loadModel = 7
     case rank = 8
     case recordEvents = 9
+    case upsertItems = 10
+    case deleteItems = 11
+    case setAvailability = 12
 
     /// The rpc's name in the schema.
     package var name: String {
@@ -25,6 +28,9 @@ package enum Method: UInt8, CaseIterable, Sendable {
         case .loadModel: "LoadModel"
         case .rank: "Rank"
         case .recordEvents: "RecordEvents"
+        case .upsertItems: "UpsertItems"
+        case .deleteItems: "DeleteItems"
+        case .setAvailability: "SetAvailability"
         }
     }
 }
