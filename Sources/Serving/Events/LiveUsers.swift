@@ -75,8 +75,9 @@ package final class LiveUsers {
         package init() {}
 
         /// Adds an item that the request names, as the newest.
-        mutating func add(recent row: UInt32) {
+        mutating func add(recent row: UInt32, isLiked: Bool) {
             blocked.append(row)
+            if !isLiked { return }
             if let place = liked.firstIndex(of: row) {
                 liked.remove(at: place)
                 weights.remove(at: place)

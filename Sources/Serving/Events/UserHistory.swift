@@ -1,4 +1,5 @@
 import FactorModels
+import Retrieval
 import Vocabulary
 
 /// Everything that a user is known to like, oldest first: what the model was made of, what came since, and what the request
@@ -22,13 +23,16 @@ struct UserHistory {
     /// - Complexity: O(history + events), and a solve where there is something new.
     mutating func make(
         of user: String, known: UnsafeBufferPointer<UInt32>?, recent: [String] = [], folds: Bool = true,
-        _ engine: Engine
+        _ engine: Engine, _ overlay: ItemOverlay
     ) {
         rows.removeAll(keepingCapacity: true)
         factor.removeAll(keepingCapacity: true)
-        engine.read(user, into: &knowledge)
+        engine.read(user, overlay, into: &knowledge)
         for item in recent {
-            if let row = engine.generation.model.items.row(of: item) { knowledge.add(recent: row) }
+            if let row = engine.row(of: item, overlay) {
+                // The model knows nothing of what is beside it.
+                knowledge.add(recent: row, isLiked: Int(row) < engine.generation.model.items.count)
+            }
         }
         blocked = knowledge.blocked
         if let known {
