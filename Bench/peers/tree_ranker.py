@@ -2,7 +2,7 @@
 """Question: how does a LightGBM ranker (lambdarank) compare with the DeepFM that `martlet train` fits, in quality and in cost?
 
 Exports examples of a data set, trains LightGBM on them (docs/examples/lightgbm_ranker.py), brings the model into a bundle, and
-fits DeepFM to the same data. Prints what `martlet train` says of both on the users that neither learned from, and what
+fits DeepFM to the same data. Prints what `martlet train` says of both on the users and choices that neither learned from, and what
 `martlet-bench ranking` says of the cost of 200 candidates, the bundles in turns. Seeds vary: the differences between rankers are
 small beside the chance of which users are kept apart.
 
