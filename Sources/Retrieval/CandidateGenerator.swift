@@ -274,6 +274,11 @@ package final class CandidateGenerator {
             return
         }
         var list = list
+        if list.entry.weight > 0 {
+            list.addedFrom = added.firstRow
+            let known = mix.sources.filter { model.has($0.source) }
+            list.addedFactor = known.reduce(0) { $0 + $1.weight } / list.entry.weight
+        }
         let indexes = first..<min(added.count, first + Self.addedItemsPerStep)
         added.score(query, indexes, into: &products)
         var top = TopK(k: list.entry.limit)

@@ -29,7 +29,7 @@ struct CandidatePlaces {
         fused.reserveCapacity(fused.count + list.rows.count)
         slots.withUnsafeMutableBufferPointer { slots in
             for (position, row) in list.rows.enumerated() {
-                let part = scale.contribution(position, row.score)
+                let part = scale.contribution(position, row)
                 let key = UInt64(row.row) + 1
                 var slot = Self.home(row.row) & mask
                 while slots[slot] != 0, slots[slot] >> 32 != key { slot = (slot + 1) & mask }

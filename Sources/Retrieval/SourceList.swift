@@ -8,6 +8,11 @@ package struct SourceList {
     /// How the rows were searched, for sources that search factors.
     package var plan: SearchPlan?
 
+    /// Rows from this one on are of added items, which the other sources cannot know: what they are worth here counts
+    /// `addedFactor` times, as if those agreed.
+    var addedFrom = UInt32.max
+    var addedFactor: Float = 1
+
     package init(entry: RetrievalMix.Entry, rows: [ScoredRow] = []) {
         self.entry = entry
         self.rows = rows
@@ -22,10 +27,14 @@ package struct SourceList {
         let lowest: Float
         let perUnit: Float
         let length: Float
+        let addedFrom: UInt32
+        let addedFactor: Float
 
         package init(_ list: SourceList, _ normalisation: RetrievalMix.Normalisation) {
             self.normalisation = normalisation
             weight = list.entry.weight
+            addedFrom = list.addedFrom
+            addedFactor = list.addedFactor
             length = Float(max(list.rows.count, 1))
             lowest = list.rows.last?.score ?? 0
             if normalisation == .zscore, list.rows.count > 1 {
@@ -41,6 +50,11 @@ package struct SourceList {
             } else {
                 perUnit = 0
             }
+        }
+
+        /// The same, where the row may be of an added item.
+        package func contribution(_ position: Int, _ row: ScoredRow) -> Float {
+            contribution(position, row.score) * (row.row < addedFrom ? 1 : addedFactor)
         }
 
         package func contribution(_ position: Int, _ score: Float) -> Float {

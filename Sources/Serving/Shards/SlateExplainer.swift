@@ -22,7 +22,7 @@ struct SlateExplainer {
                 shares.append(
                     SourceShare(
                         item: item, source: list.entry.source, rank: position + 1, score: row.score,
-                        contribution: scale.contribution(position, row.score)))
+                        contribution: scale.contribution(position, row)))
             }
         }
         shares.sort { ($0.item, $0.rank, $0.source.rawValue) < ($1.item, $1.rank, $1.source.rawValue) }
