@@ -145,11 +145,14 @@ let package = Package(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
         room("LiveStateBench", path: "Bench/LiveStateBench", ["LiveState", "Vocabulary"]),
+        room(
+            "LiveBench", path: "Bench/LiveBench",
+            ["LoadGenerator", "EventLog", "MartletClient", "Wire", "Vocabulary", nioPosix]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "FactorModels", "VectorMath", arguments,
+                "LiveBench", "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
@@ -173,7 +176,7 @@ let package = Package(
             "ServingTests",
             [
                 "Serving", "Retrieval", "NearestNeighbors", "FactorModels", "Catalog", "VectorMath", "Vocabulary",
-                "TestSupport",
+                "EventLog", "LiveState", "TestSupport",
             ]),
         tests(
             "EndToEndTests",
@@ -186,7 +189,7 @@ let package = Package(
             "BenchTests",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "martlet-bench", "TestSupport", "Wire",
+                "LiveBench", "martlet-bench", "EventLog", "TestSupport", "Wire",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
             ]),
