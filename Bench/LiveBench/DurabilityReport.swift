@@ -30,6 +30,7 @@ package struct DurabilityReport: Sendable {
 
     private func faults(_ round: DurabilityRun.Round) -> String {
         var words: [String] = []
+        if round.missing > 0 { words.append("\(round.missing) acknowledged after the restart and not in the log") }
         if round.finding.foreign > 0 { words.append("\(round.finding.foreign) events that nobody sent") }
         if round.damages > 0 { words.append("\(round.damages) damaged places in the log") }
         if round.notStored > 0 { words.append("\(round.notStored) events not stored by a node that ran") }

@@ -44,6 +44,8 @@ package struct DurabilityRun {
         /// Events acknowledged before the kill, of this round.
         package var acknowledged = 0
         package var finding = EventLedger.Finding()
+        /// Acknowledged by the node that runs, and not in its log: whatever the policy, that may not be.
+        package var missing = 0
         package var cutBytes = 0
         package var nanosecondsToReady: UInt64 = 0
         /// Of the time to ready: state brought back.
@@ -60,7 +62,8 @@ package struct DurabilityRun {
         package var damages = 0
 
         package func isBad(mayLose: Bool) -> Bool {
-            (!mayLose && finding.lost > 0) || finding.doubled > 0 || finding.foreign > 0 || shown > 0 || damages > 0
+            (!mayLose && finding.lost > 0) || missing > 0 || finding.doubled > 0 || finding.foreign > 0 || shown > 0
+                || damages > 0
                 || notStored > 0
         }
     }
@@ -107,12 +110,12 @@ package struct DurabilityRun {
             round.nanosecondsToReady = node.nanosecondsToReady
             round.restoreMilliseconds = Int(node.restored["events.milliseconds"] ?? "") ?? 0
             round.replayed = Int(node.restored["events.replayed"] ?? "") ?? 0
-            try look(&round)
+            round.finding.lost = try look(&round)
             let clients = try clients(node, count: 1)
             let traffic = traffic(clients, watched: watched)
             round.shown = try await traffic.shownAgain(clients[0])
             try await sendAgain(traffic, from: first, &round, &random)
-            try look(&round)
+            round.missing = try look(&round)
             for client in clients { await client.shutdown() }
             body(round)
         }
@@ -165,13 +168,14 @@ package struct DurabilityRun {
         await sending.value
     }
 
-    private func look(_ round: inout Round) throws {
+    /// - Returns: Acknowledged events that are not in the log.
+    private func look(_ round: inout Round) throws -> Int {
         let (found, report) = try LogCheck.read(configuration.events, ledger)
-        round.finding.lost += found.lost
         round.finding.doubled += found.doubled
         round.finding.foreign = max(round.finding.foreign, found.foreign)
         round.finding.unacknowledged = max(round.finding.unacknowledged, found.unacknowledged)
         round.damages = max(round.damages, report.damages.count)
+        return found.lost
     }
 
     /// Sends what has no acknowledgement, and some of what has: that must not count again.
