@@ -1,6 +1,7 @@
 import Foundation
 import MartletClient
 import Retrieval
+import Synchronization
 import TestSupport
 import Testing
 import Vocabulary
@@ -121,38 +122,52 @@ struct StateSnapshotTests {
         }
     }
 
-    @Test("an event that counts in a snapshot is known by its ID after a kill", arguments: 0..<4)
+    private final class Flag: Sendable {
+        let value = Atomic<Bool>(false)
+    }
+
+    @Test("an event that counts in a snapshot is known by its ID after a kill", arguments: 0..<2)
     func repeats(seed: UInt64) async throws {
         let world = try World()
         let node = try await world.start("events", shards: 1)
-        let calls = (0..<60).map { call in
+        let items = world.items
+        @Sendable func call(_ number: Int, _ events: Int) -> RecordEventsRequest {
             RecordEventsRequest(
-                events: (0..<50).map { place in
+                events: (0..<events).map { place in
                     UserEvent(
-                        user: SmallWorld.user((call * 50 + place) % 300), item: world.items[place], type: "click",
-                        id: "\(seed)-\(call)-\(place)")
+                        user: "someone-\((number * events + place) % 20_000)", item: items[place % items.count],
+                        type: "click", id: "\(seed)-\(number)-\(place)")
                 })
         }
-        // One snapshot amid the calls: what it and the log's tail say must be all of them.
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for part in 0..<4 {
+        // So many users that a snapshot takes many turns.
+        for number in 0..<20 { _ = try await node.client.recordEvents(call(number, 1000)) }
+        let isTaken = Flag()
+        let recorded = try await withThrowingTaskGroup(of: [RecordEventsRequest].self) { group in
+            for part in 1...4 {
                 group.addTask {
-                    for call in stride(from: part, to: calls.count, by: 4) {
-                        _ = try await node.client.recordEvents(calls[call])
+                    var calls: [RecordEventsRequest] = []
+                    while !isTaken.value.load(ordering: .relaxed), calls.count < 2000 {
+                        let next = call(part * 1_000_000 + calls.count, 50)
+                        _ = try await node.client.recordEvents(next)
+                        calls.append(next)
                     }
+                    return calls
                 }
             }
             group.addTask {
-                try await Task.sleep(for: .milliseconds(5 + 5 * seed))
+                try await Task.sleep(for: .milliseconds(10))
                 await node.node.takeSnapshot()
+                isTaken.value.store(true, ordering: .relaxed)
+                return []
             }
-            try await group.waitForAll()
+            return try await group.reduce(into: []) { $0 += $1 }
         }
         try world.copy("events", to: "killed")
         await node.stop()
         let again = try await world.start("killed", shards: 1)
+        #expect(again.node.restored?.snapshot != nil && recorded.count > 1)
         var stored = 0
-        for call in calls { stored += try await again.client.recordEvents(call).stored }
+        for call in recorded { stored += try await again.client.recordEvents(call).stored }
         #expect(stored == 0)
         await again.stop()
     }
