@@ -149,11 +149,14 @@ let package = Package(
         room("LiveStateBench", path: "Bench/LiveStateBench", ["LiveState", "Vocabulary"]),
         room(
             "ReplayBench", path: "Bench/ReplayBench", ["Charts", "MartletClient", "Wire", "Training", "Vocabulary"]),
+        room(
+            "LiveBench", path: "Bench/LiveBench",
+            ["LoadGenerator", "EventLog", "MartletClient", "Wire", "Vocabulary", nioPosix]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "ReplayBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
+                "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
@@ -177,7 +180,7 @@ let package = Package(
             "ServingTests",
             [
                 "Serving", "Retrieval", "NearestNeighbors", "FactorModels", "Catalog", "VectorMath", "Vocabulary",
-                "TestSupport",
+                "EventLog", "LiveState", "TestSupport",
             ]),
         tests(
             "EndToEndTests",
@@ -190,7 +193,7 @@ let package = Package(
             "BenchTests",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "martlet-bench", "TestSupport", "Wire",
+                "LiveBench", "martlet-bench", "EventLog", "TestSupport", "Wire",
                 "Training", "CandidateRanking", "RankingModels", "Features",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,

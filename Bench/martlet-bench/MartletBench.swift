@@ -5,7 +5,8 @@ import ArgumentParser
 struct MartletBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "martlet-bench",
-        abstract: "Puts a measured load on a Martlet node; measures its indexes, filters, re-ranking and live state.",
+        abstract:
+            "Puts a measured load on a Martlet node; measures its indexes, filters, re-ranking, live state and event log.",
         discussion: """
             Latency in an open loop (--rate) is counted from the moment at which a call was meant to be sent, so a
             node that stalls cannot hide it. Exit codes: 0 fine; 1 could not run, or not one call was
@@ -16,8 +17,7 @@ struct MartletBench: AsyncParsableCommand {
         subcommands: [
             LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self,
             RerankingCommand.self, FoldInCommand.self, TreesCommand.self, NetworksCommand.self, RankingCommand.self,
-            LiveStateCommand.self,
-            ReplayCommand.self,
+            LiveStateCommand.self, LiveCommand.self, DurabilityCommand.self, RestartCommand.self, ReplayCommand.self,
             SelftestCommand.self,
         ],
         defaultSubcommand: LoadCommand.self)

@@ -19,6 +19,8 @@ final class LogCommitter: @unchecked Sendable {
     /// The last record that was written, and the last that is stored.
     private var written: UInt64
     private var stored: UInt64
+    /// The last record that is on disk: of `never`, an earlier one than the last that is stored.
+    private var synced: UInt64
     private var lastSync: UInt64 = 0
     private var refusedAt: UInt64 = 0
     /// Finished segments, oldest first.
@@ -36,6 +38,8 @@ final class LogCommitter: @unchecked Sendable {
         self.wallClock = wallClock
         self.stored = stored
         written = stored
+        synced = stored
+        statistics.storedThrough = stored
         listFinished()
         do throws(LogError) { try begin(first: stored + 1) } catch { refuse(error) }
     }
@@ -57,9 +61,9 @@ final class LogCommitter: @unchecked Sendable {
     /// - Parameters:
     ///   - bytes: Whole records; may be empty.
     ///   - through: The number of the last of them.
-    ///   - isLast: Nothing follows: sync whatever the policy.
+    ///   - syncs: Sync whatever the policy.
     /// - Returns: What is known now; nil where nothing is new.
-    func commit(_ bytes: [UInt8], through: UInt64, isLast: Bool) -> LogOutcome? {
+    func commit(_ bytes: [UInt8], through: UInt64, syncs: Bool) -> LogOutcome? {
         if let refusal, clock() < refusedAt &+ Self.nanoseconds(configuration.retryAfter) {
             // Records that were put in line before the refusal was known.
             return bytes.isEmpty ? nil : .refused(through: through, refusal)
@@ -76,7 +80,7 @@ final class LogCommitter: @unchecked Sendable {
                 written = through
             }
             let before = stored
-            try settle(isLast)
+            try settle(syncs)
             statistics.storedThrough = stored
             return stored > before ? .stored(through: stored) : nil
         } catch {
@@ -89,18 +93,21 @@ final class LogCommitter: @unchecked Sendable {
     private func firstSequence(_ bytes: [UInt8]) -> UInt64 { RecordFrame.number(at: 16, in: bytes) }
 
     /// Makes what is written count, as the policy says.
-    private func settle(_ isLast: Bool) throws(LogError) {
-        guard written > stored else { return }
+    private func settle(_ syncs: Bool) throws(LogError) {
+        guard written > (syncs ? synced : stored) else { return }
         switch configuration.sync {
         case .always: try synchronize()
         case .interval(let interval):
-            if isLast || clock() >= lastSync &+ interval { try synchronize() }
+            if syncs || clock() >= lastSync &+ interval { try synchronize() }
         case .never:
-            if isLast { try synchronize() }
+            if syncs { try synchronize() }
             stored = written
             storedBytes = writtenBytes
         }
     }
+
+    /// Whether all that was written is on disk.
+    var isSynced: Bool { refusal == nil && synced >= written }
 
     private func synchronize() throws(LogError) {
         guard let file else { return }
@@ -112,6 +119,7 @@ final class LogCommitter: @unchecked Sendable {
         statistics.syncNanoseconds += took
         statistics.longestSyncNanoseconds = max(statistics.longestSyncNanoseconds, took)
         stored = written
+        synced = written
         storedBytes = writtenBytes
         let note = SyncNote(segment: segment.first, bytes: UInt64(storedBytes), sequence: stored)
         storage.note(note.encoded, as: SyncNote.name)

@@ -37,8 +37,16 @@ package final class LogWriter: Sendable {
         /// Whether the log's thread waits for a sign.
         var isAsleep = false
         var statistics = LogStatistics()
+        /// Who waits for a sync.
+        var waiters: [Waiter] = []
         /// Segments whose records all stand at or below this number may go.
         var mayRemoveThrough: UInt64 = 0
+    }
+
+    /// A thread that waits until what was in line is on disk.
+    private final class Waiter: Sendable {
+        let sign = DispatchSemaphore(value: 0)
+        let isDone = Mutex(false)
     }
 
     private let configuration: LogConfiguration
@@ -74,7 +82,7 @@ package final class LogWriter: Sendable {
         }
         path = storage.path
         self.configuration = configuration
-        pending = Mutex(Pending(last: last))
+        pending = Mutex(Pending(last: last, statistics: LogStatistics(storedThrough: last)))
         self.storage = storage
         let committer = LogCommitter(
             storage, configuration, stored: last, clock: clock, wallClock: wallClock)
@@ -120,6 +128,23 @@ package final class LogWriter: Sendable {
         pending.withLock { $0.mayRemoveThrough = max($0.mayRemoveThrough, sequence) }
     }
 
+    /// Waits until what is in line now is on disk, whatever the policy. Not on the log's thread.
+    ///
+    /// - Returns: Whether it is; not so where the disk refuses, and when the log is closed.
+    package func synchronize() -> Bool {
+        let waiter = Waiter()
+        let (isOpen, wakes) = pending.withLock { pending in
+            if pending.isClosed { return (false, false) }
+            pending.waiters.append(waiter)
+            defer { pending.isAsleep = false }
+            return (true, pending.isAsleep)
+        }
+        guard isOpen else { return false }
+        if wakes { sign.signal() }
+        waiter.sign.wait()
+        return waiter.isDone.withLock { $0 }
+    }
+
     package var statistics: LogStatistics { pending.withLock { $0.statistics } }
 
     /// Stores what is in line, then ends the log's thread. Later records are refused.
@@ -143,12 +168,14 @@ package final class LogWriter: Sendable {
             bytes.removeAll(keepingCapacity: bytes.capacity <= 4 << 20)
             var last: UInt64 = 0
             var removable: UInt64 = 0
+            var waiters: [Waiter] = []
             let sleeps = pending.withLock { pending in
                 swap(&bytes, &pending.bytes)
                 last = pending.last
                 removable = pending.mayRemoveThrough
                 isOver = pending.isClosed
-                pending.isAsleep = bytes.isEmpty && !isOver
+                swap(&waiters, &pending.waiters)
+                pending.isAsleep = bytes.isEmpty && waiters.isEmpty && !isOver
                 return pending.isAsleep
             }
             if sleeps, let rest = committer.rest {
@@ -158,8 +185,12 @@ package final class LogWriter: Sendable {
                 sign.wait()
                 continue
             }
-            let result = committer.commit(bytes, through: last, isLast: isOver)
+            let result = committer.commit(bytes, through: last, syncs: isOver || !waiters.isEmpty)
             if let result { outcome(result) }
+            for waiter in waiters {
+                waiter.isDone.withLock { $0 = committer.isSynced }
+                waiter.sign.signal()
+            }
             committer.removeOld(through: removable)
             publish(committer, refused: result)
         }

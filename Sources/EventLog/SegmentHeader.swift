@@ -8,12 +8,12 @@
 /// 32  u64  the last sequence number before it that was stored; what lies between was refused
 /// 40  u64  when it was made: milliseconds since 1970
 /// ```
-struct SegmentHeader: Equatable {
-    var first: UInt64
+package struct SegmentHeader: Equatable {
+    package var first: UInt64
     var previous: UInt64
     var madeAtMilliseconds: UInt64
 
-    static let byteCount = 48
+    package static let byteCount = 48
     private static let mark = Array("MARTLETL".utf8)
 
     /// `00000000000000000001.log`: the files of a listing stand in the order of their records.
@@ -23,7 +23,7 @@ struct SegmentHeader: Equatable {
     }
 
     /// The first sequence number of the segment of that name; nil where it is no segment's.
-    static func first(ofName name: String) -> UInt64? {
+    package static func first(ofName name: String) -> UInt64? {
         guard name.utf8.count == 24, name.hasSuffix(".log") else { return nil }
         return UInt64(name.dropLast(4))
     }
@@ -62,15 +62,15 @@ struct SegmentHeader: Equatable {
 }
 
 /// How far a log is known to be on disk. Left beside the segments after each sync, for the next process.
-struct SyncNote: Equatable {
+package struct SyncNote: Equatable {
     /// The first sequence number of the segment that was written to.
-    var segment: UInt64
+    package var segment: UInt64
     /// Its bytes that are on disk.
-    var bytes: UInt64
+    package var bytes: UInt64
     /// The last record that is.
-    var sequence: UInt64
+    package var sequence: UInt64
 
-    static let name = "synced"
+    package static let name = "synced"
 
     var encoded: [UInt8] {
         var covered: [UInt8] = []
@@ -87,7 +87,7 @@ struct SyncNote: Equatable {
     }
 
     /// Nil unless the note is whole.
-    init?(_ encoded: [UInt8]) {
+    package init?(_ encoded: [UInt8]) {
         guard encoded.count == 32, RecordFrame.hash(of: encoded[8...]) == RecordFrame.number(at: 0, in: encoded) else {
             return nil
         }

@@ -17,10 +17,10 @@ package enum SnapshotSection: UInt8, Sendable, CaseIterable {
 }
 
 /// Names of the snapshots in a log's folder.
-enum SnapshotName {
+package enum SnapshotName {
     static let suffix = ".state"
     /// Of one that is being written.
-    static let staged = "snapshot.new"
+    package static let staged = "snapshot.new"
 
     /// Ordered as their records are.
     static func name(sequence: UInt64) -> String {

@@ -1,6 +1,7 @@
 import Foundation
 import MartletClient
 import Retrieval
+import Synchronization
 import TestSupport
 import Testing
 import Vocabulary
@@ -87,11 +88,14 @@ struct StateSnapshotTests {
             #expect(try await world.slates(again) == expected, "\(shards) shards")
             await again.stop()
         }
-        // After an orderly stop there is nothing to replay.
-        let last = try await world.start("events")
-        #expect(last.node.restored?.events == 0)
-        #expect(try await world.slates(last) == expected)
-        await last.stop()
+        // After an orderly stop there is nothing to replay: after the killed node's last one that stopped, too, which took
+        // no events itself.
+        for name in ["events", "copy0-2"] {
+            let last = try await world.start(name)
+            #expect(last.node.restored?.events == 0)
+            #expect(try await world.slates(last) == expected)
+            await last.stop()
+        }
     }
 
     @Test("a snapshot taken while events come loses none and counts none twice")
@@ -116,6 +120,56 @@ struct StateSnapshotTests {
             #expect(try await world.slates(again) == expected)
             await again.stop()
         }
+    }
+
+    private final class Flag: Sendable {
+        let value = Atomic<Bool>(false)
+    }
+
+    @Test("an event that counts in a snapshot is known by its ID after a kill", arguments: 0..<2)
+    func repeats(seed: UInt64) async throws {
+        let world = try World()
+        let node = try await world.start("events", shards: 1)
+        let items = world.items
+        @Sendable func call(_ number: Int, _ events: Int) -> RecordEventsRequest {
+            RecordEventsRequest(
+                events: (0..<events).map { place in
+                    UserEvent(
+                        user: "someone-\((number * events + place) % 20_000)", item: items[place % items.count],
+                        type: "click", id: "\(seed)-\(number)-\(place)")
+                })
+        }
+        // So many users that a snapshot takes many turns.
+        for number in 0..<20 { _ = try await node.client.recordEvents(call(number, 1000)) }
+        let isTaken = Flag()
+        let recorded = try await withThrowingTaskGroup(of: [RecordEventsRequest].self) { group in
+            for part in 1...4 {
+                group.addTask {
+                    var calls: [RecordEventsRequest] = []
+                    while !isTaken.value.load(ordering: .relaxed), calls.count < 2000 {
+                        let next = call(part * 1_000_000 + calls.count, 50)
+                        _ = try await node.client.recordEvents(next)
+                        calls.append(next)
+                    }
+                    return calls
+                }
+            }
+            group.addTask {
+                try await Task.sleep(for: .milliseconds(10))
+                await node.node.takeSnapshot()
+                isTaken.value.store(true, ordering: .relaxed)
+                return []
+            }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+        try world.copy("events", to: "killed")
+        await node.stop()
+        let again = try await world.start("killed", shards: 1)
+        #expect(again.node.restored?.snapshot != nil && recorded.count > 1)
+        var stored = 0
+        for call in recorded { stored += try await again.client.recordEvents(call).stored }
+        #expect(stored == 0)
+        await again.stop()
     }
 
     @Test("a damaged snapshot is passed over: the one before, or the whole log, takes its place", arguments: 0..<6)

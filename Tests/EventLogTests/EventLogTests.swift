@@ -154,6 +154,25 @@ func records(in storage: any LogStorage, after: UInt64 = 0) throws -> (found: [U
         }
     }
 
+    @Test(
+        "what is in line is on disk after a sync that was asked for, whatever the policy",
+        arguments: [SyncPolicy.always, .interval(nanoseconds: 60_000_000_000), .never])
+    func synchronize(policy: SyncPolicy) throws {
+        let storage = MemoryStorage()
+        let writer = try Self.writer(storage, LogConfiguration(sync: policy))
+        for number in 1...20 { _ = try writer.append(kind: 1, [UInt8(number)]) }
+        #expect(writer.synchronize())
+        #expect(try records(in: storage.afterPowerLoss()).found.count == 20)
+        // Nothing new: on disk as it is.
+        #expect(writer.synchronize())
+        storage.faults.withLock { $0.failsSync = true }
+        _ = try writer.append(kind: 1, [21])
+        #expect(!writer.synchronize())
+        storage.faults.withLock { $0.failsSync = false }
+        writer.close()
+        #expect(!writer.synchronize())
+    }
+
     @Test("a full disk refuses records in their order, keeps what it has, and takes others when there is room")
     func diskFull() throws {
         let storage = MemoryStorage()

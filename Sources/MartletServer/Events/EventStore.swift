@@ -23,7 +23,7 @@ final class EventStore: Sendable {
     private let seed: UInt64
     let restored = Mutex<Replay.Outcome?>(nil)
     private let subscribers: Subscribers
-    /// The log's last record when a snapshot was taken last; held while one is taken.
+    /// The last record that a snapshot holds; held while one is taken.
     private let snapshotted = Mutex<UInt64>(0)
 
     /// Who learns what became of records. Set once, before the first record is appended.
@@ -111,6 +111,8 @@ final class EventStore: Sendable {
             return replay.outcome
         }
         restored.withLock { $0 = outcome }
+        // What a snapshot holds needs no other; what was replayed is to be in the next.
+        if outcome.events == 0, let log { snapshotted.withLock { $0 = log.lastSequence } }
         logger.info(
             "state of users restored",
             metadata: [
@@ -135,8 +137,9 @@ final class EventStore: Sendable {
             guard sequence > last else { return }
             let began = LoopWorker.now
             do {
-                let taken = try SnapshotTaker(node: node, types: types, numbers: numbers, storage: storage).take(
-                    isHurried: isHurried)
+                let taken = try SnapshotTaker(node: node, types: types, numbers: numbers, storage: storage, log: log)
+                    .take(
+                        isHurried: isHurried)
                 log.allowRemoval(through: taken.mayRemoveThrough)
                 last = sequence
                 logger.info(

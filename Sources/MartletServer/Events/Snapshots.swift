@@ -16,6 +16,7 @@ struct SnapshotTaker {
     let types: EventTypes
     let numbers: ItemNumbers
     let storage: any LogStorage
+    let log: LogWriter
 
     /// A shard's turn: at most as long, and as many bytes.
     private static let turnNanoseconds: UInt64 = 500_000
@@ -41,11 +42,17 @@ struct SnapshotTaker {
         }
         var slots = 0
         for worker in node.workers {
-            try addRepeats(of: worker, to: writer)
             slots += try addUsers(of: worker, to: writer, isHurried)
+            // Behind the users: what they know of is not replayed, so its IDs must be here.
+            try addRepeats(of: worker, to: writer)
         }
         // Those that came while users were written: users know no others.
         items = try add(itemsFrom: items, to: writer)
+        // Of a log that lost its end with the machine's power, new records would have numbers that the snapshot knows
+        // already, and would not be replayed.
+        guard log.synchronize() else {
+            throw LogError(.system, path: storage.path, "the log could not be flushed to disk before its snapshot")
+        }
         return Taken(bytes: writer.bytes, slots: slots, mayRemoveThrough: try writer.finish())
     }
 

@@ -33,9 +33,13 @@ final class EventIntake {
     private struct Waiting {
         var call: ShardCall
         var batch: EventBatch
+        /// Events whose IDs waited for the log already, by their places in the call.
+        var repeats: [(position: Int, id: RecentEvents.Key)]
         var result: RecordedEvents
         /// Of the record that decides.
         var sequence: UInt64
+        /// `refusals` when the call came.
+        var refusals: Int
     }
 
     private let log: LogWriter?
@@ -43,6 +47,9 @@ final class EventIntake {
     /// IDs of events that wait for the log.
     private var pendingIDs: Set<RecentEvents.Key> = []
     private var lastSequence: UInt64 = 0
+    /// How often the log has refused records, and why it did last.
+    private var refusals = 0
+    private var lastRefusal: LogError?
     /// The last record whose events were applied, as far as they are this shard's.
     var appliedThrough: UInt64 = 0
     private let live: LiveUsers
@@ -69,7 +76,7 @@ final class EventIntake {
     func take(_ batch: EventBatch, _ call: ShardCall, _ moment: Moment) -> RecordedEvents? {
         var result = RecordedEvents()
         var new: [(position: Int, event: UserEvent)] = []
-        var waitsForOthers = false
+        var repeats: [(position: Int, id: RecentEvents.Key)] = []
         var taken: [RecentEvents.Key] = []
         for entry in batch.events {
             if let id = live.key(of: entry.event) {
@@ -79,8 +86,7 @@ final class EventIntake {
                 }
                 if !pendingIDs.insert(id).inserted {
                     // Not known to be stored yet, so nothing can be said of this one either.
-                    result.duplicates += 1
-                    waitsForOthers = true
+                    repeats.append((entry.position, id))
                     continue
                 }
                 taken.append(id)
@@ -89,6 +95,7 @@ final class EventIntake {
         }
         guard let log else {
             for entry in new { count(entry.event, moment, in: &result) }
+            result.duplicates += repeats.count
             pendingIDs.removeAll()
             return result
         }
@@ -98,20 +105,26 @@ final class EventIntake {
                     kind: RecordKind.events.rawValue, EventRecord.encode(new.map(\.event)))
             } catch {
                 for id in taken { pendingIDs.remove(id) }
-                result.refused = new.map(\.position)
+                result.refused = new.map(\.position) + repeats.map(\.position)
                 result.refusal = error
                 return result
             }
-        } else if !waitsForOthers {
+        } else if repeats.isEmpty {
             return result
         }
         waiting.append(
-            Waiting(call: call, batch: EventBatch(events: new), result: result, sequence: lastSequence))
+            Waiting(
+                call: call, batch: EventBatch(events: new), repeats: repeats, result: result, sequence: lastSequence,
+                refusals: refusals))
         return nil
     }
 
     /// Learns what became of records, and answers those who waited for that.
     func settle(_ outcome: LogOutcome, _ moment: Moment, answered: (ShardCall, RecordedEvents) -> Void) {
+        if case .refused(_, let error) = outcome {
+            refusals += 1
+            lastRefusal = error
+        }
         while let first = waiting.first, first.sequence <= outcome.through {
             waiting.removeFirst()
             var result = first.result
@@ -125,9 +138,22 @@ final class EventIntake {
             for entry in first.batch.events {
                 if let id = live.key(of: entry.event) { pendingIDs.remove(id) }
             }
+            settle(first, in: &result)
             answered(first.call, result)
         }
         appliedThrough = max(appliedThrough, outcome.through)
+    }
+
+    /// Events that came while others of their IDs waited: stored before if those are, else refused as they were.
+    private func settle(_ waiting: Waiting, in result: inout RecordedEvents) {
+        for (position, id) in waiting.repeats {
+            if waiting.refusals == refusals || live.recent.contains(id) {
+                result.duplicates += 1
+            } else {
+                result.refused.append(position)
+                result.refusal = result.refusal ?? lastRefusal
+            }
+        }
     }
 
     private func count(_ event: UserEvent, _ moment: Moment, in result: inout RecordedEvents) {
