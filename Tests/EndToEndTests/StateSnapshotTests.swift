@@ -142,7 +142,7 @@ struct StateSnapshotTests {
         // So many users that a snapshot takes many turns.
         for number in 0..<20 { _ = try await node.client.recordEvents(call(number, 1000)) }
         let isTaken = Flag()
-        let recorded = try await withThrowingTaskGroup(of: [RecordEventsRequest].self) { group in
+        let recorded = try await withThrowingTaskGroup(of: Array<RecordEventsRequest>.self) { group in
             for part in 1...4 {
                 group.addTask {
                     var calls: [RecordEventsRequest] = []
