@@ -70,9 +70,9 @@ heading "An unknown user, $unknown"
 
 liked=$("$martlet" model users "$folder/bundle" --user "$known" -n 2 | cut -f1)
 heading "The unknown user clicks two items: the next recommendations are its own"
-for item in $liked; do
-    echo "{\"user\": \"$unknown\", \"item\": \"$item\", \"type\": \"click\"}"
-done | tee /dev/stderr | "$martlet" ingest - --node "$node"
+events=$(for item in $liked; do echo "{\"user\": \"$unknown\", \"item\": \"$item\", \"type\": \"click\"}"; done)
+echo "$events"
+echo "$events" | "$martlet" ingest - --node "$node"
 "$martlet" recommend --node "$node" --user "$unknown" -k 5 --explain
 
 if [ -z "${DATA:-}" ]; then
