@@ -166,7 +166,4 @@ final class EventIntake {
         let isKnown = item < moment.rows.count && moment.rows[item] != .max
         if !isKnown, moment.added[number] == nil { result.unknownItems += 1 }
     }
-
-    /// Calls that wait for the log.
-    var depth: Int { waiting.count }
 }

@@ -19,11 +19,10 @@ struct UserHistory {
     /// - Parameters:
     ///   - known: What the model was made of.
     ///   - recent: Items that the request names, oldest first.
-    ///   - folds: Whether the factor is wanted.
     /// - Complexity: O(history + events), and a solve where there is something new.
     mutating func make(
-        of user: String, known: UnsafeBufferPointer<UInt32>?, recent: [String] = [], folds: Bool = true,
-        _ engine: Engine, _ overlay: ItemOverlay
+        of user: String, known: UnsafeBufferPointer<UInt32>?, recent: [String] = [], _ engine: Engine,
+        _ overlay: ItemOverlay
     ) {
         rows.removeAll(keepingCapacity: true)
         factor.removeAll(keepingCapacity: true)
@@ -44,7 +43,7 @@ struct UserHistory {
             }
         }
         rows += knowledge.liked
-        if folds, !knowledge.liked.isEmpty, let foldIn = engine.generation.model.foldIn { fold(foldIn, engine) }
+        if !knowledge.liked.isEmpty, let foldIn = engine.generation.model.foldIn { fold(foldIn, engine) }
     }
 
     private mutating func fold(_ foldIn: FoldIn, _ engine: Engine) {
