@@ -22,6 +22,7 @@ struct ConfigurationFile {
         var reranking: RerankingConfiguration?
         var ranker: RankerUse?
         var rankCandidates: Int?
+        var slatesSample: Double?
     }
 
     static let bytesMax = 1 << 20
@@ -105,7 +106,10 @@ struct ConfigurationFile {
 
     private mutating func readScenario(_ node: Node, key: String) -> ScenarioChange? {
         guard case .mapping(let mapping) = node else {
-            fail(node, "'\(key)' must hold settings: k, cache_ttl, retrieval, ranker, rank_candidates or reranking")
+            fail(
+                node,
+                "'\(key)' must hold settings: k, cache_ttl, retrieval, ranker, rank_candidates, slates_sample or reranking"
+            )
             return nil
         }
         var change = ScenarioChange()
@@ -130,8 +134,12 @@ struct ConfigurationFile {
                 change.rankCandidates = scalar(value, "\(key).rank_candidates") { (text) throws(SettingFault) in
                     try SettingValue.integer(text, in: 1...RetrievalMix.limitMax)
                 }
+            case "slates_sample":
+                change.slatesSample = scalar(value, "\(key).slates_sample") { (text) throws(SettingFault) in
+                    try SettingValue.share(text)
+                }
             default:
-                let known = ["k", "cache_ttl", "retrieval", "ranker", "rank_candidates", "reranking"]
+                let known = ["k", "cache_ttl", "retrieval", "ranker", "rank_candidates", "reranking", "slates_sample"]
                 failUnknown(keyNode, "\(key).\(part)", known: known.map { "\(key).\($0)" })
             }
         }

@@ -35,6 +35,7 @@ extension LoadedConfiguration {
             } else {
                 lines.append(("    # rank_candidates:", "as the bundle's ranker says"))
             }
+            if let share = scenario.slatesSample { lines.append(("    slates_sample: \(share)", "")) }
             if let retrieval = scenario.retrieval {
                 lines.append(("    retrieval:", ""))
                 lines.append(("      normalisation: \(retrieval.normalisation.rawValue)", ""))

@@ -40,6 +40,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var searchHelpers = 1
     package var ranking = BatchConfiguration()
     package var events = EventsConfiguration()
+    package var slates = SlatesConfiguration()
     package var items = ItemsConfiguration()
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
@@ -106,6 +107,22 @@ package struct EventsConfiguration: Sendable, Equatable {
     package var ageMax: Duration = .seconds(10 * 365 * 86_400)
 }
 
+/// Which slates are logged, and where.
+package struct SlatesConfiguration: Sendable, Equatable {
+    /// The folder of the slate log; nil: `slates` in the event log's folder, and nowhere where there is none.
+    package var directory: String?
+    /// Share of the requests whose slates are logged, 0 to 1, where the scenario does not say.
+    package var sample = 0.01
+    /// Candidates of a slate that are logged beside those that were shown.
+    package var candidatesMax = 50
+    package var segmentBytes = 64 << 20
+    package var segmentAge: Duration = .seconds(3600)
+    package var retentionAge: Duration = .seconds(14 * 86_400)
+    package var retentionBytes = 4 << 30
+    /// Bytes that may wait for the disk; further slates are dropped.
+    package var pendingBytesMax = 16 << 20
+}
+
 /// Changes of items that the model does not know of.
 package struct ItemsConfiguration: Sendable, Equatable {
     /// Items that may have changes; changes of further ones are refused.
@@ -160,6 +177,8 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var ranker = RankerUse.auto
     /// Candidates that are ranked at most; nil: as many as the bundle's ranker was fitted with.
     package var rankCandidates: Int?
+    /// Share of the requests whose slates are logged; nil: `slates.sample`.
+    package var slatesSample: Double?
 
     package init() {}
 }

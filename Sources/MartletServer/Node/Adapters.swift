@@ -23,6 +23,7 @@ extension ServingConfiguration {
             callsTogetherMax: configuration.callsTogether,
             ranking: RankingConfiguration(
                 batchRowsMax: configuration.ranking.batchRows, batchRequestsMax: configuration.ranking.batchRequests))
+        slateCandidatesMax = configuration.slates.candidatesMax
     }
 }
 

@@ -57,6 +57,7 @@ package final class ServingNode: Service {
     private let metrics: NodeMetrics
     private let events: EventStore
     private let items: ItemDesk
+    private let slates: SlateStore
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -114,6 +115,8 @@ package final class ServingNode: Service {
                     if case .active = state { check() }
                 }
             }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })
+        let slates = SlateStore(configuration, shardCount: shardCount, logger: logger)
+        self.slates = slates
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
             let live = try events.makeLiveUsers(slots: slots, shardCount: shardCount)
@@ -125,7 +128,7 @@ package final class ServingNode: Service {
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
                     recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live,
                     board: items.board),
-                node: context)
+                node: context, slates: slates.makeDesk(shard: metrics.shard))
         }
         context.connect(workers, ControlDesk(node: context, models: models), items)
         events.connect(workers, items)
@@ -208,21 +211,25 @@ package final class ServingNode: Service {
     /// What has changed of the items.
     var changedItems: ItemsReading { items.reading }
 
+    /// What the slate log counts.
+    package var slateReading: SlateLogReading { slates.reading }
+
     private func becomeReady() {
         context.state.becomeReady()
         metrics.setReady(true)
     }
 
     private func openHTTP(_ endpoint: SocketEndpoint) async throws -> HTTPPort {
-        let status = StatusDocument(node: context, models: models)
+        let status = StatusDocument(node: context, models: models, slates: slates)
         let metrics = metrics
         let state = context.state
-        let (events, items) = (events, items)
+        let (events, items, slates) = (events, items, slates)
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
                 metrics.setMemory(.liveState, bytes: Int(metrics.shards.reduce(0) { $0 + $1.liveBytes }))
                 metrics.setEventLog(events.reading)
+                metrics.setSlateLog(slates.reading)
                 metrics.setItems(items.reading)
                 return metrics.scrape(format)
             },
@@ -281,6 +288,7 @@ package final class ServingNode: Service {
         // What is in line is stored first, and told to those who wait as far as their connections stand.
         events.close()
         items.close()
+        slates.close()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()

@@ -8,8 +8,10 @@ import Vocabulary
 final class StatusDocument: Sendable {
     private let node: NodeContext
     private let models: ModelControl
+    private let slates: SlateStore
 
-    init(node: NodeContext, models: ModelControl) {
+    init(node: NodeContext, models: ModelControl, slates: SlateStore) {
+        self.slates = slates
         self.node = node
         self.models = models
     }
@@ -43,6 +45,28 @@ final class StatusDocument: Sendable {
                 ageSeconds = Double(reading.ageNanoseconds) / 1e9
             }
         }
+        /// The slate log; absent where no slate is logged.
+        struct Slates: Encodable {
+            var directory: String
+            var logged: UInt64
+            var dropped: UInt64
+            var lost: UInt64
+            var bytes: UInt64
+            var failures: UInt64
+            var fault: String?
+
+            init?(_ store: SlateStore) {
+                guard let directory = store.directory else { return nil }
+                let reading = store.reading
+                self.directory = directory
+                logged = reading.logged
+                dropped = reading.dropped
+                lost = reading.lost
+                bytes = reading.bytes
+                failures = reading.failures
+                fault = store.fault
+            }
+        }
         struct Shard: Encodable {
             var shard: Int
             var slots: String
@@ -63,6 +87,7 @@ final class StatusDocument: Sendable {
         /// Absent where the bundle has none.
         var ranker: RankerStatus?
         var items: Items
+        var slates: Slates?
         var connections: Int
         var callsInFlight: Int
         var shards: [Shard]
@@ -85,7 +110,8 @@ final class StatusDocument: Sendable {
             uptimeSeconds: Double(LoopWorker.now &- node.state.startedNanoseconds) / 1e9,
             generation: summary.generation, model: summary.model,
             itemRows: models.itemRows.withLock { $0?.rawValue }, ranker: models.ranker.withLock { $0 },
-            items: Document.Items(node.items?.reading ?? ItemsReading()), connections: node.state.connectionCount,
+            items: Document.Items(node.items?.reading ?? ItemsReading()),
+            slates: Document.Slates(slates), connections: node.state.connectionCount,
             callsInFlight: node.state.callsInFlight,
             shards: node.metrics.shards.map {
                 let slots = node.partitions.slots(of: $0.shard)

@@ -90,6 +90,8 @@ package struct ServingConfiguration: Sendable {
     /// Slates of a shard that are made at the same time, where their scans gain by taking turns; 1: one after the other.
     package var callsTogetherMax: Int
     package var ranking: RankingConfiguration
+    /// Candidates of a logged slate beside those that were shown.
+    package var slateCandidatesMax = 50
 
     package init(
         scenarios: [String: ScenarioConfiguration] = ["": ScenarioConfiguration()],

@@ -33,6 +33,8 @@ final class SlateRun: ShardRun {
     private var isCancelled = false
     /// The ranker's order; nil: retrieval's.
     private var ranked: RankedCandidates?
+    /// The candidates that it scored, in the order of its rows.
+    private var rankedRows: ArraySlice<ScoredRow> = []
     /// What the ranker made of the shown items is being found out; the answer is made but for that.
     private var features: SlateFeatureRun?
     private var sourceStarted: UInt64 = 0
@@ -208,7 +210,8 @@ final class SlateRun: ShardRun {
             user: model.users.row(of: request.user), history: history.rows, context: request.context,
             candidates: Array(rankable.known.prefix(count)), lists: generator.lists)
         ranked.factor = history.factor
-        let isTaken = seat.enter(ranked, keepsRows: request.explain, deadline: deadline, now)
+        let isTaken = seat.enter(
+            ranked, keepsRows: request.explain || !request.logID.isEmpty, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
@@ -243,6 +246,7 @@ final class SlateRun: ShardRun {
             return false
         } else if order.take(ranking.candidates, ranked: ranking.count, logit: seat.scorer.logit) {
             ranked = order
+            rankedRows = ranking.candidates.known.prefix(ranking.count)
         } else {
             degraded.insert(DegradationSet(.rankerSkipped))
         }
@@ -327,7 +331,15 @@ final class SlateRun: ShardRun {
         slate.draws = page.draws
         slate.pinnedItems = page.pinnedItems
         slate.explanation?.placements = page.placements
+        if !request.logID.isEmpty { slate.capture = capture(slate, page.placements) }
         return slate
+    }
+
+    private func capture(_ slate: Slate, _ placements: [RerankedItem]) -> SlateCapture {
+        SlateSources(
+            request: request, generator: generator, ranked: ranked, rankedRows: rankedRows, scorer: seat?.scorer,
+            reranker: reranker, candidatesMax: configuration.slateCandidatesMax
+        ).capture(slate, placements)
     }
 
     /// Candidates after the cursor, then popular items, until the page is full.
