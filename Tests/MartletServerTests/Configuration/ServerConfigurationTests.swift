@@ -63,6 +63,9 @@ import Vocabulary
             "events.seen_max": "66", "events.seen_age": "77d",
             "events.state_bytes_max": "88MiB", "events.repeats_window": "9999", "events.items_max": "1111",
             "items.changes_max": "2222", "items.bytes_max": "5MiB",
+            "slates.directory": "/s", "slates.sample": "0.25", "slates.candidates_max": "33",
+            "slates.segment_bytes": "3MiB", "slates.segment_age": "5m", "slates.retention_age": "40d",
+            "slates.retention_bytes": "8GiB", "slates.pending_bytes_max": "6MiB",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.key)))
         var all: Set<String> = []
@@ -92,6 +95,7 @@ import Vocabulary
             scenarios:
               default:
                 k: 10
+                slates_sample: 0.5
                 cache_ttl: 0
                 retrieval:
                   normalisation: rank
