@@ -208,7 +208,8 @@ final class SlateRun: ShardRun {
             user: model.users.row(of: request.user), history: history.rows, context: request.context,
             candidates: Array(rankable.known.prefix(count)), lists: generator.lists)
         ranked.factor = history.factor
-        let isTaken = seat.enter(ranked, keepsRows: request.explain, deadline: deadline, now)
+        let isTaken = seat.enter(
+            ranked, in: scenario, keepsRows: request.explain, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
