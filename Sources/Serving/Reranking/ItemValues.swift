@@ -1,36 +1,36 @@
 import Catalog
+import Retrieval
 
-/// The values that items have of one attribute, as numbers that can be compared.
-enum ItemValues: Sendable {
-    case text(TextAttribute)
-    case number(NumberAttribute)
+/// The values that items have of one attribute, as numbers that can be compared: those of the model, and those beside it.
+struct ItemValues: Sendable {
+    private let content: ItemAttribute.Content
+    /// Of the rows from `rowCount` on.
+    private let added: AddedValues?
+    /// Items of the model.
+    private let rowCount: Int
 
-    /// - Returns: Nil when the items have no attribute of that name.
-    init?(_ name: String, of items: ItemCatalog) {
+    /// - Returns: Nil when the model's items have no attribute of that name.
+    init?(_ name: String, of items: ItemCatalog, added: AddedItems? = nil) {
         if let attribute = items.details.attributes.first(where: { $0.name == name }) {
-            switch attribute.content {
-            case .text(let text): self = .text(text)
-            case .number(let number): self = .number(number)
-            }
+            content = attribute.content
         } else if name == items.details.tagsName, items.tagCount > 0 {
-            self = .text(items.tagValues)
+            content = .text(items.tagValues)
         } else {
             return nil
         }
-    }
-
-    /// Items that have values; those beyond, which are beside the model's, have none.
-    private var rowCount: Int {
-        switch self {
-        case .text(let text): text.rowCount
-        case .number(let number): number.values.count
-        }
+        self.added = added?.values[name]
+        rowCount = items.count
     }
 
     /// Appends the item's values, ascending, each once.
     func append(_ row: UInt32, to values: inout [UInt64]) {
-        guard Int(row) < rowCount else { return }
-        switch self {
+        guard Int(row) < rowCount else {
+            let first = values.count
+            forEachAdded(row) { values.append($0) }
+            if values.count > first + 1 { values[first...].sort() }
+            return
+        }
+        switch content {
         case .text(let text):
             for value in text.numbers(row) { values.append(UInt64(value)) }
         case .number(let number):
@@ -38,33 +38,55 @@ enum ItemValues: Sendable {
         }
     }
 
+    /// Calls `body` with each value of an added item, in no order; none where nothing is known of it.
+    private func forEachAdded(_ row: UInt32, _ body: (UInt64) -> Void) {
+        guard let added else { return }
+        let index = UInt32(Int(row) - rowCount)
+        switch added.content {
+        case .text(let text):
+            guard Int(index) < text.rowCount else { return }
+            for own in text.numbers(index) { body(UInt64(added.numbers[Int(own)])) }
+        case .number(let number):
+            guard Int(index) < number.values.count else { return }
+            if let value = number.value(index) { body(Self.key(value)) }
+        }
+    }
+
     /// Calls `body` with the place of each row and each of its values; what the columns cost to reach is paid once.
     @inline(__always)
     func forEach(_ rows: some Sequence<UInt32>, _ body: (Int, UInt64) -> Void) {
         let rowCount = rowCount
-        switch self {
+        switch content {
         case .text(let text):
-            for (place, row) in rows.enumerated() where Int(row) < rowCount {
-                for value in text.numbers(row) { body(place, UInt64(value)) }
+            for (place, row) in rows.enumerated() {
+                if Int(row) < rowCount {
+                    for value in text.numbers(row) { body(place, UInt64(value)) }
+                } else {
+                    forEachAdded(row) { body(place, $0) }
+                }
             }
         case .number(let number):
-            for (place, row) in rows.enumerated() where Int(row) < rowCount {
-                if let value = number.value(row) { body(place, Self.key(value)) }
+            for (place, row) in rows.enumerated() {
+                if Int(row) < rowCount {
+                    if let value = number.value(row) { body(place, Self.key(value)) }
+                } else {
+                    forEachAdded(row) { body(place, $0) }
+                }
             }
         }
     }
 
     /// The number of a value as people write it; nil when no item can have it.
     func key(of value: String) -> UInt64? {
-        switch self {
-        case .text(let text): text.number(of: value).map(UInt64.init)
+        switch content {
+        case .text(let text): (text.number(of: value) ?? added?.number(of: value)).map(UInt64.init)
         case .number: Double(value).flatMap { $0.isFinite ? Self.key($0) : nil }
         }
     }
 
     /// Whether the values are numbers below 64, which fit the bits of a word.
     var areBits: Bool {
-        if case .text(let text) = self { text.valueCount <= 64 } else { false }
+        if case .text(let text) = content { max(text.valueCount, added?.valueCount ?? 0) <= 64 } else { false }
     }
 
     /// -0 is 0.

@@ -65,10 +65,12 @@ package final class Engine {
         filters = FilterCache(generation.model.attributes, bytesMax: filterBytesMax)
     }
 
-    /// The scenario's re-ranking for this generation's items; made at the first use.
-    func reranker(_ configuration: RerankingConfiguration, scenario: String) -> Reranker {
-        if let reranker = rerankers[scenario] { return reranker }
-        let reranker = Reranker(configuration, model: generation.model)
+    /// The scenario's re-ranking for this generation's items and those beside them; made at the first use.
+    ///
+    /// - Complexity: O(names of the configuration) after items were added or described anew.
+    func reranker(_ configuration: RerankingConfiguration, scenario: String, _ overlay: ItemOverlay) -> Reranker {
+        if let reranker = rerankers[scenario], reranker.added === overlay.added { return reranker }
+        let reranker = Reranker(configuration, model: generation.model, added: overlay.added)
         rerankers[scenario] = reranker
         return reranker
     }

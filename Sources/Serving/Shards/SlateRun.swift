@@ -86,7 +86,8 @@ final class SlateRun: ShardRun {
         self.request = request
         reranker = nil
         if scenario.reranking != nil || !request.pins.isEmpty || cursor?.shownRows != nil {
-            reranker = engine.reranker(scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario)
+            reranker = engine.reranker(
+                scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario, overlay)
         }
         times = StageTimes(queue: now &- arrived)
 
