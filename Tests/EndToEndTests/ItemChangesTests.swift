@@ -97,8 +97,9 @@ struct ItemChangesTests {
         let strange = try await node.client.recommend(request, options: bypass)
         #expect(Set(strange.items).isSubset(of: all) && strange.items.count == min(k, all.count))
         for item in [world.item(Int.random(in: 0..<world.itemCount, using: &random))] + oracle.newItems.suffix(2) {
-            let isThere = (try? await node.client.getItem(GetItemRequest(item: item))) != nil
-            #expect(isThere == !oracle.isDeleted(item), "\(item)")
+            let found = try? await node.client.getItem(GetItemRequest(item: item))
+            #expect((found != nil) == !oracle.isDeleted(item), "\(item)")
+            if let found, let title = oracle.title(item) { #expect(found.title == title) }
         }
         let item = world.item(Int.random(in: 0..<world.itemCount, using: &random))
         if let similar = try? await node.client.similarItems(Wire.SimilarItemsRequest(item: item, k: k)) {

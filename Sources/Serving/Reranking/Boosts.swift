@@ -14,7 +14,7 @@ struct Boosts: Sendable {
 
     /// - Parameter missing: Gets the names that the items do not have.
     init(
-        _ boosts: [RerankingConfiguration.Boost], of items: ItemCatalog, added: AddedItems? = nil,
+        _ boosts: [RerankingConfiguration.Boost], of items: ItemCatalog, _ changed: ChangedItems = ChangedItems(),
         missing: inout [String]
     ) {
         precondition(boosts.count <= RerankingConfiguration.boostsMax, "\(boosts.count) boosts")
@@ -23,13 +23,13 @@ struct Boosts: Sendable {
             let bit: UInt64 = 1 << UInt64(number)
             switch boost.target {
             case .item(let item):
-                guard let row = items.row(of: item) ?? added?.row(of: item) else {
+                guard let row = items.row(of: item) ?? changed.added?.row(of: item) else {
                     missing.append("item '\(item)'")
                     continue
                 }
                 byRow[row, default: 0] |= bit
             case .value(let name, let value):
-                guard let values = ItemValues(name, of: items, added: added) else {
+                guard let values = ItemValues(name, of: items, changed) else {
                     missing.append("attribute '\(name)'")
                     continue
                 }

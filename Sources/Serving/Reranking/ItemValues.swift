@@ -1,16 +1,36 @@
 import Catalog
 import Retrieval
 
-/// The values that items have of one attribute, as numbers that can be compared: those of the model, and those beside it.
+/// What is said of items beside a model.
+package struct ChangedItems: Sendable {
+    /// Beside the model's items.
+    package var added: AddedItems?
+    /// The model's, described anew.
+    package var restated: RestatedItems?
+
+    package init(added: AddedItems? = nil, restated: RestatedItems? = nil) {
+        self.added = added
+        self.restated = restated
+    }
+
+    package init(_ overlay: ItemOverlay) { self.init(added: overlay.added, restated: overlay.restated) }
+
+    func isSame(as other: ChangedItems) -> Bool { added === other.added && restated === other.restated }
+}
+
+/// The values that items have of one attribute, as numbers that can be compared: those of the model, those described anew,
+/// and those beside it.
 struct ItemValues: Sendable {
     private let content: ItemAttribute.Content
     /// Of the rows from `rowCount` on.
     private let added: AddedValues?
+    /// In place of `content`.
+    private let restated: (items: RestatedItems, values: AddedValues)?
     /// Items of the model.
     private let rowCount: Int
 
     /// - Returns: Nil when the model's items have no attribute of that name.
-    init?(_ name: String, of items: ItemCatalog, added: AddedItems? = nil) {
+    init?(_ name: String, of items: ItemCatalog, _ changed: ChangedItems = ChangedItems()) {
         if let attribute = items.details.attributes.first(where: { $0.name == name }) {
             content = attribute.content
         } else if name == items.details.tagsName, items.tagCount > 0 {
@@ -18,15 +38,24 @@ struct ItemValues: Sendable {
         } else {
             return nil
         }
-        self.added = added?.values[name]
+        added = changed.added?.values[name]
+        restated = changed.restated.flatMap { items in items.values[name].map { (items, $0) } }
         rowCount = items.count
+    }
+
+    /// Where the values of an item stand; nil: in `content`.
+    @inline(__always)
+    private func elsewhere(_ row: UInt32) -> (values: AddedValues?, index: UInt32)? {
+        if Int(row) >= rowCount { return (added, UInt32(Int(row) - rowCount)) }
+        guard let restated, let index = restated.items.index(of: row) else { return nil }
+        return (restated.values, index)
     }
 
     /// Appends the item's values, ascending, each once.
     func append(_ row: UInt32, to values: inout [UInt64]) {
-        guard Int(row) < rowCount else {
+        if let (other, index) = elsewhere(row) {
             let first = values.count
-            forEachAdded(row) { values.append($0) }
+            Self.forEach(other, index) { values.append($0) }
             if values.count > first + 1 { values[first...].sort() }
             return
         }
@@ -38,14 +67,13 @@ struct ItemValues: Sendable {
         }
     }
 
-    /// Calls `body` with each value of an added item, in no order; none where nothing is known of it.
-    private func forEachAdded(_ row: UInt32, _ body: (UInt64) -> Void) {
-        guard let added else { return }
-        let index = UInt32(Int(row) - rowCount)
-        switch added.content {
+    /// Calls `body` with each value of an item, in no order; none where nothing is known of it.
+    private static func forEach(_ values: AddedValues?, _ index: UInt32, _ body: (UInt64) -> Void) {
+        guard let values else { return }
+        switch values.content {
         case .text(let text):
             guard Int(index) < text.rowCount else { return }
-            for own in text.numbers(index) { body(UInt64(added.numbers[Int(own)])) }
+            for own in text.numbers(index) { body(UInt64(values.numbers[Int(own)])) }
         case .number(let number):
             guard Int(index) < number.values.count else { return }
             if let value = number.value(index) { body(Self.key(value)) }
@@ -55,22 +83,21 @@ struct ItemValues: Sendable {
     /// Calls `body` with the place of each row and each of its values; what the columns cost to reach is paid once.
     @inline(__always)
     func forEach(_ rows: some Sequence<UInt32>, _ body: (Int, UInt64) -> Void) {
-        let rowCount = rowCount
         switch content {
         case .text(let text):
             for (place, row) in rows.enumerated() {
-                if Int(row) < rowCount {
-                    for value in text.numbers(row) { body(place, UInt64(value)) }
+                if let (other, index) = elsewhere(row) {
+                    Self.forEach(other, index) { body(place, $0) }
                 } else {
-                    forEachAdded(row) { body(place, $0) }
+                    for value in text.numbers(row) { body(place, UInt64(value)) }
                 }
             }
         case .number(let number):
             for (place, row) in rows.enumerated() {
-                if Int(row) < rowCount {
-                    if let value = number.value(row) { body(place, Self.key(value)) }
-                } else {
-                    forEachAdded(row) { body(place, $0) }
+                if let (other, index) = elsewhere(row) {
+                    Self.forEach(other, index) { body(place, $0) }
+                } else if let value = number.value(row) {
+                    body(place, Self.key(value))
                 }
             }
         }
@@ -79,14 +106,17 @@ struct ItemValues: Sendable {
     /// The number of a value as people write it; nil when no item can have it.
     func key(of value: String) -> UInt64? {
         switch content {
-        case .text(let text): (text.number(of: value) ?? added?.number(of: value)).map(UInt64.init)
+        case .text(let text):
+            (text.number(of: value) ?? added?.number(of: value) ?? restated?.values.number(of: value))
+                .map(UInt64.init)
         case .number: Double(value).flatMap { $0.isFinite ? Self.key($0) : nil }
         }
     }
 
     /// Whether the values are numbers below 64, which fit the bits of a word.
     var areBits: Bool {
-        if case .text(let text) = content { max(text.valueCount, added?.valueCount ?? 0) <= 64 } else { false }
+        guard case .text(let text) = content else { return false }
+        return max(text.valueCount, added?.valueCount ?? 0, restated?.values.valueCount ?? 0) <= 64
     }
 
     /// -0 is 0.
