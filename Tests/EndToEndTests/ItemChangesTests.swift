@@ -155,7 +155,7 @@ struct ItemChangesTests {
             }
             if round % 12 == 11 {
                 _ = try await node.client.loadModel(
-                    LoadModelRequest(path: "model"), options: CallOptions(timeout: .seconds(30)))
+                    LoadModelRequest(path: "model"))
                 try await Self.check(node, oracle, now, &random)
             }
         }
@@ -277,7 +277,7 @@ struct ItemChangesTests {
         _ = try await node.client.deleteItems(DeleteItemsRequest(items: ["i3", "i310", "i344"]))
         #expect(node.node.changedItems.added == 43)
         _ = try await node.client.loadModel(
-            LoadModelRequest(path: "larger"), options: CallOptions(timeout: .seconds(30)))
+            LoadModelRequest(path: "larger"))
         #expect(node.node.changedItems.added == 4)
         let slate = try await node.client.recommend(user: "a stranger", k: 400)
         #expect(slate.items.count == 342 && Set(slate.items).isDisjoint(with: ["i3", "i310", "i344"]))

@@ -12,7 +12,7 @@ import Training
 import Vocabulary
 
 /// Candidates that are ranked in batches get the scores that they would have got alone.
-@Suite struct RankedTogetherTests {
+@Suite(.ownThreads) struct RankedTogetherTests {
     private final class Origin: CallOrigin {
         let number: Int
         private let cancelled: Atomic<Bool>
@@ -203,7 +203,9 @@ import Vocabulary
         let kept = WeakParts()
         try await serveOnce(kept)
         // A loop may still be at its last task.
-        for _ in 0..<5000 where kept.first != nil || kept.second != nil { try await Task.sleep(for: .milliseconds(2)) }
+        for _ in 0..<200_000 where kept.first != nil || kept.second != nil {
+            try await Task.sleep(for: .milliseconds(2))
+        }
         #expect(kept.wereThere && kept.first == nil && kept.second == nil)
     }
 
