@@ -161,6 +161,8 @@ extension LoadedConfiguration {
             if let ranker = change.ranker { result.ranker = ranker }
             if let count = change.rankCandidates { result.rankCandidates = count }
             if let share = change.slatesSample { result.slatesSample = share }
+            if let rows = change.batchRows { result.batchRows = rows }
+            if let requests = change.batchRequests { result.batchRequests = requests }
             return result
         }
         var base = ScenarioConfiguration()

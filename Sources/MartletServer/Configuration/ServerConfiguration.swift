@@ -179,6 +179,10 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var rankCandidates: Int?
     /// Share of the requests whose slates are logged; nil: `slates.sample`.
     package var slatesSample: Double?
+    /// nil: `ranking.batch_rows`.
+    package var batchRows: Int?
+    /// nil: `ranking.batch_requests`.
+    package var batchRequests: Int?
 
     package init() {}
 }

@@ -88,7 +88,8 @@ final class SlateRun: ShardRun {
         self.request = request
         reranker = nil
         if scenario.reranking != nil || !request.pins.isEmpty || cursor?.shownRows != nil {
-            reranker = engine.reranker(scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario)
+            reranker = engine.reranker(
+                scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario, overlay)
         }
         times = StageTimes(queue: now &- arrived)
 
@@ -211,7 +212,7 @@ final class SlateRun: ShardRun {
             candidates: Array(rankable.known.prefix(count)), lists: generator.lists)
         ranked.factor = history.factor
         let isTaken = seat.enter(
-            ranked, keepsRows: request.explain || !request.logID.isEmpty, deadline: deadline, now)
+            ranked, in: scenario, keepsRows: request.explain || !request.logID.isEmpty, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
