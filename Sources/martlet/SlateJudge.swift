@@ -93,7 +93,7 @@ struct SlateJudge {
         var lines = [
             "\(path): \(report.slates.counted("slate")), \(report.answered) with an answer"
                 + "; left out: \(report.otherSchema) of another schema, \(report.withoutFeatures) without features, \(report.join.open) that may still be answered",
-            "order of the logged items: ndcg@\(report.k) \(report.rankedNDCG.text(digits: 4)), as served "
+            "order of the shown items: ndcg@\(report.k) \(report.rankedNDCG.text(digits: 4)), as served "
                 + "\(report.servedNDCG.text(digits: 4)); difference \(report.difference.words); "
                 + "the served order has the advantage that what stood on top was seen",
             "the same item at \(report.samePlaces) of \(report.places.counted("place"))",

@@ -69,6 +69,7 @@ struct MessageTests {
                         reply.nextCursor.withUnsafeBytes { cursor in
                             var fields = RecommendReplyFields(items: items, scores: scores)
                             fields.generation = reply.generation
+                            fields.requestID = reply.requestID
                             fields.model = texts[0]
                             fields.fallback = reply.fallback
                             fields.degraded = reply.degraded
@@ -102,6 +103,7 @@ struct MessageTests {
                                     itemCounts: counts, items: items, scores: scores, fallbacks: fallbacks,
                                     statuses: statuses)
                                 fields.generation = many.generation
+                                fields.requestID = many.requestID
                                 fields.model = texts[0]
                                 many.propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities

@@ -17,7 +17,7 @@ package struct SlateEvaluation {
         package var misfits = 0
         /// Slates with an answered item among those that were ranked.
         package var answered = 0
-        /// Mean ndcg@k of the answered items, in the order that was served and in the ranker's.
+        /// Mean ndcg@k of the answered items among the shown ones, in the order that was served and in the ranker's.
         package var servedNDCG = 0.0
         package var rankedNDCG = 0.0
         package var difference = PairedDifference([])
@@ -94,20 +94,21 @@ package struct SlateEvaluation {
         return RankerScores.all(model, all, threads: 1)
     }
 
-    /// How high answered items stand among the logged ones.
+    /// How high answered items stand among those that were shown: of the others nobody knows what the user thinks.
     private mutating func order(_ joined: JoinedSlate, _ features: LoggedFeatures, _ scores: [Float]) {
         let slate = joined.slate
-        let labels: [Float] = features.items.map {
-            $0 < slate.shownCount && joined.answers[Int($0)] > 0 ? 1 : 0
-        }
-        // Shown items stand in the order of the slate, then candidates, which are logged best first.
-        let served = features.items.indices.map { -Float($0) }
+        let shown = features.items.prefix { $0 < slate.shownCount }.count
+        let labels: [Float] = features.items.prefix(shown).map { joined.answers[Int($0)] > 0 ? 1 : 0 }
+        // Rows stand in the order of the slate.
+        let served = (0..<shown).map { -Float($0) }
         let best = scores.indices.sorted { scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1] }
         for (place, row) in best.enumerated() where place < slate.shownCount {
             report.places += 1
             if features.items[row] == UInt32(place) { report.samePlaces += 1 }
         }
-        guard let before = ListLoss.ndcg(served, labels, k: k), let after = ListLoss.ndcg(scores, labels, k: k) else {
+        guard let before = ListLoss.ndcg(served, labels, k: k),
+            let after = ListLoss.ndcg(scores[..<shown], labels, k: k)
+        else {
             return
         }
         report.answered += 1

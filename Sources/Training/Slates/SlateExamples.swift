@@ -70,7 +70,11 @@ extension SlateExamples {
         let ordered = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
         let schema = ordered.lazy.compactMap { hash, _ in SlateSchema.read(hash, beside: slates.path) }.first
         guard let schema else {
-            return (nil, Report(slates: found.joined, open: found.open, otherSchema: counts.values.reduce(0, +)), found)
+            let others = counts.values.reduce(0, +)
+            let report = Report(
+                slates: found.joined, open: found.open, withoutFeatures: max(0, found.joined - found.open - others),
+                otherSchema: others)
+            return (nil, report, found)
         }
         var pass = Pass(schema.hash, schema.schema)
         let joinReport = try join.forEach(slates) { joined in
