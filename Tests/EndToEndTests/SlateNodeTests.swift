@@ -205,7 +205,7 @@ struct SlateNodeTests {
     func whole() async throws {
         try await withNode(change: {
             $0.scenarios["default"]?.reranking = RerankingConfiguration()
-            $0.scenarios["default"]?.reranking?.exploration = .init(.epsilon(0.3))
+            $0.scenarios["default"]?.reranking?.exploration = .init(.epsilon(0.3), among: 10)
         }) { node, folder in
             var random = SeededGenerator(seed: 4)
             var events: [UserEvent] = []
@@ -253,7 +253,7 @@ struct SlateNodeTests {
                     "--ranker-hidden", "8", "--force-ranker",
                 ] + window)
             #expect(trained.status == 0, "\(trained)")
-            #expect((trained.output + trained.errors).contains("examples, \(clicked) of them answered"), "\(trained)")
+            #expect((trained.output + trained.errors).contains("of them answered, from \(users.count) slates"), "\(trained)")
             let old = try NetworkRanker(Bundle(opening: folder.file("world")).file(NetworkRanker.fileName))
             let new = try NetworkRanker(Bundle(opening: next).file(NetworkRanker.fileName))
             // The slates' schema stays, so that they, and those to come, can judge the new one.
