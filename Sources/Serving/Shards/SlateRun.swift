@@ -98,6 +98,8 @@ final class SlateRun: ShardRun {
             available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known,
             blocked: history.blocked, engine: engine, overlay: overlay, mask: generator.mask)
         generator.added = overlay.added
+        generator.trending = engine.trending(
+            request.scenario, overlay, now: now, ageMax: configuration.activityAgeMaxNanoseconds)
 
         let mix: RetrievalMix
         if !history.rows.isEmpty {
@@ -105,7 +107,7 @@ final class SlateRun: ShardRun {
             mix = scenario.mix ?? model.mix
         } else {
             fallback = user == nil ? .unknownUser : .noHistory
-            mix = .unknownUser
+            mix = .unknownUser(beside: scenario.mix ?? model.mix)
         }
         generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
         history.rows.withUnsafeBufferPointer { rows in
@@ -466,6 +468,7 @@ final class SlateRun: ShardRun {
     }
 
     private var currentMix: RetrievalMix {
-        fallback == .none ? (configuration.scenarios[request.scenario]?.mix ?? model.mix) : .unknownUser
+        let mix = configuration.scenarios[request.scenario]?.mix ?? model.mix
+        return fallback == .none ? mix : .unknownUser(beside: mix)
     }
 }
