@@ -16,12 +16,17 @@ struct TrendingTests {
         let folder: TemporaryFolder
         let bundle: String
         let items: [String]
+        let users: [String]
+        /// Of the first user.
+        let had: Set<String>
 
         init() throws {
             folder = try TemporaryFolder()
             bundle = try SmallWorld.makeBundle(in: folder, name: "world")
             let model = try RetrievalModel(bundle: Bundle(opening: bundle))
             items = (0..<UInt32(model.items.count)).map { model.items.name($0) }
+            users = (0..<UInt32(model.users.count)).map { model.users.name($0) }
+            had = Set(model.users.history(of: 0).map { model.items.name($0) })
         }
 
         /// A node with a scenario `now`, which shows what trends, and one `beside`, which shows it among others.
@@ -51,7 +56,7 @@ struct TrendingTests {
         }
     }
 
-    private static func request(_ scenario: String, _ user: String = SmallWorld.user(5), k: Int = 10) -> RecommendRequest {
+    private static func request(_ scenario: String, _ user: String, k: Int = 10) -> RecommendRequest {
         var request = RecommendRequest(user: user, k: k)
         request.scenario = scenario
         request.explain = true
@@ -82,40 +87,38 @@ struct TrendingTests {
     @Test("clicks on an item bring it to everybody; those who had it, and nobody once it is gone, see it")
     func burst() async throws {
         let world = try World()
+        let user = world.users[0]
+        let new = world.items.filter { !world.had.contains($0) }
+        let (first, second) = (new[new.count - 1], new[new.count - 2])
         let node = try await world.start()
-        let model = try RetrievalModel(bundle: Bundle(opening: world.bundle))
-        let user = try #require(model.users.row(of: SmallWorld.user(5)))
-        let had = model.users.history(of: user)
-        let new = world.items.indices.filter { !had.contains(UInt32($0)) }
-        let (first, second) = (world.items[new[new.count - 1]], world.items[new[new.count - 2]])
-        #expect(Self.trending(try await node.client.recommend(Self.request("now"))).isEmpty)
+        #expect(Self.trending(try await node.client.recommend(Self.request("now", user))).isEmpty)
         try await world.click(node, first, times: 40)
         try await world.click(node, second, times: 20)
-        let reply = try await Self.until(node, Self.request("now")) { Self.trending($0).count == 2 }
+        let reply = try await Self.until(node, Self.request("now", user)) { Self.trending($0).count == 2 }
         #expect(Array(reply.items.prefix(2)) == [first, second] && !reply.degraded.contains(.sourceUnavailable))
         #expect(reply.reasons[0].contains("trending, rank 1"))
         // Nothing is known of a stranger: what trends, beside what is popular.
         let stranger = try await node.client.recommend(Self.request("now", "stranger"))
         #expect(stranger.fallback == .unknownUser && Self.trending(stranger) == [first, second])
         // Another scenario has too little of its own.
-        let beside = try await node.client.recommend(Self.request("beside"))
+        let beside = try await node.client.recommend(Self.request("beside", user))
         #expect(Self.trending(beside) == [first, second] && Array(beside.items.prefix(2)) == [first, second])
         let many = try await node.client.recommendMany(
-            RecommendManyRequest(users: [SmallWorld.user(5)], k: 10, scenario: "now"))
+            RecommendManyRequest(users: [user], k: 10, scenario: "now"))
         #expect(Array(many.items[many.slates[0]].prefix(2)) == [first, second])
 
         // Who clicked it has seen it; who hid it does not want it; a filter and an exclusion hold.
         #expect(
             Self.trending(try await node.client.recommend(Self.request("now", "visitor-1"))).isEmpty)
         _ = try await node.client.recordEvents(
-            RecordEventsRequest(events: [UserEvent(user: SmallWorld.user(5), item: first, type: "hide")]))
-        #expect(Self.trending(try await node.client.recommend(Self.request("now"))) == [second])
+            RecordEventsRequest(events: [UserEvent(user: user, item: first, type: "hide")]))
+        #expect(Self.trending(try await node.client.recommend(Self.request("now", user))) == [second])
         var without = Self.request("now", "stranger")
         without.excludeItems = [second]
         #expect(Self.trending(try await node.client.recommend(without)) == [first])
         // Gone: at once, whatever was merged.
         _ = try await node.client.deleteItems(DeleteItemsRequest(items: [first]))
-        for user in ["stranger", SmallWorld.user(5), SmallWorld.user(8)] {
+        for user in ["stranger", user, world.users[8]] {
             for scenario in ["now", "beside"] {
                 let reply = try await node.client.recommend(Self.request(scenario, user, k: 30))
                 #expect(!reply.items.contains(first) && Self.trending(reply).contains(second))
@@ -138,7 +141,7 @@ struct TrendingTests {
         _ = try await node.client.upsertItems(
             UpsertItemsRequest(items: [ItemDescription(item: "brand new")]))
         try await world.click(node, "brand new", times: 30)
-        let reply = try await Self.until(node, Self.request("now")) { Self.trending($0) == ["brand new"] }
+        let reply = try await Self.until(node, Self.request("now", world.users[0])) { Self.trending($0) == ["brand new"] }
         #expect(reply.items.first == "brand new" && reply.reasons[0].contains("trending"))
         await node.stop()
     }
@@ -151,7 +154,7 @@ struct TrendingTests {
             $0.liveItems.ageMax = .milliseconds(10)
         }
         try await world.click(node, world.items[100], times: 40)
-        let reply = try await Self.until(node, Self.request("now")) { $0.degraded.contains(.sourceUnavailable) }
+        let reply = try await Self.until(node, Self.request("now", world.users[0])) { $0.degraded.contains(.sourceUnavailable) }
         #expect(Self.trending(reply).isEmpty && reply.items.count == 10)
         await node.stop()
     }
@@ -226,7 +229,7 @@ struct TrendingTests {
         let world = try World()
         let node = try await world.start()
         try await world.click(node, world.items[3], times: 5)
-        _ = try await Self.until(node, Self.request("now")) { !Self.trending($0).isEmpty }
+        _ = try await Self.until(node, Self.request("now", world.users[0])) { !Self.trending($0).isEmpty }
         let text = try StatusPage.text(node, "/metrics")
         func value(_ name: String) -> Double? {
             text.split(separator: "\n").first { $0.hasPrefix(name + " ") }

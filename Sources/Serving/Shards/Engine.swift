@@ -44,8 +44,8 @@ package final class Engine {
     private var addedFilters: (added: AddedItems, filters: FilterCache)?
     private let filterBytesMax: Int
     /// What the shard's users and all others did with items lately; nil: nothing is known.
-    private(set) var activity: ItemActivityView?
-    /// By a scenario's number what trends, of `activity` and `trendingOverlay`.
+    private(set) var itemActivity: ItemActivityView?
+    /// By a scenario's number what trends, of `itemActivity` and `trendingOverlay`.
     private var trendingRows: [Int: [ScoredRow]] = [:]
     private var trendingOverlay: ItemOverlay?
 
@@ -54,14 +54,14 @@ package final class Engine {
     ///   - wallClock: Unix seconds; may go back.
     ///   - callsMax: Calls that are under way at the same time.
     ///   - overlay: Nil: nothing has changed.
-    ///   - activity: Nil: nothing is known.
+    ///   - itemActivity: Nil: nothing is known.
     init(
         generation: Generation, recallSampler: RecallSampler?, filterBytesMax: Int,
         wallClock: @escaping @Sendable () -> Int64, seeds: @escaping @Sendable () -> UInt64,
         ranking: RankingConfiguration, callsMax: Int, metrics: ShardMetrics, live: LiveUsers? = nil,
-        overlay: ItemOverlay? = nil, activity: ItemActivityView? = nil
+        overlay: ItemOverlay? = nil, itemActivity: ItemActivityView? = nil
     ) {
-        self.activity = activity
+        self.itemActivity = itemActivity
         self.overlay = overlay ?? ItemOverlay(of: generation.model)
         self.filterBytesMax = filterBytesMax
         self.live = live
@@ -105,7 +105,7 @@ package final class Engine {
 
     /// Serves new calls by what was merged last.
     func take(_ activity: ItemActivityView) {
-        self.activity = activity
+        itemActivity = activity
         trendingRows.removeAll(keepingCapacity: true)
     }
 
@@ -118,7 +118,7 @@ package final class Engine {
     /// - Parameter now: Uptime in nanoseconds.
     /// - Complexity: O(1), once after each merge and each change of items O(list).
     func trending(_ scenario: String, _ overlay: ItemOverlay, now: UInt64, ageMax: UInt64) -> [ScoredRow]? {
-        guard let activity, activity.age(at: now) <= ageMax else { return nil }
+        guard let activity = itemActivity, activity.age(at: now) <= ageMax else { return nil }
         if trendingOverlay !== overlay {
             trendingOverlay = overlay
             trendingRows.removeAll(keepingCapacity: true)

@@ -88,12 +88,12 @@ package actor Shard {
 
     // MARK: Activity of items
 
-    private var activity: ItemActivityView?
+    private var itemActivity: ItemActivityView?
 
     /// Serves new calls by what was merged last. The caller keeps the view before for a while: letting one go takes longer
     /// than a loop should.
     package func takeActivity(_ activity: ItemActivityView) {
-        self.activity = activity
+        itemActivity = activity
         for engine in engines { engine.take(activity) }
     }
 
@@ -134,7 +134,7 @@ package actor Shard {
         Engine(
             generation: generation, recallSampler: recallSampler, filterBytesMax: filterBytesMax, wallClock: wallClock,
             seeds: seeds, ranking: configuration.ranking, callsMax: callsMax, metrics: metrics, live: live,
-            overlay: board?.overlay(of: generation), activity: activity)
+            overlay: board?.overlay(of: generation), itemActivity: itemActivity)
     }
 
     // MARK: Cache
