@@ -10,7 +10,7 @@ import Wire
 @testable import Artifacts
 @testable import MartletServer
 
-@Suite("What trends", .timeLimit(.minutes(10)))
+@Suite("What trends", .ownThreads)
 struct TrendingTests {
     private struct World {
         let folder: TemporaryFolder
@@ -141,7 +141,9 @@ struct TrendingTests {
         _ = try await node.client.upsertItems(
             UpsertItemsRequest(items: [ItemDescription(item: "brand new")]))
         try await world.click(node, "brand new", times: 30)
-        let reply = try await Self.until(node, Self.request("now", world.users[0])) { Self.trending($0) == ["brand new"] }
+        let reply = try await Self.until(node, Self.request("now", world.users[0])) {
+            Self.trending($0) == ["brand new"]
+        }
         #expect(reply.items.first == "brand new" && reply.reasons[0].contains("trending"))
         await node.stop()
     }
@@ -154,7 +156,9 @@ struct TrendingTests {
             $0.liveItems.ageMax = .milliseconds(10)
         }
         try await world.click(node, world.items[100], times: 40)
-        let reply = try await Self.until(node, Self.request("now", world.users[0])) { $0.degraded.contains(.sourceUnavailable) }
+        let reply = try await Self.until(node, Self.request("now", world.users[0])) {
+            $0.degraded.contains(.sourceUnavailable)
+        }
         #expect(Self.trending(reply).isEmpty && reply.items.count == 10)
         await node.stop()
     }

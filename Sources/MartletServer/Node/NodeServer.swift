@@ -43,6 +43,7 @@ package enum NodeServer {
 /// ```
 package final class ServingNode: Service {
     private let configuration: ServerConfiguration
+    private let niceness: BackgroundNiceness
     private let logger: Logger
     private let context: NodeContext
     private let models: ModelControl
@@ -81,6 +82,7 @@ package final class ServingNode: Service {
         niceness: BackgroundNiceness = BackgroundNiceness()
     ) throws {
         self.configuration = configuration
+        self.niceness = niceness
         let events = try EventStore(configuration.events, logger: logger)
         self.events = events
         let items = ItemDesk(
@@ -204,9 +206,10 @@ package final class ServingNode: Service {
     /// Now and then, off the loops.
     private func scheduleMerges() {
         let interval = TimeAmount(configuration.liveItems.mergeInterval)
-        acceptorLoop.next().scheduleRepeatedTask(initialDelay: interval, delay: interval) { [activity, mergePool] _ in
+        acceptorLoop.next().scheduleRepeatedTask(initialDelay: interval, delay: interval) {
+            [activity, mergePool, niceness] _ in
             mergePool.submit { state in
-                setpriority(__priority_which_t(0), 0, 10)
+                BackgroundNiceness.apply(niceness.merging)
                 if case .active = state { activity.publish() }
             }
         }

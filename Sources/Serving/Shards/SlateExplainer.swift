@@ -37,7 +37,9 @@ struct SlateExplainer {
         guard let best = shares.max(by: { ($0.contribution, $1.rank) < ($1.contribution, $0.rank) }) else {
             return Int(row) < model.items.count ? "Popular with everyone, number \(row + 1) of all." : "New here."
         }
-        if Int(row) >= model.items.count, best.source != .trending { return "New, and close to the taste that your history shows." }
+        if Int(row) >= model.items.count, best.source != .trending {
+            return "New, and close to the taste that your history shows."
+        }
         switch best.source {
         case .itemToItem:
             if let known = closestKnownItem(to: row, history) {
