@@ -183,7 +183,7 @@ struct TrendingTests {
             }
         }
         func view(_ node: TestNode) throws -> ItemActivityView {
-            node.node.itemActivity.publish()
+            node.node.itemActivity.publishAll()
             return try #require(node.node.itemActivity.view)
         }
         func expectSame(_ one: ItemActivityView, _ node: TestNode, _ numbers: [String: UInt32]) throws {

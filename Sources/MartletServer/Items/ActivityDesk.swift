@@ -78,8 +78,8 @@ final class ActivityDesk: Sendable {
         }
     }
 
-    /// Serves by what was restored. Not on a loop.
-    func publishRestored() {
+    /// The same, whatever else is merged, and looks at all items for what trends: for what was restored. Not on a loop.
+    func publishAll() {
         state.withLock { state in
             let began = LoopWorker.now
             let now = UInt32(clamping: wallClock())

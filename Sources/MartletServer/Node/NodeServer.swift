@@ -181,7 +181,7 @@ package final class ServingNode: Service {
             await ports.set(http: http)
         }
         try await events.replay(on: pool, context)
-        try await pool.runIfActive { [activity] in activity.publishRestored() }
+        try await pool.runIfActive { [activity] in activity.publishAll() }
         scheduleMerges()
         if let bundle = configuration.bundle { _ = try await models.load(bundle) }
         let address: SocketAddress?
