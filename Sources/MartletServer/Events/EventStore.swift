@@ -88,7 +88,9 @@ final class EventStore: Sendable {
     }
 
     /// What a shard is to know of its users, empty.
-    func makeLiveUsers(slots: Range<Int>, shardCount: Int) throws -> LiveUsers {
+    ///
+    /// - Parameter activity: Where it counts the events of items.
+    func makeLiveUsers(slots: Range<Int>, shardCount: Int, activity: ItemActivityDelta) throws -> LiveUsers {
         var bounds = UserStatesConfiguration()
         bounds.historyMax = configuration.historyMax
         bounds.seenMax = configuration.seenMax
@@ -97,7 +99,7 @@ final class EventStore: Sendable {
         return LiveUsers(
             states: try UserStates(bounds, types: types, slots: slots),
             recent: try RecentEvents(capacity: max(1, configuration.repeatsWindow / shardCount), seed: seed),
-            numbers: numbers)
+            numbers: numbers, activity: activity)
     }
 
     /// Brings what the log holds back into the shards.

@@ -93,6 +93,8 @@ package struct ServingConfiguration: Sendable {
     /// Slates of a shard that are made at the same time, where their scans gain by taking turns; 1: one after the other.
     package var callsTogetherMax: Int
     package var ranking: RankingConfiguration
+    /// What trends is not served when it was found longer ago.
+    package var activityAgeMaxNanoseconds: UInt64 = 60_000_000_000
 
     /// Requests of the largest batches of any scenario.
     package var batchRequestsMax: Int {

@@ -99,6 +99,8 @@ final class SlateRun: ShardRun {
             available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known,
             blocked: history.blocked, engine: engine, overlay: overlay, mask: generator.mask)
         generator.added = overlay.added
+        generator.trending = engine.trending(
+            request.scenario, overlay, now: now, ageMax: configuration.activityAgeMaxNanoseconds)
 
         let mix: RetrievalMix
         if !history.rows.isEmpty {
@@ -106,7 +108,7 @@ final class SlateRun: ShardRun {
             mix = scenario.mix ?? model.mix
         } else {
             fallback = user == nil ? .unknownUser : .noHistory
-            mix = .unknownUser
+            mix = .unknownUser(beside: scenario.mix ?? model.mix)
         }
         generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
         history.rows.withUnsafeBufferPointer { rows in
@@ -468,6 +470,7 @@ final class SlateRun: ShardRun {
     }
 
     private var currentMix: RetrievalMix {
-        fallback == .none ? (configuration.scenarios[request.scenario]?.mix ?? model.mix) : .unknownUser
+        let mix = configuration.scenarios[request.scenario]?.mix ?? model.mix
+        return fallback == .none ? mix : .unknownUser(beside: mix)
     }
 }

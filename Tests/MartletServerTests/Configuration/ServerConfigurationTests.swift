@@ -63,6 +63,9 @@ import Vocabulary
             "events.seen_max": "66", "events.seen_age": "77d",
             "events.state_bytes_max": "88MiB", "events.repeats_window": "9999", "events.items_max": "1111",
             "items.changes_max": "2222", "items.bytes_max": "5MiB",
+            "live_items.merge_interval": "300ms", "live_items.fast_half_life": "5m",
+            "live_items.slow_half_life": "36h", "live_items.age_max": "21s", "live_items.bytes_max": "6MiB",
+            "live_items.trending_max": "71", "live_items.prior_impressions": "72",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.key)))
         var all: Set<String> = []
