@@ -92,8 +92,8 @@ let package = Package(
         room(
             "CandidateRanking",
             [
-                "Vocabulary", "VectorMath", "Artifacts", "Catalog", "FactorModels", "Features", "Retrieval",
-                "RankingModels",
+                "Vocabulary", "VectorMath", "Artifacts", "LiveState", "Catalog", "FactorModels", "Features",
+                "Retrieval", "RankingModels",
             ]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
@@ -107,7 +107,7 @@ let package = Package(
             "Training",
             [
                 "Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval",
-                "Features", "RankingModels", "CandidateRanking", "EventLog", "CZlib",
+                "Features", "RankingModels", "CandidateRanking", "EventLog", "LiveState", "CZlib",
             ]
         ),
 
