@@ -187,7 +187,7 @@ let package = Package(
             [
                 "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "CandidateRanking",
                 "RankingModels", "Features", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
-                "EventLog", "Wire", "Telemetry", "martlet", "TestSupport", logging, nioCore, nioPosix,
+                "EventLog", "LiveState", "Wire", "Telemetry", "martlet", "TestSupport", logging, nioCore, nioPosix,
             ]),
         tests(
             "BenchTests",
@@ -216,8 +216,8 @@ let package = Package(
             "TrainingTests",
             [
                 "Training", "CandidateRanking", "Retrieval", "RankingModels", "Features", "FactorModels",
-                "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "EventLog", "CZlib",
-                "TestSupport",
+                "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "EventLog", "LiveState",
+                "CZlib", "TestSupport",
             ]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(

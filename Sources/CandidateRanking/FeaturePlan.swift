@@ -58,6 +58,7 @@ package final class FeaturePlan: @unchecked Sendable {
         case historySum(Int)
         case historyMax
         case live(LiveUserValue)
+        case liveItem(LiveItemValue)
     }
 
     struct CrossField {
@@ -121,9 +122,15 @@ package final class FeaturePlan: @unchecked Sendable {
                 }
                 itemSide.append(.init(value: value, place: place, encoder: encoder, field: number))
             case .live(let source):
-                let value = LiveUserValue(source, timeToLive: field.timeToLive ?? source.timeToLive)
+                let timeToLive = field.timeToLive ?? source.timeToLive
+                let value = LiveUserValue(source, timeToLive: timeToLive)
                 guard case .dense(let at) = place else { throw refuse("it is a number, and declared categorical") }
-                if source.isPerCandidate {
+                if case .item(let signal) = source {
+                    crosses.append(
+                        CrossField(
+                            value: .liveItem(LiveItemValue(signal: signal, timeToLive: timeToLive)), number: at,
+                            encoder: encoder, field: number))
+                } else if source.isPerCandidate {
                     crosses.append(CrossField(value: .live(value), number: at, encoder: encoder, field: number))
                 } else {
                     lives.append(.init(value: value, place: place, encoder: encoder, field: number))
@@ -239,6 +246,8 @@ package struct LiveNeeds: Sendable, Equatable {
     package var user = false
     /// Whether what the user did with single items.
     package var pairs = false
+    /// Whether the activity of items.
+    package var items = false
     /// Whether what users were only shown.
     package var shown = false
     /// The least time-to-live of all, in seconds: no answer is worth keeping for longer. Nil without live features.
@@ -247,8 +256,9 @@ package struct LiveNeeds: Sendable, Equatable {
     package init(_ schema: FeatureSchema) {
         for field in schema.fields {
             guard let source = field.source.live else { continue }
-            user = true
-            pairs = pairs || source.isPerCandidate
+            user = user || source.isOfUser
+            pairs = pairs || (source.isOfUser && source.isPerCandidate)
+            items = items || !source.isOfUser
             shown = shown || source.isOfShown
             timeToLive = min(timeToLive ?? .max, field.timeToLive ?? source.timeToLive)
         }

@@ -3,13 +3,74 @@ import LiveState
 
 /// What is known at the second of a request that changes while a generation serves: where live features read.
 ///
-/// The user's part and whatever else is live come with the second that they are as of; a feature takes none that is older than
-/// its time-to-live.
-package struct LiveReadings: Sendable {
-    /// What is known of the user. Nil: nothing is, or no feature asks.
+/// Each part comes with the second that it is as of; a feature takes none that is older than its time-to-live.
+package struct LiveReadings {
+    /// Nil: nothing is known of the user, or no feature asks.
     package var user: UserActivity?
+    /// Nil: nothing is known of items, or no feature asks.
+    package var items: LiveItems?
 
-    package init(user: UserActivity? = nil) { self.user = user }
+    package init(user: UserActivity? = nil, items: LiveItems? = nil) {
+        self.user = user
+        self.items = items
+    }
+}
+
+/// Who knows the activity of items: a node's newest view, or a replay of what happened.
+package protocol LiveItemReader {
+    /// What is known of the item of a row of the model; nil where nothing can be.
+    func activity(of row: UInt32) -> ItemActivityValues?
+}
+
+/// The activity of items as a request finds it.
+package struct LiveItems {
+    let reader: any LiveItemReader
+    /// Seconds since the moment that the values are of.
+    let age: Int
+
+    /// - Parameters:
+    ///   - reader: Asked while the request's features are computed.
+    ///   - age: Seconds since the moment that its values are of.
+    package init(_ reader: any LiveItemReader, age: Int) {
+        self.reader = reader
+        self.age = max(0, age)
+    }
+
+    /// - Parameters:
+    ///   - view: The node's newest.
+    ///   - numbers: Of each row of the model the item's number (`ItemNumbers`); `UInt32.max` for none.
+    ///   - now: Seconds since 1970.
+    package init(_ view: ItemActivityView, numbers: [UInt32], now: Int64) {
+        self.init(ViewReader(view: view, numbers: numbers), age: Int(clamping: now - Int64(view.seconds)))
+    }
+
+    private struct ViewReader: LiveItemReader {
+        let view: ItemActivityView
+        let numbers: [UInt32]
+
+        func activity(of row: UInt32) -> ItemActivityValues? {
+            guard Int(row) < numbers.count, numbers[Int(row)] != .max else { return nil }
+            return view.values(of: numbers[Int(row)], scenario: 0)
+        }
+    }
+}
+
+/// How a live feature of items is read.
+struct LiveItemValue {
+    let signal: ItemSignal
+    /// Seconds.
+    let timeToLive: Int
+
+    func isFresh(_ items: LiveItems) -> Bool { items.age < timeToLive }
+
+    func number(_ values: ItemActivityValues) -> Double {
+        switch signal {
+        case .impressions: values.impressions
+        case .clicks: values.clicks
+        case .clickRate: values.clickRate
+        case .trend: values.trend
+        }
+    }
 }
 
 /// How a live feature of a user is read.
@@ -44,7 +105,7 @@ struct LiveUserValue {
         case .sessionItems: return activity.session.map { Double($0.distinctItems) }
         case .sessionSeconds: return activity.session.map { Double($0.secondsSinceStart) }
         case .idle: return memory.newest.map { activity.now < $0 ? 0 : Double(activity.now - $0) }
-        case .pair: return nil
+        case .pair, .item: return nil
         }
     }
 

@@ -1,4 +1,5 @@
 import Features
+import LiveState
 import Retrieval
 import VectorMath
 import Vocabulary
@@ -43,6 +44,8 @@ package final class CandidateFeatures {
     private var index = CandidateIndex()
     private var values: [Double?] = []
     private var shares: [UInt32: Int] = [:]
+    /// Of each candidate, where live features ask for it.
+    private var activity: [ItemActivityValues?] = []
     private let neighbors: HistoryNeighbors?
 
     /// - Parameter crossStride: Floats from one candidate's cross numbers to the next's, in the form of parts.
@@ -180,6 +183,7 @@ package final class CandidateFeatures {
         if keepsCrossNumbers { crossNumbers = [Double?](repeating: nil, count: count * plan.crossFields.count) }
         index.begin(request.candidates)
         neighbors?.visit(request, index)
+        readActivity(request)
         for (column, field) in plan.crossFields.enumerated() {
             values.removeAll(keepingCapacity: true)
             switch field.value {
@@ -197,6 +201,7 @@ package final class CandidateFeatures {
             case .historySum(let items): takeNeighbors(request) { $0.sum(place: $1, newest: items) }
             case .historyMax: takeNeighbors(request) { $0.most(place: $1) }
             case .live(let value): takePairs(value, request)
+            case .liveItem(let value): takeActivity(value, request)
             }
             for (row, value) in values.enumerated() {
                 if value == nil { missing[field.field] += 1 }
@@ -240,6 +245,20 @@ package final class CandidateFeatures {
             // An item that the caller named twice has its sums at the first place.
             let place = index.place(of: candidate.row)
             values.append(request.history.isEmpty ? nil : neighbors.flatMap { near in place.map { value(near, $0) } })
+        }
+    }
+
+    /// Asks for the activity of each candidate once, for all features of it.
+    private func readActivity(_ request: RankingRequest) {
+        activity.removeAll(keepingCapacity: true)
+        guard plan.live.items, let items = request.live.items else { return }
+        for candidate in request.candidates { activity.append(items.reader.activity(of: candidate.row)) }
+    }
+
+    private func takeActivity(_ value: LiveItemValue, _ request: RankingRequest) {
+        let isFresh = request.live.items.map(value.isFresh) ?? false
+        for place in request.candidates.indices {
+            values.append(isFresh ? activity[place].map(value.number) : nil)
         }
     }
 

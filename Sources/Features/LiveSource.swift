@@ -61,8 +61,20 @@ package enum EventClass: Hashable, Sendable {
     }
 }
 
-/// What of a user's live state a feature tells. All of it is as of the user's newest event, and too old to be told when that
-/// is further back than the feature's time-to-live.
+/// What is known of an item's activity over all users and scenarios.
+package enum ItemSignal: String, Sendable, CaseIterable {
+    /// Impressions, of which old ones count less and less.
+    case impressions
+    /// The same of clicks and what counts as one.
+    case clicks
+    /// Clicks of an impression, shrunk towards everybody's where impressions are few.
+    case clickRate = "ctr"
+    /// Clicks lately above those to be expected, in standard deviations.
+    case trend
+}
+
+/// What of live state a feature tells. What is of a user is as of the user's newest event, what is of an item as of the moment
+/// when items were last looked at; it is too old to be told when that is further back than the feature's time-to-live.
 package enum LiveSource: Hashable, Sendable {
     /// The user's events of a class in a window.
     case events(EventClass, LiveWindow)
@@ -76,9 +88,19 @@ package enum LiveSource: Hashable, Sendable {
     case idle
     /// The user's events of a class with this very item in a window.
     case pair(EventClass, LiveWindow)
+    /// Of the item, whoever asks.
+    case item(ItemSignal)
 
     /// Whether it differs from candidate to candidate.
-    package var isPerCandidate: Bool { if case .pair = self { true } else { false } }
+    package var isPerCandidate: Bool {
+        switch self {
+        case .pair, .item: true
+        default: false
+        }
+    }
+
+    /// Whether it is of the user, alone or with an item.
+    package var isOfUser: Bool { if case .item = self { false } else { true } }
 
     /// Whether it counts what was only shown, which is remembered apart.
     package var isOfShown: Bool {
@@ -88,12 +110,14 @@ package enum LiveSource: Hashable, Sendable {
         }
     }
 
-    /// Seconds after which a value is too old where the schema does not say: a window's length, a session's pause, a day.
+    /// Seconds after which a value is too old where the schema does not say: a window's length, a session's pause, a day;
+    /// of items five minutes.
     package var timeToLive: Int {
         switch self {
         case .events(_, let window), .pair(_, let window): window.seconds
         case .sessionEvents, .sessionItems, .sessionSeconds: 1800
         case .idle: 86_400
+        case .item: 300
         }
     }
 
@@ -102,7 +126,8 @@ package enum LiveSource: Hashable, Sendable {
 
     package static let plain: [String: LiveSource] = [
         "live.session.events": .sessionEvents, "live.session.items": .sessionItems,
-        "live.session.seconds": .sessionSeconds, "live.idle": .idle,
+        "live.session.seconds": .sessionSeconds, "live.idle": .idle, "live.item.impressions": .item(.impressions),
+        "live.item.clicks": .item(.clicks), "live.item.ctr": .item(.clickRate), "live.item.trend": .item(.trend),
     ]
 
     /// `1h` or `CLASS:1h`; nil for another text.

@@ -34,6 +34,8 @@ package final class Engine {
     private var foldScratch: RidgeScratch?
     /// Of the user who was asked for last.
     private var activity = UserActivity()
+    /// The newest view of what happens to items; nil: nobody counts it.
+    var itemActivity: ItemActivityView?
     private let filters: FilterCache
     private let wallClock: @Sendable () -> Int64
     /// Gives seeds of draws for requests that bring none.
@@ -126,20 +128,27 @@ package final class Engine {
 
     /// What the ranker's live features read of a user now. One of the engine's own, so that the next call has its memory.
     func liveReadings(of user: String) -> LiveReadings {
-        guard let live, let needs = generation.ranker?.plan.live, needs.user else { return LiveReadings() }
-        live.read(
-            user, rows: needs.pairs ? generation.rowsByNumber : nil, now: wallClock(), into: &activity)
-        return LiveReadings(user: activity)
+        var readings = LiveReadings()
+        guard let needs = generation.ranker?.plan.live, needs.timeToLive != nil else { return readings }
+        let now = wallClock()
+        if needs.items, let view = itemActivity {
+            readings.items = LiveItems(view, numbers: generation.numbersByRow, now: now)
+        }
+        if needs.user, let live {
+            live.read(user, rows: needs.pairs ? generation.rowsByNumber : nil, now: now, into: &activity)
+            readings.user = activity
+        }
+        return readings
     }
 
     /// Until when an answer may be kept that was ranked now by live features; nil: they do not say.
     var liveUntil: Int64? {
-        guard live != nil, let timeToLive = generation.ranker?.plan.live.timeToLive else { return nil }
+        guard let timeToLive = generation.ranker?.plan.live.timeToLive else { return nil }
         return wallClock() + Int64(timeToLive) - 1
     }
 
     /// Whether an answer may be kept for some seconds only.
-    var isTimed: Bool { overlay.isTimed || (live != nil && generation.ranker?.plan.live.timeToLive != nil) }
+    var isTimed: Bool { overlay.isTimed || generation.ranker?.plan.live.timeToLive != nil }
 
     /// The factor of a history; empty where it has none.
     func fold(_ rows: [UInt32], _ weights: [Float], _ foldIn: FoldIn) -> [Float] {

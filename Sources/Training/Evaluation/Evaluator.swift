@@ -161,23 +161,30 @@ package struct Evaluator {
         let empty = RankingMetrics(k: k, itemCounts: counts, trainingUsers: served.users.count)
         let solos = hasSources ? soloMixes : []
         let timelineRows = timeline.map { TimelineRows($0, served) }
+        let needs = ranker?.plan.live ?? LiveNeeds(FeatureSchema(fields: []))
+        var cases = cases
+        if needs.items { cases.sort { ($0.moment ?? .min, $0.user) < ($1.moment ?? .min, $1.user) } }
+        let (ordered, items) = (cases, needs.items ? timeline.map { ItemReplays($0) } : nil)
         let tally = Tally(sources: solos.map { _ in empty }, served: empty)
-        let workers = min(threads, cases.count)
+        let workers = min(threads, ordered.count)
         let results = Mutex<[Int: Result<Tally, any Error>]>([:])
         let done = Atomic<Int>(0)
         DispatchQueue.concurrentPerform(iterations: workers) { worker in
             // Each worker has a fixed run of users, so that sums do not depend on which thread was faster.
-            let part = cases.count * worker / workers..<cases.count * (worker + 1) / workers
+            let part = ordered.count * worker / workers..<ordered.count * (worker + 1) / workers
             let result = Result {
                 var tally = tally
                 var asker = Asker(served: served, exact: exact, ranker: ranker, k: k)
                 if let timeline, let timelineRows {
-                    asker.reader = try MomentReader(
-                        timeline, timelineRows, served, ranker?.plan.live ?? LiveNeeds(FeatureSchema(fields: [])))
+                    let replay = try part.first.flatMap { first in
+                        try items?.replay(
+                            worker, before: ordered[first].moment ?? .min, timelineRows, itemCount: served.items.count)
+                    }
+                    asker.reader = try MomentReader(timeline, timelineRows, served, needs, items: replay)
                 }
                 for (n, place) in part.enumerated() {
-                    try asker.ask(cases[place].user, at: cases[place].moment)
-                    let relevant = cases[place].relevant
+                    try asker.ask(ordered[place].user, at: ordered[place].moment)
+                    let relevant = ordered[place].relevant
                     func isRelevant(_ row: UInt32) -> Bool { relevant.hasSorted(row) }
                     for (i, solo) in solos.enumerated() {
                         let ranking = try asker.ranking(of: solo.source, solo.mix)
@@ -187,7 +194,7 @@ package struct Evaluator {
                     if n % 16 == 15 {
                         try cancellation.check()
                         let total = done.add(16, ordering: .relaxed).newValue
-                        if worker == 0 { onProgress(Double(total) / Double(cases.count)) }
+                        if worker == 0 { onProgress(Double(total) / Double(ordered.count)) }
                     }
                 }
                 return tally

@@ -61,13 +61,13 @@ package struct EventTimeline: Sendable {
         hasShown = codes.contains { types.isOnlyShown($0) }
     }
 
-    /// What a model was made of, and what came after; of the users of `later` alone. Nil where one of both has no times.
+    /// What a model was made of, and what came after. Nil where one of both has no times.
     package init?(_ model: RetrievalModel, followedBy later: Interactions) throws {
         guard later.times != nil, model.users.hasTimes else { return nil }
         var builder = EventTimelineBuilder(try EventTypes())
-        for user in 0..<later.userCount where !later.range(of: user).isEmpty {
-            let name = later.users.string(UInt32(user))
-            guard let row = model.users.row(of: name), let times = model.users.historyTimes(of: row) else { continue }
+        for row in 0..<UInt32(model.users.count) {
+            guard let times = model.users.historyTimes(of: row) else { continue }
+            let name = model.users.name(row)
             for (item, time) in zip(model.users.history(of: row), times) {
                 builder.add(user: name, item: model.items.name(item), type: Self.fileType, time: time)
             }

@@ -24,6 +24,8 @@ struct CandidateExamples {
     /// What happened when. Users are then asked for at the moment of one of their later choices, with all that they did by
     /// then; what they chose from that moment on is relevant.
     var timeline: EventTimeline? = nil
+    /// Kept from one call of `forEach` to the next, whose cases are later; nil: each has its own.
+    var replays: ItemReplays? = nil
 
     /// Users of `later` that the model knows with something by which it can be judged.
     ///
@@ -81,19 +83,34 @@ struct CandidateExamples {
         let workers = max(1, min(threads, cases.count))
         let results = Mutex<[Int: Result<UncheckedPart<Part>, any Error>]>([:])
         let rows = timeline.map { TimelineRows($0, model) }
+        var (cases, replays) = (cases, replays)
+        if let timeline, plan.live.items {
+            // What happened to items is gone through once, in the order of time.
+            cases.sort { ($0.moment ?? .min, $0.user) < ($1.moment ?? .min, $1.user) }
+            if replays == nil { replays = ItemReplays(timeline) }
+        } else {
+            replays = nil
+        }
+        let (ordered, items) = (cases, replays)
         DispatchQueue.concurrentPerform(iterations: workers) { worker in
-            let run = cases.count * worker / workers..<cases.count * (worker + 1) / workers
+            let run = ordered.count * worker / workers..<ordered.count * (worker + 1) / workers
             let result = Result {
                 var part = make()
                 let generator = CandidateGenerator(model: model)
                 let features = CandidateFeatures(plan)
                 features.keepsCrossNumbers = keepsCrossNumbers
                 var reader: MomentReader?
-                if let timeline, let rows { reader = try MomentReader(timeline, rows, model, plan.live) }
+                if let timeline, let rows {
+                    let replay = try run.first.flatMap { first in
+                        try items?.replay(
+                            worker, before: ordered[first].moment ?? .min, rows, itemCount: model.items.count)
+                    }
+                    reader = try MomentReader(timeline, rows, model, plan.live, items: replay)
+                }
                 for place in run {
-                    let request = try candidates(of: cases[place], generator, reader)
+                    let request = try candidates(of: ordered[place], generator, reader)
                     features.fill(request)
-                    try body(&part, cases[place], request, features)
+                    try body(&part, ordered[place], request, features)
                 }
                 return UncheckedPart(part: part)
             }

@@ -88,7 +88,7 @@ package struct ExampleExport {
         _ later: Interactions, cancellation: Cancellation = Cancellation(), onProgress: (Double) -> Void = { _ in },
         write: ([UInt8]) throws -> Void
     ) throws -> Summary {
-        let examples = CandidateExamples(
+        var examples = CandidateExamples(
             model: model, candidatesMax: configuration.candidates, threads: configuration.threads,
             timeline: configuration.timeline)
         var cases = try examples.shuffledCases(later, seed: configuration.seed, usersMin: 1)
@@ -98,7 +98,14 @@ package struct ExampleExport {
         let deal = UserDeal(cases.count, judges: configuration.keepsApart, limits)
         var summary = Summary()
         summary.keptApart = deal.judging.count
-        cases = Array(cases[deal.learning] + cases[deal.stopping])
+        var parts = [Array(cases[deal.learning]), Array(cases[deal.stopping])]
+        if let timeline = configuration.timeline, plan.live.items {
+            for part in parts.indices {
+                parts[part].sort { ($0.moment ?? .min, $0.user) < ($1.moment ?? .min, $1.user) }
+            }
+            examples.replays = ItemReplays(timeline)
+        }
+        cases = parts[0] + parts[1]
         let (kept, learn) = (cases.count, deal.learning.count)
         let names = Self.columns + plan.schema.fields.map(\.name)
         try write(Array((names.map(Self.quoted).joined(separator: ",") + "\n").utf8))

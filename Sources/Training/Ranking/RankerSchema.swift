@@ -84,6 +84,9 @@ struct RankerSchema {
             log("session_items", .live(.sessionItems))
             log("session_seconds", .live(.sessionSeconds))
             log("idle_seconds", .live(.idle))
+            for signal in ItemSignal.allCases where timeline.hasShown || signal == .clicks || signal == .trend {
+                plain("item_\(signal.rawValue)_now", .live(.item(signal)))
+            }
             if timeline.hasShown {
                 for window in [LiveWindow.hour, .day] {
                     log("shown_\(window.rawValue)", .live(.events(.shown, window)))

@@ -26,13 +26,19 @@ final class MomentReader {
     private let shown: UserStates
     private var activity = UserActivity()
     private var buffer = HistoryBuffer()
+    /// Tells what is known of items; asked at rising moments only. Nil: nobody wants to know.
+    private let items: ItemReplay?
 
     /// Of a user's events the newest are gone through: many times what a state holds.
     static let eventsMax = 8192
     /// Of a longer history the newest items are folded in, as a node does.
     private static let foldedItemsMax = 2000
 
-    init(_ timeline: EventTimeline, _ rows: TimelineRows, _ model: RetrievalModel, _ needs: LiveNeeds) throws {
+    init(
+        _ timeline: EventTimeline, _ rows: TimelineRows, _ model: RetrievalModel, _ needs: LiveNeeds,
+        items: ItemReplay? = nil
+    ) throws {
+        self.items = items
         self.timeline = timeline
         self.rows = rows
         self.model = model
@@ -43,7 +49,8 @@ final class MomentReader {
 
     /// - Parameters:
     ///   - user: A row of the model.
-    ///   - moment: Milliseconds since 1970. What happened in this very millisecond is not known yet.
+    ///   - moment: Milliseconds since 1970. What happened in this very millisecond is not known yet. Where items are replayed,
+    ///     not before the last one; what is told of them holds until the next.
     func read(_ user: UInt32, at moment: Int64) -> UserMoment {
         let known = model.users.history(of: user)
         let now = UInt32(clamping: moment / 1000)
@@ -60,7 +67,10 @@ final class MomentReader {
             _ = states.read(id) { $0.copyHistory(into: &buffer) }
                 .map { buffer.liked(timeline.types, row: rows.modelRow, rows: &liked, weights: &weights) }
         }
-        var moment = UserMoment(history: [], factor: [], live: LiveReadings(user: needs.user ? activity : nil))
+        items?.advance(to: moment)
+        var moment = UserMoment(
+            history: [], factor: [],
+            live: LiveReadings(user: needs.user ? activity : nil, items: items.map { LiveItems($0, age: 0) }))
         let newer = Set(liked)
         for row in known where !newer.contains(row) { moment.history.append(row) }
         let isNews = moment.history.count + liked.count > known.count
