@@ -145,6 +145,7 @@ package enum LiveSource: Hashable, Sendable {
         switch self {
         case .events(.any, let window): "live.events:\(window.rawValue)"
         case .events(let events, let window): "live.events:\(events.text):\(window.rawValue)"
+        case .pair(.any, let window): "live.pair:\(window.rawValue)"
         case .pair(let events, let window): "live.pair:\(events.text):\(window.rawValue)"
         default: Self.plain.first { $0.value == self }?.key ?? ""
         }

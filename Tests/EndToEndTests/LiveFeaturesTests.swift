@@ -50,7 +50,7 @@ struct LiveFeaturesTests {
             time += Int64.random(in: 0...scale, using: &random)
             let item = Int.random(in: 0...model.items.count, using: &random)
             return Event(
-                user: SmallWorld.user(Int.random(in: 0..<6, using: &random)),
+                user: model.users.name(UInt32.random(in: 0..<6, using: &random)),
                 item: item < 20 || item == model.items.count
                     ? "unknown-\(item)" : model.items.name(UInt32(item % 12)),
                 type: types[Int.random(in: 0..<types.count, using: &random)], time: time)
@@ -122,8 +122,8 @@ struct LiveFeaturesTests {
                 let past = try timeline(events[..<next])
                 let blind = try MomentReader(past, TimelineRows(past, model), model, plan.live)
                 for number in 0..<6 {
-                    let name = SmallWorld.user(number)
-                    let user = try #require(model.users.row(of: name))
+                    let user = UInt32(number)
+                    let name = model.users.name(user)
                     live.read(name, rows: rows, now: moment / 1000, into: &activity)
                     let served = values(features, model, user: user, LiveReadings(user: activity))
                     let now = reader.read(user, at: moment)
@@ -149,13 +149,13 @@ struct LiveFeaturesTests {
         let model = try model(folder)
         let plan = try FeaturePlan(Self.schema(timeToLive: 100), model, path: "test")
         let features = CandidateFeatures(plan)
-        let click = Event(user: SmallWorld.user(1), item: model.items.name(3), type: "click", time: 1_700_000_000_000)
+        let (user, name) = (UInt32(1), model.users.name(1))
+        let click = Event(user: name, item: model.items.name(3), type: "click", time: 1_700_000_000_000)
         let shown = Event(
-            user: SmallWorld.user(1), item: model.items.name(4), type: "impression", time: 1_700_000_050_000)
+            user: name, item: model.items.name(4), type: "impression", time: 1_700_000_050_000)
         let whole = try timeline([click, shown])
         let reader = try MomentReader(whole, TimelineRows(whole, model), model, plan.live)
         let width = Self.sources.count
-        let user = try #require(model.users.row(of: SmallWorld.user(1)))
         for seconds in [Int64(0), 40, 99, 100, 149, 150, 5000] {
             let found = values(
                 features, model, user: user, reader.read(user, at: 1_700_000_000_001 + seconds * 1000).live)
@@ -201,7 +201,7 @@ struct LiveFeaturesTests {
         let node = try await TestNode(bundle: bundle, wallClock: clock.read)
         do {
             let client = node.client
-            let user = SmallWorld.user(5)
+            let user = try RetrievalModel(bundle: Bundle(opening: bundle)).users.name(5)
             func record(_ type: String, _ items: String...) async throws {
                 let reply = try await client.recordEvents(
                     RecordEventsRequest(
