@@ -47,6 +47,12 @@ package struct RetrievalMix: Codable, Sendable, Equatable {
         sources: [Entry(source: .popular, limit: 200, weight: 0.5), Entry(source: .recent, limit: 200, weight: 0.5)],
         normalisation: .rank)
 
+    /// What serves such a user where `mix` serves the others: what trends is for everybody.
+    package static func unknownUser(beside mix: RetrievalMix?) -> RetrievalMix {
+        guard let trending = mix?.sources.first(where: { $0.source == .trending }) else { return unknownUser }
+        return RetrievalMix(sources: unknownUser.sources + [trending], normalisation: unknownUser.normalisation)
+    }
+
     /// Reads the mix in a bundle's manifest.
     ///
     /// - Throws: `ArtifactError` when it is none, or one that cannot be served.

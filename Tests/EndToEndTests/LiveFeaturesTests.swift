@@ -15,7 +15,7 @@ import Wire
 @testable import MartletServer
 @testable import Training
 
-@Suite("Live features of a ranker", .timeLimit(.minutes(10)))
+@Suite("Live features of a ranker", .ownThreads, .timeLimit(.minutes(10)))
 struct LiveFeaturesTests {
     private static let sources: [LiveSource] =
         LiveWindow.allCases.flatMap { window in
@@ -141,6 +141,78 @@ struct LiveFeaturesTests {
             }
         }
         #expect(fresh > 200)
+    }
+
+    @Test("of items are in training what a node's view says that counted the same events, none of them later")
+    func items() throws {
+        let folder = try TemporaryFolder()
+        let model = try model(folder)
+        let schema = FeatureSchema(
+            fields: ItemSignal.allCases.map {
+                FeatureField($0.rawValue, from: .live(.item($0)), timeToLive: 30, .dense(.none, missing: -9))
+            })
+        let plan = try FeaturePlan(schema, model, path: "test")
+        #expect(plan.live.items && !plan.live.user && plan.live.timeToLive == 30)
+        let features = CandidateFeatures(plan)
+        for seed in UInt64(1)...3 {
+            var random = SeededGenerator(seed: seed)
+            let events = stream(model, count: 2_000, &random)
+            let types = try EventTypes()
+            let whole = try timeline(events.shuffled(using: &random))
+            let rows = TimelineRows(whole, model)
+            let replay = try ItemReplay(whole, TimelineOrder(whole), rows, itemCount: model.items.count)
+            let reader = try MomentReader(whole, rows, model, plan.live, items: replay)
+            // Numbers of the node: rows backwards, then what the model does not know.
+            let numbers = (0..<UInt32(model.items.count)).map { UInt32(model.items.count) - 1 - $0 }
+            var counted = try ItemActivity(ItemActivityConfiguration(), scenarios: ["home"])
+            var delta = counted.makeDelta()
+            var next = 0
+            for step in 0..<30 {
+                let moment = events[events.count * step / 30].time + Int64(step % 3)
+                while next < events.count, events[next].time < moment {
+                    let event = events[next]
+                    let number = model.items.row(of: event.item).map { numbers[Int($0)] } ?? 1_000_000
+                    if let code = types.code(named: event.type), let kind = types.itemEventKind(code) {
+                        delta.count(
+                            kind, item: number, scenario: next % 2, seconds: UInt32(event.time / 1000),
+                            now: UInt32(event.time / 1000))
+                        // Merged now and then, as a node does.
+                        if next % 7 == 0 {
+                            counted.merge([delta], now: UInt32(event.time / 1000))
+                            delta = counted.makeDelta()
+                        }
+                    }
+                    next += 1
+                }
+                let now = UInt32(moment / 1000)
+                counted.merge([delta], now: now)
+                delta = counted.makeDelta()
+                let view = counted.makeView(now: now, uptime: 0)
+                let trained = values(features, model, user: 0, reader.read(0, at: moment).live)
+                let served = values(
+                    features, model, user: 0,
+                    LiveReadings(items: LiveItems(view, numbers: numbers, now: Int64(now) + 29)))
+                #expect(trained.missing == [0, 0, 0, 0] && served.missing == [0, 0, 0, 0])
+                for (one, other) in zip(trained.numbers, served.numbers) {
+                    // Counts are Float32, decayed in other steps.
+                    #expect(abs(one - other) <= 2e-3 * max(1, abs(other)), "seed \(seed), step \(step)")
+                }
+                let late = values(
+                    features, model, user: 0,
+                    LiveReadings(items: LiveItems(view, numbers: numbers, now: Int64(now) + 30)))
+                #expect(late.missing == [16, 16, 16, 16] && late.numbers.allSatisfy { $0 == -9 })
+                let past = try timeline(events[..<next])
+                let pastRows = TimelineRows(past, model)
+                let blind = try ItemReplay(past, TimelineOrder(past), pastRows, itemCount: model.items.count)
+                blind.advance(to: moment)
+                replay.advance(to: moment)
+                for row in 0..<UInt32(16) {
+                    // Sums of events of one moment may be added up in another order.
+                    let (one, other) = (replay.activity(of: row), blind.activity(of: row))
+                    #expect(abs((one?.clicks ?? -1) - (other?.clicks ?? -1)) < 1e-3, "seed \(seed), step \(step)")
+                }
+            }
+        }
     }
 
     @Test("that are too old, or of nobody, become the declared default and are counted")

@@ -3,7 +3,7 @@ import Testing
 
 @testable import LiveState
 
-@Suite("Activity of items as bytes")
+@Suite("Activity of items as bytes", .ownThreads)
 struct ItemActivityCodecTests {
     private func filled(_ scenarios: [String], items: UInt32 = 900) throws -> ItemActivity {
         var generator = SeededGenerator(seed: 9500)
@@ -39,7 +39,9 @@ struct ItemActivityCodecTests {
         ]
         var after = try ItemActivity(ItemActivityConfiguration(), scenarios: ["default", "home"])
         #expect(try load(before.serialise(knowing: known), into: &after) == known)
-        let (one, other) = (before.makeView(now: 1_700_009_000, uptime: 0), after.makeView(now: 1_700_009_000, uptime: 0))
+        let (one, other) = (
+            before.makeView(now: 1_700_009_000, uptime: 0), after.makeView(now: 1_700_009_000, uptime: 0)
+        )
         for scenario in 0...2 {
             #expect(one.counts(scenario: scenario) == other.counts(scenario: scenario))
             for item in 0..<UInt32(900) {

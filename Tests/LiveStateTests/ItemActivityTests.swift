@@ -38,7 +38,7 @@ private func isClose(_ one: ItemCounts, _ other: ItemCounts) -> Bool {
         && isClose(one.clicksNow, other.clicksNow)
 }
 
-@Suite("Activity of items")
+@Suite("Activity of items", .ownThreads)
 struct ItemActivityTests {
     private func configuration() -> ItemActivityConfiguration {
         var configuration = ItemActivityConfiguration()
@@ -47,7 +47,8 @@ struct ItemActivityTests {
         return configuration
     }
 
-    @Test("counts are those of all events, each by its age, whatever shards, merges and late events do", arguments: 0..<6)
+    @Test(
+        "counts are those of all events, each by its age, whatever shards, merges and late events do", arguments: 0..<6)
     func decayedCounts(run: Int) throws {
         var generator = SeededGenerator(seed: UInt64(9100 + run))
         print("activity of items: seed \(9100 + run)")
@@ -153,7 +154,8 @@ struct ItemActivityTests {
                 // Some items are always popular; every now and then another has its hour.
                 let burst = UInt32(step / 20 * 37 % 1000)
                 let item = Bool.random(using: &generator) ? burst : UInt32.random(in: 0..<1000, using: &generator) / 7
-                delta.count(.success, item: item, scenario: .random(in: 0...2, using: &generator), seconds: now, now: now)
+                delta.count(
+                    .success, item: item, scenario: .random(in: 0...2, using: &generator), seconds: now, now: now)
             }
             activity.mergeAndRank([delta], now: now)
             delta.clear()

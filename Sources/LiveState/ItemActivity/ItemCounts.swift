@@ -145,7 +145,8 @@ package struct ItemActivityValues: Sendable, Equatable {
     }
 
     @inline(__always)
-    static func trend(_ counts: ItemCounts, _ rates: ScenarioRates, _ configuration: ItemActivityConfiguration) -> Double
+    static func trend(_ counts: ItemCounts, _ rates: ScenarioRates, _ configuration: ItemActivityConfiguration)
+        -> Double
     {
         let expected = counts.clicks * configuration.fastHalfLife / configuration.slowHalfLife * rates.rise
         return (counts.clicksNow - expected) / (expected + configuration.noise).squareRoot()

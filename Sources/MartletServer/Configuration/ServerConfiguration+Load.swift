@@ -137,6 +137,9 @@ extension ServerConfiguration {
         do throws(LiveStateError) { _ = try EventTypes(events.types) } catch {
             problems.append("event_types: \(error)")
         }
+        do throws(LiveStateError) { try ItemActivityConfiguration(liveItems).validate() } catch {
+            problems.append("live_items: \(error)")
+        }
         if scenarios["default"] == nil { problems.append("scenarios: there must be one called 'default'") }
         return problems
     }
@@ -156,6 +159,8 @@ extension LoadedConfiguration {
             if let reranking = change.reranking { result.reranking = reranking }
             if let ranker = change.ranker { result.ranker = ranker }
             if let count = change.rankCandidates { result.rankCandidates = count }
+            if let rows = change.batchRows { result.batchRows = rows }
+            if let requests = change.batchRequests { result.batchRequests = requests }
             return result
         }
         var base = ScenarioConfiguration()

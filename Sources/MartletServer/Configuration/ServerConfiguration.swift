@@ -41,6 +41,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var ranking = BatchConfiguration()
     package var events = EventsConfiguration()
     package var items = ItemsConfiguration()
+    package var liveItems = LiveItemsConfiguration()
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
@@ -116,6 +117,24 @@ package struct ItemsConfiguration: Sendable, Equatable {
     package var bytesMax = 1 << 30
 }
 
+/// What users do with items: how it is counted, and how long that is good for.
+package struct LiveItemsConfiguration: Sendable, Equatable {
+    /// Between two merges of what the shards have counted.
+    package var mergeInterval: Duration = .seconds(1)
+    /// After as long an event counts half, in what happens now.
+    package var fastHalfLife: Duration = .seconds(3600)
+    /// The same, in what is usual.
+    package var slowHalfLife: Duration = .seconds(86_400)
+    /// Counts that are older are not served.
+    package var ageMax: Duration = .seconds(60)
+    /// Of all counts; those of the least active items go.
+    package var bytesMax = 64 << 20
+    /// Items of a scenario's list of those that trend.
+    package var trendingMax = 500
+    /// Impressions that a scenario's rate of clicks is worth in that of one of its items.
+    package var priorImpressions = 50
+}
+
 /// The result cache of all shards together.
 package struct CacheConfiguration: Sendable, Equatable {
     /// Bytes in all; each shard has an equal share. Zero turns the cache off.
@@ -162,6 +181,10 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var ranker = RankerUse.auto
     /// Candidates that are ranked at most; nil: as many as the bundle's ranker was fitted with.
     package var rankCandidates: Int?
+    /// nil: `ranking.batch_rows`.
+    package var batchRows: Int?
+    /// nil: `ranking.batch_requests`.
+    package var batchRequests: Int?
 
     package init() {}
 }

@@ -88,7 +88,9 @@ final class EventStore: Sendable {
     }
 
     /// What a shard is to know of its users, empty.
-    func makeLiveUsers(slots: Range<Int>, shardCount: Int) throws -> LiveUsers {
+    ///
+    /// - Parameter activity: Where it counts the events of items.
+    func makeLiveUsers(slots: Range<Int>, shardCount: Int, activity: ItemActivityDelta) throws -> LiveUsers {
         var bounds = UserStatesConfiguration()
         bounds.historyMax = configuration.historyMax
         bounds.seenMax = configuration.seenMax
@@ -105,7 +107,7 @@ final class EventStore: Sendable {
         return LiveUsers(
             states: try UserStates(bounds, types: types, slots: slots),
             recent: try RecentEvents(capacity: max(1, configuration.repeatsWindow / shardCount), seed: seed),
-            numbers: numbers, shown: shown)
+            numbers: numbers, shown: shown, activity: activity)
     }
 
     /// Of the memory for users' states, one in so many bytes may be of what they were only shown.

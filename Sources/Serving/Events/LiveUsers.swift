@@ -14,17 +14,21 @@ package final class LiveUsers {
     /// last snapshot.
     package let shown: UserStates?
     private var buffer = HistoryBuffer()
+    /// Events of items since the last merge; nil: they are not counted.
+    private var activity: ItemActivityDelta?
 
     /// - Parameters:
     ///   - recent: Knows events by their IDs.
     ///   - numbers: Shared by all shards.
     ///   - shown: For what users were only shown; of the same types and slots as `states`.
+    ///   - activity: Where events of items are counted; nil: nowhere.
     ///   - epochCount: Users beyond as many share epochs.
     package init(
         states: UserStates, recent: RecentEvents, numbers: ItemNumbers, shown: UserStates? = nil,
-        epochCount: Int = 1 << 16
+        activity: ItemActivityDelta? = nil, epochCount: Int = 1 << 16
     ) {
         self.shown = shown
+        self.activity = activity
         types = states.types
         self.states = states
         self.recent = recent
@@ -47,14 +51,31 @@ package final class LiveUsers {
         }
     }
 
+    /// Gives what was counted of items, and counts into `empty` from now on; nil where nothing is counted.
+    func exchangeActivity(_ empty: ItemActivityDelta) -> ItemActivityDelta? {
+        guard let counted = activity else { return nil }
+        activity = empty
+        return counted
+    }
+
+    var activityIsHalfFull: Bool { activity?.isHalfFull ?? false }
+
     /// Makes an event count.
     ///
-    /// - Parameter now: Seconds since 1970.
+    /// - Parameters:
+    ///   - now: Seconds since 1970.
+    ///   - counts: For what it is to count.
     /// - Returns: The number of its item; nil where no more items can have one: then it counts for nothing but its ID.
     @discardableResult
-    package func apply(_ event: UserEvent, now: Int64) -> UInt32? {
-        if let key = key(of: event) { _ = recent.insert(key) }
+    package func apply(_ event: UserEvent, now: Int64, counts: EventCounts = .all) -> UInt32? {
+        if counts.contains(.user), let key = key(of: event) { _ = recent.insert(key) }
         guard let type = types.code(named: event.type), let item = numbers.numberAdding(event.item) else { return nil }
+        if counts.contains(.item), let activity, let kind = types.itemEventKind(type) {
+            activity.count(
+                kind, item: item, scenario: activity.scenarios[event.scenario],
+                seconds: UInt32(clamping: event.timeMilliseconds / 1000), now: UInt32(clamping: now))
+        }
+        guard counts.contains(.user) else { return item }
         let taken = HistoryEvent(
             item: item, type: type, seconds: UInt32(clamping: event.timeMilliseconds / 1000), value: event.value)
         let (isShown, now) = (types.isOnlyShown(type), UInt32(clamping: now))
@@ -148,5 +169,28 @@ package final class LiveUsers {
     private static func row(_ item: UInt32, _ rows: [UInt32]) -> UInt32? {
         guard Int(item) < rows.count, rows[Int(item)] != .max else { return nil }
         return rows[Int(item)]
+    }
+}
+
+/// For what an event counts. A snapshot may know of it for one thing and not for the other.
+package struct EventCounts: OptionSet, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// For what is known of its user, and of its ID.
+    package static let user = EventCounts(rawValue: 1)
+    /// For the activity of its item.
+    package static let item = EventCounts(rawValue: 2)
+    package static let all: EventCounts = [.user, .item]
+}
+
+/// An event that was stored by an earlier process.
+package struct ReplayedEvent: Sendable {
+    package var event: UserEvent
+    package var counts: EventCounts
+
+    package init(_ event: UserEvent, counts: EventCounts = .all) {
+        self.event = event
+        self.counts = counts
     }
 }

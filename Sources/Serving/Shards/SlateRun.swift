@@ -86,7 +86,8 @@ final class SlateRun: ShardRun {
         self.request = request
         reranker = nil
         if scenario.reranking != nil || !request.pins.isEmpty || cursor?.shownRows != nil {
-            reranker = engine.reranker(scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario)
+            reranker = engine.reranker(
+                scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario, overlay)
         }
         times = StageTimes(queue: now &- arrived)
 
@@ -98,6 +99,8 @@ final class SlateRun: ShardRun {
             available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known,
             blocked: history.blocked, engine: engine, overlay: overlay, mask: generator.mask)
         generator.added = overlay.added
+        generator.trending = engine.trending(
+            request.scenario, overlay, now: now, ageMax: configuration.activityAgeMaxNanoseconds)
 
         let mix: RetrievalMix
         if !history.rows.isEmpty {
@@ -105,7 +108,7 @@ final class SlateRun: ShardRun {
             mix = scenario.mix ?? model.mix
         } else {
             fallback = user == nil ? .unknownUser : .noHistory
-            mix = .unknownUser
+            mix = .unknownUser(beside: scenario.mix ?? model.mix)
         }
         generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
         history.rows.withUnsafeBufferPointer { rows in
@@ -209,7 +212,8 @@ final class SlateRun: ShardRun {
             candidates: Array(rankable.known.prefix(count)), lists: generator.lists)
         ranked.factor = history.factor
         ranked.live = engine.liveReadings(of: request.user)
-        let isTaken = seat.enter(ranked, keepsRows: request.explain, deadline: deadline, now)
+        let isTaken = seat.enter(
+            ranked, in: scenario, keepsRows: request.explain, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
@@ -473,6 +477,7 @@ final class SlateRun: ShardRun {
     }
 
     private var currentMix: RetrievalMix {
-        fallback == .none ? (configuration.scenarios[request.scenario]?.mix ?? model.mix) : .unknownUser
+        let mix = configuration.scenarios[request.scenario]?.mix ?? model.mix
+        return fallback == .none ? mix : .unknownUser(beside: mix)
     }
 }

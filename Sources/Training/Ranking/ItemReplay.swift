@@ -22,7 +22,8 @@ struct TimelineOrder: Sendable {
 final class ItemReplay: LiveItemReader {
     private let timeline: EventTimeline
     private let order: TimelineOrder
-    /// Of each row of the model the item's row in the timeline; `UInt32.max` for none.
+    /// Of each row of the model the item's row in the timeline; of items with which nothing happens a number that none has:
+    /// they are as every item is before its first event.
     private let numbers: [UInt32]
     private var activity: ItemActivity
     private var next = 0
@@ -33,7 +34,7 @@ final class ItemReplay: LiveItemReader {
     init(_ timeline: EventTimeline, _ order: TimelineOrder, _ rows: TimelineRows, itemCount: Int) throws {
         self.timeline = timeline
         self.order = order
-        var numbers = [UInt32](repeating: .max, count: itemCount)
+        var numbers = [UInt32](repeating: UInt32(timeline.items.count), count: itemCount)
         for number in 0..<UInt32(timeline.items.count) {
             if let row = rows.modelRow(number) { numbers[Int(row)] = number }
         }
@@ -58,8 +59,7 @@ final class ItemReplay: LiveItemReader {
     }
 
     func activity(of row: UInt32) -> ItemActivityValues? {
-        let number = numbers[Int(row)]
-        return number == .max ? nil : activity.values(of: number, scenario: 0, now: now)
+        activity.values(of: numbers[Int(row)], scenario: 0, now: now)
     }
 }
 

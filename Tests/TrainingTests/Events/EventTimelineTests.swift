@@ -6,7 +6,7 @@ import Vocabulary
 
 @testable import Training
 
-@Suite("What happened when") struct EventTimelineTests {
+@Suite("What happened when", .ownThreads) struct EventTimelineTests {
     private func texts(_ timeline: EventTimeline, _ user: String, before moment: Int64 = .max) throws -> [String] {
         let row = try #require(timeline.users.row(of: user))
         return timeline.places(of: row, before: moment).map { place in
