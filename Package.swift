@@ -142,7 +142,7 @@ let package = Package(
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
         room(
             "RankerBench", path: "Bench/RankerBench",
-            ["RankingModels", "CandidateRanking", "Retrieval", "Features", "Artifacts", "VectorMath"]),
+            ["LiveState", "RankingModels", "CandidateRanking", "Retrieval", "Features", "Artifacts", "VectorMath"]),
         room(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
