@@ -96,7 +96,7 @@ package enum MetricCatalogue {
     static let missingFeatures = Metric(
         "martlet_ranker_missing_features_total", .counter, labels: ["group"],
         help:
-            "Values of a ranker's features that were missing, by where they come from: of user and context one a request, else one a candidate."
+            "Values of a ranker's features that were missing, by where they come from: of user, context and the user's live state one a request, else one a candidate."
     )
 
     // The result cache.

@@ -93,6 +93,8 @@ package struct EventsConfiguration: Sendable, Equatable {
     package var futureMax: Duration = .seconds(300)
     /// Events of a user that are kept one by one.
     package var historyMax = 100
+    /// Events of a user by which it was only shown something that are kept one by one; 0: none.
+    package var shownMax = 100
     /// Items of a user that are remembered as seen beyond the history.
     package var seenMax = 2000
     /// Seen items are shown again when they were seen that long ago; zero: never.

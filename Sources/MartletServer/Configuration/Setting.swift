@@ -204,6 +204,9 @@ package struct Setting: Sendable {
         integer(
             "events.history_max", \.events.historyMax, in: 1...4096, "Events of a user that are kept one by one."),
         integer(
+            "events.shown_max", \.events.shownMax, in: 0...4096,
+            "Impressions of a user that are kept one by one, for live features of rankers; 0: none."),
+        integer(
             "events.seen_max", \.events.seenMax, in: 64...65_000,
             "Items of a user that are remembered as seen beyond the history; the oldest are forgotten."),
         duration(

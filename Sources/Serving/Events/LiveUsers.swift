@@ -10,6 +10,9 @@ package final class LiveUsers {
     package internal(set) var recent: RecentEvents
     package let numbers: ItemNumbers
     package let epochs: UserEpochs
+    /// What users were only shown; nil: it is not remembered. Gone when the node stops, but for what the log holds behind the
+    /// last snapshot.
+    package let shown: UserStates?
     private var buffer = HistoryBuffer()
     /// Events of items since the last merge; nil: they are not counted.
     private var activity: ItemActivityDelta?
@@ -17,12 +20,14 @@ package final class LiveUsers {
     /// - Parameters:
     ///   - recent: Knows events by their IDs.
     ///   - numbers: Shared by all shards.
+    ///   - shown: For what users were only shown; of the same types and slots as `states`.
     ///   - activity: Where events of items are counted; nil: nowhere.
     ///   - epochCount: Users beyond as many share epochs.
     package init(
-        states: UserStates, recent: RecentEvents, numbers: ItemNumbers, activity: ItemActivityDelta? = nil,
-        epochCount: Int = 1 << 16
+        states: UserStates, recent: RecentEvents, numbers: ItemNumbers, shown: UserStates? = nil,
+        activity: ItemActivityDelta? = nil, epochCount: Int = 1 << 16
     ) {
+        self.shown = shown
         self.activity = activity
         types = states.types
         self.states = states
@@ -31,7 +36,9 @@ package final class LiveUsers {
         epochs = UserEpochs(count: epochCount)
     }
 
-    package var byteCount: Int { states.statistics.bytes + recent.bytes + epochs.byteCount }
+    package var byteCount: Int {
+        states.statistics.bytes + (shown?.statistics.bytes ?? 0) + recent.bytes + epochs.byteCount
+    }
 
     // MARK: Events
 
@@ -69,17 +76,14 @@ package final class LiveUsers {
                 seconds: UInt32(clamping: event.timeMilliseconds / 1000), now: UInt32(clamping: now))
         }
         guard counts.contains(.user) else { return item }
-        // What was only shown says nothing of the user, and would push out of the history what does.
-        if types.impressions.contains(type), types[type]?.weight == 0, !types.changesTheUser(type) { return item }
+        let taken = HistoryEvent(
+            item: item, type: type, seconds: UInt32(clamping: event.timeMilliseconds / 1000), value: event.value)
+        let (isShown, now) = (types.isOnlyShown(type), UInt32(clamping: now))
         var user = event.user
         let outcome = user.withUTF8 {
-            states.apply(
-                HistoryEvent(
-                    item: item, type: type, seconds: UInt32(clamping: event.timeMilliseconds / 1000),
-                    value: event.value),
-                user: UnsafeRawBufferPointer($0), now: UInt32(clamping: now))
+            (isShown ? shown : states)?.apply(taken, user: UnsafeRawBufferPointer($0), now: now)
         }
-        if outcome.changedSlate { epochs.bump(event.user) }
+        if !isShown, let outcome, outcome.changedSlate { epochs.bump(event.user) }
         return item
     }
 
@@ -144,17 +148,22 @@ package final class LiveUsers {
             }
         }
         guard knowledge.isKnown else { return }
-        // Newest first: the first that is met of an item is the one that counts.
-        var met: Set<UInt32> = []
-        for event in buffer {
-            guard let row = Self.row(event.item, rows), met.insert(row).inserted,
-                let weight = types[event.type]?.weight, weight > 0
-            else { continue }
-            knowledge.liked.append(row)
-            knowledge.weights.append(weight)
+        buffer.liked(types, row: { Self.row($0, rows) }, rows: &knowledge.liked, weights: &knowledge.weights)
+    }
+
+    /// Puts what a ranker's live features take of a user in place of what `activity` held.
+    ///
+    /// - Parameters:
+    ///   - rows: By an item's number its row in the generation that asks; nil: no feature is of single items.
+    ///   - now: Seconds since 1970.
+    /// - Complexity: O(events); allocates nothing once it is warm.
+    package func read(_ user: String, rows: [UInt32]?, now: Int64, into activity: inout UserActivity) {
+        var user = user
+        user.withUTF8 {
+            activity.fill(
+                UnsafeRawBufferPointer($0), states, shown: shown, now: UInt32(clamping: now),
+                row: rows.map { rows in { Self.row($0, rows) } })
         }
-        knowledge.liked.reverse()
-        knowledge.weights.reverse()
     }
 
     private static func row(_ item: UInt32, _ rows: [UInt32]) -> UInt32? {

@@ -1,3 +1,4 @@
+import CandidateRanking
 import FactorModels
 import Glibc
 import LiveState
@@ -31,6 +32,8 @@ package final class Engine {
     let recallSampler: RecallSampler?
     private let live: LiveUsers?
     private var foldScratch: RidgeScratch?
+    /// Of the user who was asked for last.
+    private var activity = UserActivity()
     private let filters: FilterCache
     private let wallClock: @Sendable () -> Int64
     /// Gives seeds of draws for requests that bring none.
@@ -184,6 +187,30 @@ package final class Engine {
             user, rows: generation.rowsByNumber, added: overlay.content.rowsByNumber, now: wallClock(),
             into: &knowledge)
     }
+
+    /// What the ranker's live features read of a user now. One of the engine's own, so that the next call has its memory.
+    func liveReadings(of user: String) -> LiveReadings {
+        var readings = LiveReadings()
+        guard let needs = generation.ranker?.plan.live, needs.timeToLive != nil else { return readings }
+        let now = wallClock()
+        if needs.items, let view = itemActivity {
+            readings.items = LiveItems(view, numbers: generation.numbersByRow, now: now)
+        }
+        if needs.user, let live {
+            live.read(user, rows: needs.pairs ? generation.rowsByNumber : nil, now: now, into: &activity)
+            readings.user = activity
+        }
+        return readings
+    }
+
+    /// Until when an answer may be kept that was ranked now by live features; nil: they do not say.
+    var liveUntil: Int64? {
+        guard let timeToLive = generation.ranker?.plan.live.timeToLive else { return nil }
+        return wallClock() + Int64(timeToLive) - 1
+    }
+
+    /// Whether an answer may be kept for some seconds only.
+    var isTimed: Bool { overlay.isTimed || generation.ranker?.plan.live.timeToLive != nil }
 
     /// The factor of a history; empty where it has none.
     func fold(_ rows: [UInt32], _ weights: [Float], _ foldIn: FoldIn) -> [Float] {

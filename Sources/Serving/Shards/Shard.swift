@@ -83,7 +83,7 @@ package actor Shard {
     package func takeOverlays() {
         guard let board else { return }
         for engine in engines { engine.take(board.overlay(of: engine.generation)) }
-        hasWindows = engines.first?.overlay.isTimed ?? false
+        hasWindows = engines.first?.isTimed ?? false
     }
 
     // MARK: Activity of items
@@ -123,7 +123,7 @@ package actor Shard {
         engines.first?.retire()
         engines.insert(engine(for: generation), at: 0)
         generationNumber = generation.number
-        hasWindows = engines[0].overlay.isTimed
+        hasWindows = engines[0].isTimed
         metrics.setUsers(generation.model.users.rows(inSlots: slots).count)
         let released = engines.dropFirst(2).map(\.generation)
         engines.removeLast(released.count)
@@ -139,7 +139,7 @@ package actor Shard {
 
     // MARK: Cache
 
-    /// Whether items of the generation come and go with the time.
+    /// Whether items of the generation come and go with the time, or what they are ranked by grows old.
     private var hasWindows = false
     /// The wall clock as read at `wallReadAt`.
     private var wallSeconds: Int64 = 0

@@ -211,6 +211,7 @@ final class SlateRun: ShardRun {
             user: model.users.row(of: request.user), history: history.rows, context: request.context,
             candidates: Array(rankable.known.prefix(count)), lists: generator.lists)
         ranked.factor = history.factor
+        ranked.live = engine.liveReadings(of: request.user)
         let isTaken = seat.enter(
             ranked, in: scenario, keepsRows: request.explain, deadline: deadline, now)
         guard isTaken else {
@@ -413,8 +414,14 @@ final class SlateRun: ShardRun {
         return pins
     }
 
-    /// When all of the items are available.
+    /// When all of the items are available, and nothing that they were ranked by is too old.
     private func seconds(of items: [SlateItem]) -> ClosedRange<Int64> {
+        let seconds = availableSeconds(of: items)
+        guard ranked != nil, let until = engine.liveUntil else { return seconds }
+        return seconds.lowerBound...max(seconds.lowerBound, min(seconds.upperBound, until))
+    }
+
+    private func availableSeconds(of items: [SlateItem]) -> ClosedRange<Int64> {
         guard overlay.isTimed else { return Slate.always }
         var (from, until) = (Int64.min, Int64.max)
         for item in items {

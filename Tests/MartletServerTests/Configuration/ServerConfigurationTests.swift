@@ -60,6 +60,7 @@ import Vocabulary
             "events.segment_bytes": "3MiB", "events.segment_age": "5m", "events.retention_age": "40d",
             "events.retention_bytes": "8GiB", "events.pending_bytes_max": "6MiB", "events.future_max": "9s",
             "events.snapshot_interval": "44s", "events.age_max": "100d", "events.history_max": "55",
+            "events.shown_max": "33",
             "events.seen_max": "66", "events.seen_age": "77d",
             "events.state_bytes_max": "88MiB", "events.repeats_window": "9999", "events.items_max": "1111",
             "items.changes_max": "2222", "items.bytes_max": "5MiB",
