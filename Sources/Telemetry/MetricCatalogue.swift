@@ -93,6 +93,19 @@ package enum MetricCatalogue {
         "martlet_event_log_failures_total", .counter, help: "Writes and syncs of the event log that failed.")
     static let logRefusing = Metric(
         "martlet_event_log_refusing", .gauge, help: "1 while the event log takes nothing for its disk's sake.")
+    static let slates = Metric(
+        "martlet_slates_total", .counter, labels: ["outcome"],
+        help:
+            "Slates that were sampled for the slate log: logged, dropped for want of room, or lost for the disk's sake."
+    )
+    static let slateLogBytes = Metric(
+        "martlet_slate_log_bytes", .gauge, unit: .bytes, help: "Bytes of the slate log's segments.")
+    static let slateLogWritten = Metric(
+        "martlet_slate_log_written_bytes_total", .counter, unit: .bytes, help: "Bytes written to the slate log.")
+    static let slateLogFailures = Metric(
+        "martlet_slate_log_failures_total", .counter, help: "Failures of the slate log: of opening it, and of writes.")
+    static let slateLogRefusing = Metric(
+        "martlet_slate_log_refusing", .gauge, help: "1 while slates are lost for the disk's sake.")
     static let missingFeatures = Metric(
         "martlet_ranker_missing_features_total", .counter, labels: ["group"],
         help:
@@ -232,7 +245,7 @@ package enum MetricCatalogue {
         searches, together, split, splitParts, reranked, recall, recallSamples,
         batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired, missingFeatures,
         events, liveUsers, liveBytes, liveEvicted, logBytes, logSegments, logSequence, logSyncs, logSyncSeconds,
-        logFailures, logRefusing,
+        logFailures, logRefusing, slates, slateLogBytes, slateLogWritten, slateLogFailures, slateLogRefusing,
         itemsChanged, itemsAdded, itemsDeleted, itemsBytes, itemsVersion, itemsRefused, itemsAge, itemsPublication,
         liveItems, liveItemCounts, liveItemBytes, liveItemMerges, liveItemMergeSeconds, liveItemsEvicted,
         liveItemsDropped, liveItemsOutdated, liveItemsAge,

@@ -152,6 +152,22 @@ extension NodeMetrics {
         writer.sample([], log.failures)
         writer.begin(MetricCatalogue.logRefusing)
         writer.sample([], log.isRefusing ? 1 as UInt64 : 0)
+        write(reading.slateLog, to: &writer)
+    }
+
+    private func write(_ slates: SlateLogReading, to writer: inout ExpositionWriter) {
+        writer.begin(MetricCatalogue.slates)
+        for (outcome, count) in [("logged", slates.logged), ("dropped", slates.dropped), ("lost", slates.lost)] {
+            writer.sample([outcome], count)
+        }
+        for (metric, value) in [
+            (MetricCatalogue.slateLogBytes, slates.bytes), (MetricCatalogue.slateLogWritten, slates.writtenBytes),
+            (MetricCatalogue.slateLogFailures, slates.failures),
+            (MetricCatalogue.slateLogRefusing, slates.isRefusing ? 1 : 0),
+        ] {
+            writer.begin(metric)
+            writer.sample([], value)
+        }
     }
 
     private func writeItems(to writer: inout ExpositionWriter, _ items: ItemsReading) {

@@ -54,6 +54,7 @@ struct TrainCommand: ParsableCommand {
             "How long a user may take to answer an impression (default: 1h); passed over for longer, the item teaches --ranker what was not chosen.",
             valueName: "duration"))
     var impressionWindow: String?
+    @OptionGroup(title: "Slate log") var slates: SlateLogArguments
     @OptionGroup(title: "Ranking") var ranking: RankingArguments
     @Option(help: "Hold out by \(SplitMethod.names), report the quality, then train on everything.")
     var evaluate: SplitMethod?
@@ -80,6 +81,9 @@ struct TrainCommand: ParsableCommand {
             throw ValidationError("--impression-window has no effect without --from-log and --ranker")
         }
         _ = try impressionMilliseconds()
+        if let flag = slates.flag, log.fromLog == nil || ranking.ranker == nil {
+            throw ValidationError("\(flag) has no effect without --from-log and --ranker")
+        }
         let paths = [(input, "--input"), (output, "--output"), (valid, "--valid"), (items, "--items")]
         for (path, flag) in paths { try ArgumentCheck.path(path, flag) }
     }
@@ -131,6 +135,9 @@ struct TrainCommand: ParsableCommand {
         guard var wanted = ranking.plan(training.seed) else { return nil }
         wanted.shown = source.shown
         if wanted.live != .none || ranking.rankerFile != nil { wanted.timeline = try source.timeline() }
+        if let folder = log.fromLog, let window = try impressionMilliseconds() {
+            wanted.slates = try slates.examples(events: folder, log, window: window, cancellation)
+        }
         let ranker: RankerArtifact
         let report: RankerReport
         do {

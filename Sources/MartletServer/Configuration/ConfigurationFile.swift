@@ -22,11 +22,13 @@ struct ConfigurationFile {
         var reranking: RerankingConfiguration?
         var ranker: RankerUse?
         var rankCandidates: Int?
+        var slatesSample: Double?
         var batchRows: Int?
         var batchRequests: Int?
 
         static let keys = [
             "k", "cache_ttl", "retrieval", "ranker", "rank_candidates", "batch_rows", "batch_requests", "reranking",
+            "slates_sample",
         ]
     }
 
@@ -143,6 +145,10 @@ struct ConfigurationFile {
             case "batch_requests":
                 change.batchRequests = scalar(value, "\(key).batch_requests") { (text) throws(SettingFault) in
                     try SettingValue.integer(text, in: Setting.batchRequestsRange)
+                }
+            case "slates_sample":
+                change.slatesSample = scalar(value, "\(key).slates_sample") { (text) throws(SettingFault) in
+                    try SettingValue.share(text)
                 }
             default:
                 failUnknown(keyNode, "\(key).\(part)", known: ScenarioChange.keys.map { "\(key).\($0)" })

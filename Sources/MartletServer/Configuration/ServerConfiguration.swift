@@ -40,6 +40,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var searchHelpers = 1
     package var ranking = BatchConfiguration()
     package var events = EventsConfiguration()
+    package var slates = SlatesConfiguration()
     package var items = ItemsConfiguration()
     package var liveItems = LiveItemsConfiguration()
     package var cache = CacheConfiguration()
@@ -107,6 +108,22 @@ package struct EventsConfiguration: Sendable, Equatable {
     package var itemsMax = 10_000_000
     /// Older events are refused.
     package var ageMax: Duration = .seconds(10 * 365 * 86_400)
+}
+
+/// Which slates are logged, and where.
+package struct SlatesConfiguration: Sendable, Equatable {
+    /// The folder of the slate log; nil: `slates` in the event log's folder, and nowhere where there is none.
+    package var directory: String?
+    /// Share of the requests whose slates are logged, 0 to 1, where the scenario does not say.
+    package var sample = 0.01
+    /// Candidates of a slate that are logged beside those that were shown.
+    package var candidatesMax = 50
+    package var segmentBytes = 64 << 20
+    package var segmentAge: Duration = .seconds(3600)
+    package var retentionAge: Duration = .seconds(14 * 86_400)
+    package var retentionBytes = 4 << 30
+    /// Bytes that may wait for the disk; further slates are dropped.
+    package var pendingBytesMax = 16 << 20
 }
 
 /// Changes of items that the model does not know of.
@@ -181,6 +198,8 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var ranker = RankerUse.auto
     /// Candidates that are ranked at most; nil: as many as the bundle's ranker was fitted with.
     package var rankCandidates: Int?
+    /// Share of the requests whose slates are logged; nil: `slates.sample`.
+    package var slatesSample: Double?
     /// nil: `ranking.batch_rows`.
     package var batchRows: Int?
     /// nil: `ranking.batch_requests`.

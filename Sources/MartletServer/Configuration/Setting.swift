@@ -221,6 +221,39 @@ package struct Setting: Sendable {
         integer(
             "events.items_max", \.events.itemsMax, in: 1000...50_000_000,
             "Items that events and models may have named; events for others are stored and count for nothing."),
+        Setting(
+            "slates.directory",
+            "The folder of the slate log; default: `slates` in `events.directory`, and without that nothing is logged."
+        ) {
+            $0.slates.directory
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.slates.directory = try SettingValue.path(text)
+        },
+        Setting(
+            "slates.sample",
+            "Share of the requests whose slates are logged with features and some candidates, 0 to 1; a scenario may say otherwise (slates_sample)."
+        ) {
+            "\($0.slates.sample)"
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.slates.sample = try SettingValue.share(text)
+        },
+        integer(
+            "slates.candidates_max", \.slates.candidatesMax, in: 0...2000,
+            "Candidates that are logged with a slate beside the items that it shows."),
+        size(
+            "slates.segment_bytes", \.slates.segmentBytes, in: (64 << 10)...(1 << 30),
+            "A segment of the slate log that has reached this size is followed by another."),
+        duration(
+            "slates.segment_age", \.slates.segmentAge, from: .seconds(1), "The same, of a segment that is this old."),
+        duration(
+            "slates.retention_age", \.slates.retentionAge, from: .seconds(1), to: SettingValue.ageMax,
+            "Older segments of the slate log are removed."),
+        size(
+            "slates.retention_bytes", \.slates.retentionBytes, in: (1 << 20)...(1 << 50),
+            "Segments of the slate log beyond this are removed, oldest first."),
+        size(
+            "slates.pending_bytes_max", \.slates.pendingBytesMax, in: (64 << 10)...(1 << 30),
+            "Slates that wait for the disk; further ones are dropped and counted."),
         integer(
             "items.changes_max", \.items.changesMax, in: 0...10_000_000,
             "Items that may have changes which the model does not know of; changes of further ones are refused."),

@@ -60,7 +60,7 @@ struct Replay {
                 let changes = try ItemChangeRecord.decode(record.payload)
                 outcome.itemChanges += changes.count
                 node.items?.restore(changes, through: sequence)
-            case .itemChanges, nil: break
+            case .itemChanges, .slates, nil: break
             }
         }
         node.items?.restore([], through: sequence)

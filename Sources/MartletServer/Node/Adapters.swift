@@ -25,6 +25,7 @@ extension ServingConfiguration {
             ranking: RankingConfiguration(
                 batchRowsMax: configuration.ranking.batchRows, batchRequestsMax: configuration.ranking.batchRequests))
         activityAgeMaxNanoseconds = configuration.liveItems.ageMax.nanoseconds
+        slateCandidatesMax = configuration.slates.candidatesMax
     }
 }
 

@@ -62,6 +62,7 @@ package final class ServingNode: Service {
     private let activity: ActivityDesk
     /// Merges what the shards count of items, below what answers calls.
     private let mergePool = NIOThreadPool(numberOfThreads: 1)
+    private let slates: SlateStore
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -127,6 +128,8 @@ package final class ServingNode: Service {
                     if case .active = state { check() }
                 }
             }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })
+        let slates = SlateStore(configuration, shardCount: shardCount, logger: logger)
+        self.slates = slates
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
             let live = try events.makeLiveUsers(
@@ -139,7 +142,7 @@ package final class ServingNode: Service {
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
                     recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live,
                     board: items.board),
-                node: context)
+                node: context, slates: slates.makeDesk(shard: metrics.shard))
         }
         context.connect(workers, ControlDesk(node: context, models: models), items, activity)
         activity.connect(workers, partitions)
@@ -243,6 +246,8 @@ package final class ServingNode: Service {
 
     /// Of all items that events or models named.
     var itemNumbers: ItemNumbers { events.numbers }
+    /// What the slate log counts.
+    package var slateReading: SlateLogReading { slates.reading }
 
     private func becomeReady() {
         context.state.becomeReady()
@@ -250,15 +255,16 @@ package final class ServingNode: Service {
     }
 
     private func openHTTP(_ endpoint: SocketEndpoint) async throws -> HTTPPort {
-        let status = StatusDocument(node: context, models: models, numbers: events.numbers)
+        let status = StatusDocument(node: context, models: models, numbers: events.numbers, slates: slates)
         let metrics = metrics
         let state = context.state
-        let (events, items, activity) = (events, items, activity)
+        let (events, items, activity, slates) = (events, items, activity, slates)
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
                 metrics.setMemory(.liveState, bytes: Int(metrics.shards.reduce(0) { $0 + $1.liveBytes }))
                 metrics.setEventLog(events.reading)
+                metrics.setSlateLog(slates.reading)
                 metrics.setItems(items.reading)
                 metrics.setLiveItems(activity.reading)
                 return metrics.scrape(format)
@@ -319,6 +325,7 @@ package final class ServingNode: Service {
         events.close()
         items.close()
         activity.close()
+        slates.close()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()

@@ -11,9 +11,11 @@ final class StatusDocument: Sendable {
     private let models: ModelControl
     /// Of items, for their IDs.
     private let numbers: ItemNumbers
+    private let slates: SlateStore
 
-    init(node: NodeContext, models: ModelControl, numbers: ItemNumbers) {
+    init(node: NodeContext, models: ModelControl, numbers: ItemNumbers, slates: SlateStore) {
         self.numbers = numbers
+        self.slates = slates
         self.node = node
         self.models = models
     }
@@ -107,6 +109,28 @@ final class StatusDocument: Sendable {
                 }
             }
         }
+        /// The slate log; absent where no slate is logged.
+        struct Slates: Encodable {
+            var directory: String
+            var logged: UInt64
+            var dropped: UInt64
+            var lost: UInt64
+            var bytes: UInt64
+            var failures: UInt64
+            var fault: String?
+
+            init?(_ store: SlateStore) {
+                guard let directory = store.directory else { return nil }
+                let reading = store.reading
+                self.directory = directory
+                logged = reading.logged
+                dropped = reading.dropped
+                lost = reading.lost
+                bytes = reading.bytes
+                failures = reading.failures
+                fault = store.fault
+            }
+        }
         struct Shard: Encodable {
             var shard: Int
             var slots: String
@@ -128,6 +152,7 @@ final class StatusDocument: Sendable {
         var ranker: RankerStatus?
         var items: Items
         var liveItems: LiveItems
+        var slates: Slates?
         var connections: Int
         var callsInFlight: Int
         var shards: [Shard]
@@ -152,7 +177,7 @@ final class StatusDocument: Sendable {
             itemRows: models.itemRows.withLock { $0?.rawValue }, ranker: models.ranker.withLock { $0 },
             items: Document.Items(node.items?.reading ?? ItemsReading()),
             liveItems: Document.LiveItems(node.activity?.reading ?? LiveItemsReading(), node.activity?.view, numbers),
-            connections: node.state.connectionCount,
+            slates: Document.Slates(slates), connections: node.state.connectionCount,
             callsInFlight: node.state.callsInFlight,
             shards: node.metrics.shards.map {
                 let slots = node.partitions.slots(of: $0.shard)

@@ -27,6 +27,21 @@ final class AnswerEncoder {
         try body(UnsafeRawBufferPointer(rebasing: memory[..<count]))
     }
 
+    /// Whether so many more bytes fit a frame.
+    func hasRoom(_ bytes: Int) -> Bool { FrameHeader.byteCount - 4 + count + bytes <= frameBytesMax }
+
+    /// Puts further fields behind the body encoded last.
+    func append(_ fields: [UInt8]) {
+        if count + fields.count > memory.count {
+            let wider = UnsafeMutableRawBufferPointer.allocate(byteCount: count + fields.count + 1024, alignment: 16)
+            wider.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[..<count]))
+            memory.deallocate()
+            memory = wider
+        }
+        UnsafeMutableRawBufferPointer(rebasing: memory[count...]).copyBytes(from: fields)
+        count += fields.count
+    }
+
     /// Encodes an answer of one shard.
     func encode(_ answer: ShardAnswer) -> (StatusCode, ReplyFlags) {
         switch answer {
@@ -185,6 +200,7 @@ final class AnswerEncoder {
                                     statuses: statuses)
                                 fields.generation = generation.number
                                 fields.model = label
+                                fields.requestID = parts.first?.logID ?? ""
                                 propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities
                                     write(fields)

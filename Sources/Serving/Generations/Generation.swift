@@ -105,6 +105,8 @@ package struct ServingConfiguration: Sendable {
     package var ranking: RankingConfiguration
     /// What trends is not served when it was found longer ago.
     package var activityAgeMaxNanoseconds: UInt64 = 60_000_000_000
+    /// Candidates of a logged slate beside those that were shown.
+    package var slateCandidatesMax = 50
 
     /// Requests of the largest batches of any scenario.
     package var batchRequestsMax: Int {

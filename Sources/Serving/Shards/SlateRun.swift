@@ -33,6 +33,8 @@ final class SlateRun: ShardRun {
     private var isCancelled = false
     /// The ranker's order; nil: retrieval's.
     private var ranked: RankedCandidates?
+    /// The candidates that it scored, in the order of its rows.
+    private var rankedRows: ArraySlice<ScoredRow> = []
     /// What the ranker made of the shown items is being found out; the answer is made but for that.
     private var features: SlateFeatureRun?
     private var sourceStarted: UInt64 = 0
@@ -213,7 +215,7 @@ final class SlateRun: ShardRun {
         ranked.factor = history.factor
         ranked.live = engine.liveReadings(of: request.user)
         let isTaken = seat.enter(
-            ranked, in: scenario, keepsRows: request.explain, deadline: deadline, now)
+            ranked, in: scenario, keepsRows: request.explain || !request.logID.isEmpty, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
@@ -248,6 +250,7 @@ final class SlateRun: ShardRun {
             return false
         } else if order.take(ranking.candidates, ranked: ranking.count, logit: seat.scorer.logit) {
             ranked = order
+            rankedRows = ranking.candidates.known.prefix(ranking.count)
         } else {
             degraded.insert(DegradationSet(.rankerSkipped))
         }
@@ -332,7 +335,15 @@ final class SlateRun: ShardRun {
         slate.draws = page.draws
         slate.pinnedItems = page.pinnedItems
         slate.explanation?.placements = page.placements
+        if !request.logID.isEmpty { slate.capture = capture(slate, page.placements) }
         return slate
+    }
+
+    private func capture(_ slate: Slate, _ placements: [RerankedItem]) -> SlateCapture {
+        SlateSources(
+            request: request, generator: generator, ranked: ranked, rankedRows: rankedRows, scorer: seat?.scorer,
+            reranker: reranker, candidatesMax: configuration.slateCandidatesMax
+        ).capture(slate, placements)
     }
 
     /// Candidates after the cursor, then popular items, until the page is full.

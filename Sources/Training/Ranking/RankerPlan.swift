@@ -32,6 +32,8 @@ package struct RankerPlan: Sendable {
     package var negatives = 60
     /// What users were shown and passed over: all of it that is among the candidates is learnt from as not chosen.
     package var shown: ShownItems?
+    /// What logged slates teach, with features as they were served; the fit then takes their schema.
+    package var slates: SlateExamples?
     /// Whether items have embeddings of their own.
     package var hasItemIDs = false
     /// What of users' live state it learns with.

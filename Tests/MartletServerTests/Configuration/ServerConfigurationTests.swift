@@ -67,6 +67,9 @@ import Vocabulary
             "live_items.merge_interval": "300ms", "live_items.fast_half_life": "5m",
             "live_items.slow_half_life": "36h", "live_items.age_max": "21s", "live_items.bytes_max": "6MiB",
             "live_items.trending_max": "71", "live_items.prior_impressions": "72",
+            "slates.directory": "/s", "slates.sample": "0.25", "slates.candidates_max": "33",
+            "slates.segment_bytes": "3MiB", "slates.segment_age": "5m", "slates.retention_age": "40d",
+            "slates.retention_bytes": "8GiB", "slates.pending_bytes_max": "6MiB",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.key)))
         var all: Set<String> = []
@@ -96,6 +99,7 @@ import Vocabulary
             scenarios:
               default:
                 k: 10
+                slates_sample: 0.5
                 cache_ttl: 0
                 retrieval:
                   normalisation: rank
