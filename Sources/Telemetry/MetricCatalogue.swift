@@ -109,7 +109,7 @@ package enum MetricCatalogue {
     static let missingFeatures = Metric(
         "martlet_ranker_missing_features_total", .counter, labels: ["group"],
         help:
-            "Values of a ranker's features that were missing, by where they come from: of user and context one a request, else one a candidate."
+            "Values of a ranker's features that were missing, by where they come from: of user, context and the user's live state one a request, else one a candidate."
     )
 
     // The result cache.
@@ -151,6 +151,30 @@ package enum MetricCatalogue {
     static let itemsPublication = Metric(
         "martlet_items_publication_seconds", .gauge, unit: .seconds,
         help: "How long it took last until all shards had the changes of items.")
+
+    // What users do with items.
+    static let liveItems = Metric("martlet_live_items", .gauge, help: "Items of which lately events came.")
+    static let liveItemCounts = Metric(
+        "martlet_live_item_counts", .gauge, help: "The same, once for each scenario of an item and once over all.")
+    static let liveItemBytes = Metric(
+        "martlet_live_item_bytes", .gauge, unit: .bytes, help: "Bytes of the counts of items.")
+    static let liveItemMerges = Metric(
+        "martlet_live_item_merges_total", .counter, help: "Merges of what the shards counted of items.")
+    static let liveItemMergeSeconds = Metric(
+        "martlet_live_item_merge_seconds_total", .counter, unit: .seconds,
+        help: "Time that these merges took, waits for the shards included.")
+    static let liveItemsEvicted = Metric(
+        "martlet_live_item_counts_evicted_total", .counter,
+        help: "Counts of items that were forgotten because all of them together had too many bytes.")
+    static let liveItemsDropped = Metric(
+        "martlet_live_item_events_dropped_total", .counter,
+        help: "Events that did not count for their items because a shard had too many items between two merges.")
+    static let liveItemsOutdated = Metric(
+        "martlet_live_item_events_outdated_total", .counter,
+        help: "Events that did not count for their items because they were too old.")
+    static let liveItemsAge = Metric(
+        "martlet_live_items_age_seconds", .gauge, unit: .seconds,
+        help: "Since the shards were given the newest counts of items; 0: never.")
 
     // Connections.
     static let connections = Metric("martlet_connections", .gauge, help: "Open connections of the RPC port.")
@@ -223,6 +247,8 @@ package enum MetricCatalogue {
         events, liveUsers, liveBytes, liveEvicted, logBytes, logSegments, logSequence, logSyncs, logSyncSeconds,
         logFailures, logRefusing, slates, slateLogBytes, slateLogWritten, slateLogFailures, slateLogRefusing,
         itemsChanged, itemsAdded, itemsDeleted, itemsBytes, itemsVersion, itemsRefused, itemsAge, itemsPublication,
+        liveItems, liveItemCounts, liveItemBytes, liveItemMerges, liveItemMergeSeconds, liveItemsEvicted,
+        liveItemsDropped, liveItemsOutdated, liveItemsAge,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,

@@ -9,6 +9,7 @@ extension NodeMetrics {
         writeBatches(to: &writer)
         writeEvents(to: &writer, reading)
         writeItems(to: &writer, reading.items)
+        writeLiveItems(to: &writer, reading.liveItems)
         writeCacheAndShards(to: &writer)
         writeConnections(to: &writer, reading)
         writeGeneration(to: &writer, reading)
@@ -185,6 +186,27 @@ extension NodeMetrics {
             writer.begin(metric)
             writer.sample([], Double(nanoseconds) / 1e9)
         }
+    }
+
+    private func writeLiveItems(to writer: inout ExpositionWriter, _ items: LiveItemsReading) {
+        for (metric, value) in [
+            (MetricCatalogue.liveItems, items.items), (MetricCatalogue.liveItemCounts, items.counts),
+            (MetricCatalogue.liveItemBytes, items.bytes), (MetricCatalogue.liveItemMerges, items.merges),
+        ] {
+            writer.begin(metric)
+            writer.sample([], value)
+        }
+        writer.begin(MetricCatalogue.liveItemMergeSeconds)
+        writer.sample([], Double(items.mergeNanoseconds) / 1e9)
+        for (metric, value) in [
+            (MetricCatalogue.liveItemsEvicted, items.evicted), (MetricCatalogue.liveItemsDropped, items.dropped),
+            (MetricCatalogue.liveItemsOutdated, items.outdated),
+        ] {
+            writer.begin(metric)
+            writer.sample([], value)
+        }
+        writer.begin(MetricCatalogue.liveItemsAge)
+        writer.sample([], Double(items.ageNanoseconds) / 1e9)
     }
 
     private func write(

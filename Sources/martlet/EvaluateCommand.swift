@@ -53,6 +53,11 @@ struct EvaluateCommand: ParsableCommand {
     @Option(
         name: [.customShort("k"), .customLong("at")], parsing: .unconditional, help: "Length of the lists, 1 to 1000.")
     var k = 20
+    @Flag(
+        help: ArgumentHelp(
+            "With --bundle: ask before each choice of the test, at its time, with what its user had done by then.",
+            discussion: "Otherwise each user is asked for once. Needs times."))
+    var eachChoice = false
     @Flag(help: "Print one JSON object instead of the table.")
     var json = false
     @OptionGroup(title: "Reading") var data: DataArguments
@@ -81,6 +86,9 @@ struct EvaluateCommand: ParsableCommand {
             try ArgumentCheck.path(path, flag)
         }
         try ArgumentCheck.range(k, "-k", 1...1000)
+        if eachChoice, bundle == nil || gate.against != nil {
+            throw ValidationError("--each-choice goes with --bundle, and without --against")
+        }
         if let share, share <= 0 || share >= 1 {
             throw ValidationError("--share is \(share); allowed: above 0 and below 1")
         }
@@ -111,7 +119,7 @@ struct EvaluateCommand: ParsableCommand {
     /// What a bundle is measured by.
     private func heldOut(_ cancellation: Cancellation) throws -> (interactions: Interactions, name: String) {
         if let test { return (try data.read(test, label: "test", cancellation), test) }
-        let (interactions, note, _) = try log.read(log.fromLog ?? "", minValue: data.minValue, cancellation)
+        let (interactions, note, _, _) = try log.read(log.fromLog ?? "", minValue: data.minValue, cancellation)
         return (interactions, note)
     }
 
@@ -122,7 +130,7 @@ struct EvaluateCommand: ParsableCommand {
             let test = try heldOut(cancellation)
             return try Rehearsal.evaluate(
                 bundle: bundle, test: test.interactions, name: test.name, k: k, threads: training.threadCount(),
-                sources: training.extraSources(), cancellation: cancellation)
+                sources: training.extraSources(), eachChoice: eachChoice, cancellation: cancellation)
         }
         let path = input ?? ""
         let plan = try training.plan()

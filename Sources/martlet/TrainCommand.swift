@@ -98,7 +98,8 @@ struct TrainCommand: ParsableCommand {
             if let file = ranking.rankerFile { _ = try RankerArtifact(TensorFile(path: file)) }
             let writer = try BundleWriter(destination: output, replace: replace)
             let source = try TrainingInput(
-                file: input, log: log, data, impressionWindow: impressionMilliseconds(), cancellation)
+                file: input, log: log, data, impressionWindow: impressionMilliseconds(),
+                keepsTimeline: ranking.rankerLive ?? .none != .none || ranking.rankerFile != nil, cancellation)
             let interactions = source.interactions
             let attributes = try source.attributes(items, data)
             var notes = Trainer.Notes()
@@ -133,6 +134,7 @@ struct TrainCommand: ParsableCommand {
     ) throws -> RankerArtifact? {
         guard var wanted = ranking.plan(training.seed) else { return nil }
         wanted.shown = source.shown
+        if wanted.live != .none || ranking.rankerFile != nil { wanted.timeline = try source.timeline() }
         if let folder = log.fromLog, let window = try impressionMilliseconds() {
             wanted.slates = try slates.examples(events: folder, log, window: window, cancellation)
         }

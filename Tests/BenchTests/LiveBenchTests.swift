@@ -35,7 +35,7 @@ private enum LiveWorld {
     }
 }
 
-@Suite("Benches of live events", .timeLimit(.minutes(10)))
+@Suite("Benches of live events", .timeLimit(.minutes(30)), .ownThreads)
 struct LiveBenchTests {
     @Test("Killed nodes lose nothing and count nothing twice", arguments: [("always", false), ("interval", true)])
     func durability(sync: String, dropsUnsynced: Bool) async throws {

@@ -7,7 +7,7 @@ import Training
 import Vocabulary
 
 /// The commands around the event log, as programs beside a node in this process.
-@Suite("Ingest, and the log's commands", .timeLimit(.minutes(15)), .ownThreads)
+@Suite("Ingest, and the log's commands", .timeLimit(.minutes(30)), .ownThreads)
 struct IngestTests {
     /// The node shares this process, and its loops, with all other tests.
     private static let patience = ["--timeout", "5m", "--retry-for", "5m"]

@@ -12,7 +12,7 @@ import Wire
 @testable import MartletServer
 @testable import Serving
 
-@Suite("Items that change", .timeLimit(.minutes(10)))
+@Suite("Items that change", .timeLimit(.minutes(30)), .ownThreads)
 struct ItemChangesTests {
     /// A node that serves a `FilterWorld`.
     private struct Served {

@@ -36,7 +36,7 @@ struct CandidateGeneratorTests {
         case .popular: scores = rows.map { ($0, Float(model.items.interactions($0))) }
         case .recent: scores = rows.map { ($0, model.items.recentScores[Int($0)]) }
         // No mix here names them; `LikeSourcesTests` has their definitions.
-        case .content, .userToUser: return []
+        case .content, .userToUser, .trending: return []
         }
         return scores.filter { isEligible($0.0) }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.prefix(entry.limit)
             .map { ScoredRow(row: $0.0, score: $0.1) }

@@ -86,7 +86,7 @@ final class RawConnection {
     }
 }
 
-@Suite("A node against bad peers", .timeLimit(.minutes(10)), .ownThreads)
+@Suite("A node against bad peers", .timeLimit(.minutes(30)), .ownThreads)
 struct RobustnessTests {
     @Test("frames cut into single bytes are served like whole ones")
     func singleBytes() async throws {

@@ -61,7 +61,7 @@ import Training
                 var slates: [Int: [SlateItem]] = [:]
                 var now: UInt64 = 10
                 var runs = 0
-                while runs < 100_000,
+                while runs < 1_000_000_000,
                     shard.run(
                         until: now + 3,
                         clock: {

@@ -18,7 +18,7 @@ enum SmallWorld {
 
     static func user(_ number: Int) -> String { "user-\(number)" }
 
-    /// Trains a bundle into `folder`, once for each seed.
+    /// A bundle of `seed` in `folder`, and the data that it is of. One without a ranker is trained once in this process.
     ///
     /// - Parameters:
     ///   - ranker: Makes a ranker from a model of four fifths of the interactions, and the rest.
@@ -28,6 +28,9 @@ enum SmallWorld {
         ranker: ((RetrievalModel, Interactions) throws -> NetworkRanker?)? = nil,
         trees: TreeRanker? = nil
     ) throws -> String {
+        let kept = KeptFolders.Key(name: name, seed: seed)
+        let isPlain = ranker == nil && trees == nil
+        if isPlain, try KeptFolders.shared.write(kept, into: folder.path) { return folder.file(name) }
         let data = folder.file("data-\(name)")
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
         _ = try SampleData(
@@ -54,6 +57,7 @@ enum SmallWorld {
         }
         let writer = try BundleWriter(destination: path)
         try Trainer(plan).train(interactions, attributes: attributes, ranker: whole, into: writer)
+        if isPlain { try KeptFolders.shared.keep(kept, ["data-\(name)", name], of: folder.path) }
         return path
     }
 }

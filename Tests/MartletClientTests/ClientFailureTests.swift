@@ -7,7 +7,7 @@ import Wire
 
 @testable import MartletClient
 
-@Suite("MartletClient when things go wrong", .timeLimit(.minutes(10)), .ownThreads)
+@Suite("MartletClient when things go wrong", .timeLimit(.minutes(30)), .ownThreads)
 struct ClientFailureTests {
     @Test("a call that is not answered ends at its deadline, and the node is told")
     func deadline() async throws {

@@ -54,7 +54,7 @@ func failure(_ body: () async throws -> some Sendable) async -> MartletClientErr
     }
 }
 
-@Suite("MartletClient", .timeLimit(.minutes(10)), .ownThreads)
+@Suite("MartletClient", .timeLimit(.minutes(30)), .ownThreads)
 struct ClientTests {
     @Test("every method is answered")
     func methods() async throws {

@@ -186,7 +186,7 @@ import VectorMath
         }
     }
 
-    @Test("threads that help all the time, with whatever there is, change nothing", .timeLimit(.minutes(10)))
+    @Test("threads that help all the time, with whatever there is, change nothing", .timeLimit(.minutes(30)))
     func stress() throws {
         let seed = UInt64.random(in: 0..<(1 << 40))
         var random = SeededGenerator(seed: seed)

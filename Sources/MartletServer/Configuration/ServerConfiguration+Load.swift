@@ -141,6 +141,9 @@ extension ServerConfiguration {
         do throws(LiveStateError) { _ = try EventTypes(events.types) } catch {
             problems.append("event_types: \(error)")
         }
+        do throws(LiveStateError) { try ItemActivityConfiguration(liveItems).validate() } catch {
+            problems.append("live_items: \(error)")
+        }
         if scenarios["default"] == nil { problems.append("scenarios: there must be one called 'default'") }
         return problems
     }

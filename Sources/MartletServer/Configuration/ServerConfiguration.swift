@@ -42,6 +42,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var events = EventsConfiguration()
     package var slates = SlatesConfiguration()
     package var items = ItemsConfiguration()
+    package var liveItems = LiveItemsConfiguration()
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
@@ -93,6 +94,8 @@ package struct EventsConfiguration: Sendable, Equatable {
     package var futureMax: Duration = .seconds(300)
     /// Events of a user that are kept one by one.
     package var historyMax = 100
+    /// Events of a user by which it was only shown something that are kept one by one; 0: none.
+    package var shownMax = 100
     /// Items of a user that are remembered as seen beyond the history.
     package var seenMax = 2000
     /// Seen items are shown again when they were seen that long ago; zero: never.
@@ -129,6 +132,24 @@ package struct ItemsConfiguration: Sendable, Equatable {
     package var changesMax = 100_000
     /// Of their descriptions.
     package var bytesMax = 1 << 30
+}
+
+/// What users do with items: how it is counted, and how long that is good for.
+package struct LiveItemsConfiguration: Sendable, Equatable {
+    /// Between two merges of what the shards have counted.
+    package var mergeInterval: Duration = .seconds(1)
+    /// After as long an event counts half, in what happens now.
+    package var fastHalfLife: Duration = .seconds(3600)
+    /// The same, in what is usual.
+    package var slowHalfLife: Duration = .seconds(86_400)
+    /// Counts that are older are not served.
+    package var ageMax: Duration = .seconds(60)
+    /// Of all counts; those of the least active items go.
+    package var bytesMax = 64 << 20
+    /// Items of a scenario's list of those that trend.
+    package var trendingMax = 500
+    /// Impressions that a scenario's rate of clicks is worth in that of one of its items.
+    package var priorImpressions = 50
 }
 
 /// The result cache of all shards together.

@@ -204,6 +204,9 @@ package struct Setting: Sendable {
         integer(
             "events.history_max", \.events.historyMax, in: 1...4096, "Events of a user that are kept one by one."),
         integer(
+            "events.shown_max", \.events.shownMax, in: 0...4096,
+            "Impressions of a user that are kept one by one, for live features of rankers; 0: none."),
+        integer(
             "events.seen_max", \.events.seenMax, in: 64...65_000,
             "Items of a user that are remembered as seen beyond the history; the oldest are forgotten."),
         duration(
@@ -257,6 +260,27 @@ package struct Setting: Sendable {
         size(
             "items.bytes_max", \.items.bytesMax, in: (1 << 20)...(1 << 40),
             "What their descriptions may take; further descriptions are refused."),
+        duration(
+            "live_items.merge_interval", \.liveItems.mergeInterval, from: .milliseconds(10), to: .seconds(3600),
+            "Between merges of what the shards have counted of items, after which all of it is served."),
+        duration(
+            "live_items.fast_half_life", \.liveItems.fastHalfLife, from: .seconds(1), to: .seconds(365 * 86_400),
+            "After as long a click counts half in what happens now."),
+        duration(
+            "live_items.slow_half_life", \.liveItems.slowHalfLife, from: .seconds(1), to: .seconds(3650 * 86_400),
+            "The same, in what is usual; events ten times as old count nothing."),
+        duration(
+            "live_items.age_max", \.liveItems.ageMax, from: .milliseconds(10), to: SettingValue.ageMax,
+            "Counts of items that were merged longer ago are not served: the source `trending` falls silent."),
+        size(
+            "live_items.bytes_max", \.liveItems.bytesMax, in: (64 << 10)...(1 << 40),
+            "What is counted of all items; the least active ones are forgotten beyond."),
+        integer(
+            "live_items.trending_max", \.liveItems.trendingMax, in: 1...10_000,
+            "Items that a scenario's list of those that trend has at most."),
+        integer(
+            "live_items.prior_impressions", \.liveItems.priorImpressions, in: 0...1_000_000,
+            "Impressions that a scenario's rate of clicks is worth in that of one of its items."),
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         size(
             "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),

@@ -7,6 +7,8 @@ import Glibc
 package struct BackgroundNiceness: Sendable {
     /// Loads of models while another serves: a person or a script waits for the answer, requests come first.
     package var loading: Int32 = 10
+    /// Merges of what shards count of items: requests come first, and counts some seconds old are as good.
+    package var merging: Int32 = 10
     /// Checks of samples of searches, which nobody waits for.
     package var checking: Int32 = 19
 
@@ -16,6 +18,7 @@ package struct BackgroundNiceness: Sendable {
     package static var none: BackgroundNiceness {
         var niceness = BackgroundNiceness()
         niceness.loading = 0
+        niceness.merging = 0
         niceness.checking = 0
         return niceness
     }

@@ -1,6 +1,7 @@
 import Artifacts
 import CandidateRanking
 import Glibc
+import LiveState
 import Logging
 import NIOCore
 import NIOPosix
@@ -42,6 +43,7 @@ package enum NodeServer {
 /// ```
 package final class ServingNode: Service {
     private let configuration: ServerConfiguration
+    private let niceness: BackgroundNiceness
     private let logger: Logger
     private let context: NodeContext
     private let models: ModelControl
@@ -57,6 +59,9 @@ package final class ServingNode: Service {
     private let metrics: NodeMetrics
     private let events: EventStore
     private let items: ItemDesk
+    private let activity: ActivityDesk
+    /// Merges what the shards count of items, below what answers calls.
+    private let mergePool = NIOThreadPool(numberOfThreads: 1)
     private let slates: SlateStore
     private let ports = Ports()
 
@@ -78,12 +83,17 @@ package final class ServingNode: Service {
         niceness: BackgroundNiceness = BackgroundNiceness()
     ) throws {
         self.configuration = configuration
+        self.niceness = niceness
         let events = try EventStore(configuration.events, logger: logger)
         self.events = events
         let items = ItemDesk(
             configuration.items, log: events.log, numbers: events.numbers,
             durability: EventRules(configuration.events).durability)
         self.items = items
+        let activity = try ActivityDesk(
+            ItemActivityConfiguration(configuration.liveItems),
+            scenarios: configuration.orderedScenarios.map(\.name), wallClock: wallClock)
+        self.activity = activity
         self.logger = logger
         let shardCount = configuration.shards == 0 ? System.coreCount : configuration.shards
         let ordered = configuration.orderedScenarios
@@ -122,7 +132,8 @@ package final class ServingNode: Service {
         self.slates = slates
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
-            let live = try events.makeLiveUsers(slots: slots, shardCount: shardCount)
+            let live = try events.makeLiveUsers(
+                slots: slots, shardCount: shardCount, activity: activity.makeDelta())
             return LoopWorker(
                 index: metrics.shard, eventLoop: eventLoop,
                 shard: Shard(
@@ -133,7 +144,8 @@ package final class ServingNode: Service {
                     board: items.board),
                 node: context, slates: slates.makeDesk(shard: metrics.shard))
         }
-        context.connect(workers, ControlDesk(node: context, models: models), items)
+        context.connect(workers, ControlDesk(node: context, models: models), items, activity)
+        activity.connect(workers, partitions)
         events.connect(workers, items)
         items.connect(workers)
     }
@@ -164,6 +176,7 @@ package final class ServingNode: Service {
         pool.start()
         samplingPool.start()
         snapshotPool.start()
+        mergePool.start()
         await models.connect(context.workers)
         for worker in context.workers { try await worker.eventLoop.flatSubmit { worker.start() }.get() }
         if let endpoint = configuration.http {
@@ -171,6 +184,8 @@ package final class ServingNode: Service {
             await ports.set(http: http)
         }
         try await events.replay(on: pool, context)
+        try await pool.runIfActive { [activity] in activity.publishAll() }
+        scheduleMerges()
         if let bundle = configuration.bundle { _ = try await models.load(bundle) }
         let address: SocketAddress?
         do {
@@ -192,6 +207,18 @@ package final class ServingNode: Service {
     }
 
     /// Now and then, off the loops.
+    private func scheduleMerges() {
+        let interval = TimeAmount(configuration.liveItems.mergeInterval)
+        acceptorLoop.next().scheduleRepeatedTask(initialDelay: interval, delay: interval) {
+            [activity, mergePool, niceness] _ in
+            mergePool.submit { state in
+                BackgroundNiceness.apply(niceness.merging)
+                if case .active = state { activity.publish() }
+            }
+        }
+    }
+
+    /// The same.
     private func scheduleSnapshots() {
         let interval = TimeAmount(configuration.events.snapshotInterval)
         guard configuration.events.directory != nil, interval > .zero else { return }
@@ -214,6 +241,11 @@ package final class ServingNode: Service {
     /// What has changed of the items.
     var changedItems: ItemsReading { items.reading }
 
+    /// What trends and how often items were shown and clicked, as it is served.
+    var itemActivity: ActivityDesk { activity }
+
+    /// Of all items that events or models named.
+    var itemNumbers: ItemNumbers { events.numbers }
     /// What the slate log counts.
     package var slateReading: SlateLogReading { slates.reading }
 
@@ -223,10 +255,10 @@ package final class ServingNode: Service {
     }
 
     private func openHTTP(_ endpoint: SocketEndpoint) async throws -> HTTPPort {
-        let status = StatusDocument(node: context, models: models, slates: slates)
+        let status = StatusDocument(node: context, models: models, numbers: events.numbers, slates: slates)
         let metrics = metrics
         let state = context.state
-        let (events, items, slates) = (events, items, slates)
+        let (events, items, activity, slates) = (events, items, activity, slates)
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
@@ -234,6 +266,7 @@ package final class ServingNode: Service {
                 metrics.setEventLog(events.reading)
                 metrics.setSlateLog(slates.reading)
                 metrics.setItems(items.reading)
+                metrics.setLiveItems(activity.reading)
                 return metrics.scrape(format)
             },
             readiness: {
@@ -291,12 +324,14 @@ package final class ServingNode: Service {
         // What is in line is stored first, and told to those who wait as far as their connections stand.
         events.close()
         items.close()
+        activity.close()
         slates.close()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()
         try? await samplingPool.shutdownGracefully()
         try? await snapshotPool.shutdownGracefully()
+        try? await mergePool.shutdownGracefully()
         logger.info("node stopped")
     }
 }

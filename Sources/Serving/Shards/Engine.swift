@@ -1,5 +1,7 @@
+import CandidateRanking
 import FactorModels
 import Glibc
+import LiveState
 import NearestNeighbors
 import Retrieval
 import Telemetry
@@ -30,6 +32,8 @@ package final class Engine {
     let recallSampler: RecallSampler?
     private let live: LiveUsers?
     private var foldScratch: RidgeScratch?
+    /// Of the user who was asked for last.
+    private var activity = UserActivity()
     private let filters: FilterCache
     private let wallClock: @Sendable () -> Int64
     /// Gives seeds of draws for requests that bring none.
@@ -44,18 +48,25 @@ package final class Engine {
     /// `filters`, with the items that an overlay describes anew.
     private var restatedFilters: (restated: RestatedItems, filters: FilterCache)?
     private let filterBytesMax: Int
+    /// What the shard's users and all others did with items lately; nil: nothing is known.
+    private(set) var itemActivity: ItemActivityView?
+    /// By a scenario's number what trends, of `itemActivity` and `trendingOverlay`.
+    private var trendingRows: [Int: [ScoredRow]] = [:]
+    private var trendingOverlay: ItemOverlay?
 
     /// - Parameters:
     ///   - filterBytesMax: For compiled filters.
     ///   - wallClock: Unix seconds; may go back.
     ///   - callsMax: Calls that are under way at the same time.
     ///   - overlay: Nil: nothing has changed.
+    ///   - itemActivity: Nil: nothing is known.
     init(
         generation: Generation, recallSampler: RecallSampler?, filterBytesMax: Int,
         wallClock: @escaping @Sendable () -> Int64, seeds: @escaping @Sendable () -> UInt64,
         ranking: RankingConfiguration, callsMax: Int, metrics: ShardMetrics, live: LiveUsers? = nil,
-        overlay: ItemOverlay? = nil
+        overlay: ItemOverlay? = nil, itemActivity: ItemActivityView? = nil
     ) {
+        self.itemActivity = itemActivity
         self.overlay = overlay ?? ItemOverlay(of: generation.model)
         self.filterBytesMax = filterBytesMax
         self.live = live
@@ -96,6 +107,43 @@ package final class Engine {
     /// The row of an item of the model, or of one beside it; perhaps one that is gone.
     func row(of item: String, _ overlay: ItemOverlay) -> UInt32? {
         generation.model.items.row(of: item) ?? overlay.added?.row(of: item)
+    }
+
+    // MARK: Activity of items
+
+    /// Serves new calls by what was merged last.
+    func take(_ activity: ItemActivityView) {
+        itemActivity = activity
+        trendingRows.removeAll(keepingCapacity: true)
+    }
+
+    /// Items of a list below which a scenario has too little of its own.
+    private static let trendingItemsMin = 20
+
+    /// What trends for a scenario, as rows of the generation and of an overlay, highest first; nil where nothing is known of
+    /// it, or only of a time longer ago than `ageMax`.
+    ///
+    /// - Parameter now: Uptime in nanoseconds.
+    /// - Complexity: O(1), once after each merge and each change of items O(list).
+    func trending(_ scenario: String, _ overlay: ItemOverlay, now: UInt64, ageMax: UInt64) -> [ScoredRow]? {
+        guard let activity = itemActivity, activity.age(at: now) <= ageMax else { return nil }
+        if trendingOverlay !== overlay {
+            trendingOverlay = overlay
+            trendingRows.removeAll(keepingCapacity: true)
+        }
+        let number = activity.scenarios[scenario]
+        if let rows = trendingRows[number] { return rows }
+        let known = generation.rowsByNumber
+        let items = activity.trending(scenario: number, itemsMin: Self.trendingItemsMin).items
+        let rows = items.compactMap { item -> ScoredRow? in
+            let place = Int(item.item)
+            let row =
+                place < known.count && known[place] != .max
+                ? known[place] : overlay.content.rowsByNumber[item.item]
+            return row.map { ScoredRow(row: $0, score: item.trend) }
+        }
+        trendingRows[number] = rows
+        return rows
     }
 
     // MARK: Filters
@@ -139,6 +187,30 @@ package final class Engine {
             user, rows: generation.rowsByNumber, added: overlay.content.rowsByNumber, now: wallClock(),
             into: &knowledge)
     }
+
+    /// What the ranker's live features read of a user now. One of the engine's own, so that the next call has its memory.
+    func liveReadings(of user: String) -> LiveReadings {
+        var readings = LiveReadings()
+        guard let needs = generation.ranker?.plan.live, needs.timeToLive != nil else { return readings }
+        let now = wallClock()
+        if needs.items, let view = itemActivity {
+            readings.items = LiveItems(view, numbers: generation.numbersByRow, now: now)
+        }
+        if needs.user, let live {
+            live.read(user, rows: needs.pairs ? generation.rowsByNumber : nil, now: now, into: &activity)
+            readings.user = activity
+        }
+        return readings
+    }
+
+    /// Until when an answer may be kept that was ranked now by live features; nil: they do not say.
+    var liveUntil: Int64? {
+        guard let timeToLive = generation.ranker?.plan.live.timeToLive else { return nil }
+        return wallClock() + Int64(timeToLive) - 1
+    }
+
+    /// Whether an answer may be kept for some seconds only.
+    var isTimed: Bool { overlay.isTimed || generation.ranker?.plan.live.timeToLive != nil }
 
     /// The factor of a history; empty where it has none.
     func fold(_ rows: [UInt32], _ weights: [Float], _ foldIn: FoldIn) -> [Float] {

@@ -101,6 +101,8 @@ final class SlateRun: ShardRun {
             available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known,
             blocked: history.blocked, engine: engine, overlay: overlay, mask: generator.mask)
         generator.added = overlay.added
+        generator.trending = engine.trending(
+            request.scenario, overlay, now: now, ageMax: configuration.activityAgeMaxNanoseconds)
 
         let mix: RetrievalMix
         if !history.rows.isEmpty {
@@ -108,7 +110,7 @@ final class SlateRun: ShardRun {
             mix = scenario.mix ?? model.mix
         } else {
             fallback = user == nil ? .unknownUser : .noHistory
-            mix = .unknownUser
+            mix = .unknownUser(beside: scenario.mix ?? model.mix)
         }
         generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
         history.rows.withUnsafeBufferPointer { rows in
@@ -211,6 +213,7 @@ final class SlateRun: ShardRun {
             user: model.users.row(of: request.user), history: history.rows, context: request.context,
             candidates: Array(rankable.known.prefix(count)), lists: generator.lists)
         ranked.factor = history.factor
+        ranked.live = engine.liveReadings(of: request.user)
         let isTaken = seat.enter(
             ranked, in: scenario, keepsRows: request.explain || !request.logID.isEmpty, deadline: deadline, now)
         guard isTaken else {
@@ -422,8 +425,14 @@ final class SlateRun: ShardRun {
         return pins
     }
 
-    /// When all of the items are available.
+    /// When all of the items are available, and nothing that they were ranked by is too old.
     private func seconds(of items: [SlateItem]) -> ClosedRange<Int64> {
+        let seconds = availableSeconds(of: items)
+        guard ranked != nil, let until = engine.liveUntil else { return seconds }
+        return seconds.lowerBound...max(seconds.lowerBound, min(seconds.upperBound, until))
+    }
+
+    private func availableSeconds(of items: [SlateItem]) -> ClosedRange<Int64> {
         guard overlay.isTimed else { return Slate.always }
         var (from, until) = (Int64.min, Int64.max)
         for item in items {
@@ -479,6 +488,7 @@ final class SlateRun: ShardRun {
     }
 
     private var currentMix: RetrievalMix {
-        fallback == .none ? (configuration.scenarios[request.scenario]?.mix ?? model.mix) : .unknownUser
+        let mix = configuration.scenarios[request.scenario]?.mix ?? model.mix
+        return fallback == .none ? mix : .unknownUser(beside: mix)
     }
 }

@@ -53,13 +53,15 @@ package struct RankerFit {
         _ window: RankerWindow, earlier: RankerWindow? = nil, clock: () -> Double
     ) throws -> (ranker: NetworkRanker, report: RankerReport) {
         if let fault = plan.fault() { throw DatasetError(.unreadable, "the ranker cannot be fitted: \(fault)") }
+        if plan.live != .none { try Self.checkTimes(window, plan.timeline) }
         let newest = try Part(window, plan, threads, judges: earlier == nil)
         let hasTimes = window.isPast && earlier?.isPast != false
         let slates = try usableSlates(for: [window, earlier].compactMap { $0?.model }, hasTimes: hasTimes)
         let schema =
             try slates?.schema
-            ?? RankerSchema(hasTimes: hasTimes, hasItemIDs: plan.hasItemIDs)
-            .fitted(newest.examples, Array(newest.learning.prefix(Self.normalisedUsers)))
+            ?? RankerSchema(
+                hasTimes: hasTimes, hasItemIDs: plan.hasItemIDs, timeline: plan.live == .features ? plan.timeline : nil
+            ).fitted(newest.examples, Array(newest.learning.prefix(Self.normalisedUsers)))
         guard let earlier else {
             // Nobody judges, or stops the fit, whose slates teach.
             let apart = Set((newest.judging + newest.stopping).map { window.model.users.name($0.user) })
@@ -79,6 +81,22 @@ package struct RankerFit {
         return (ranker, report)
     }
 
+    /// - Throws: `DatasetError` where nobody can tell what users did by a moment.
+    static func checkTimes(_ window: RankerWindow, _ timeline: EventTimeline?) throws(DatasetError) {
+        let remedy = "leave out --ranker-live, or take the features \"live...\" out of the schema"
+        guard timeline != nil, window.later.times != nil else {
+            throw DatasetError(
+                .unreadable,
+                "live features need to know when things happened, and the interactions have no times; \(remedy)")
+        }
+        guard window.isPast else {
+            throw DatasetError(
+                .unreadable,
+                "live features are learnt from users who come back after a moment, and fewer than \(RankerCuts.usersMin) do here; \(remedy)"
+            )
+        }
+    }
+
     /// A window's users, dealt.
     private struct Part {
         let examples: CandidateExamples
@@ -87,7 +105,9 @@ package struct RankerFit {
         let learning: [CandidateExamples.Case]
 
         init(_ window: RankerWindow, _ plan: RankerPlan, _ threads: Int, judges: Bool) throws {
-            examples = CandidateExamples(model: window.model, candidatesMax: plan.candidates, threads: threads)
+            examples = CandidateExamples(
+                model: window.model, candidatesMax: plan.candidates, threads: threads,
+                timeline: plan.live == .none ? nil : plan.timeline)
             let cases = try examples.shuffledCases(window.later, seed: plan.network.seed, usersMin: 20)
             let deal = UserDeal(cases.count, judges: judges, plan.limits)
             judging = Array(cases[deal.judging])
@@ -105,7 +125,11 @@ package struct RankerFit {
     package func assess(
         _ ranker: RankerArtifact, _ window: RankerWindow, isOfTaughtTime: Bool = false
     ) throws -> RankerReport {
-        let examples = CandidateExamples(model: window.model, candidatesMax: plan.candidates, threads: threads)
+        let isLive = plan.live != .none || LiveNeeds(ranker.schema).timeToLive != nil
+        if isLive { try Self.checkTimes(window, plan.timeline) }
+        let examples = CandidateExamples(
+            model: window.model, candidatesMax: plan.candidates, threads: threads,
+            timeline: isLive ? plan.timeline : nil)
         var cases = try examples.shuffledCases(window.later, seed: plan.network.seed, usersMin: 1)
         if case .trees = ranker, isOfTaughtTime {
             cases = Array(cases[UserDeal(cases.count, judges: true, plan.limits).judging])
@@ -132,6 +156,12 @@ package struct RankerFit {
         var fault: String?
         if !hasTimes, slates.schema.fields.contains(where: \.source.isTimed) {
             fault = "their features tell of time, and too few users come back after a moment to learn from others by it"
+        }
+        let isLive = LiveNeeds(slates.schema).timeToLive != nil
+        if isLive, plan.live == .none || plan.timeline == nil {
+            fault = "some of their features are live, and those of other examples are not to be (--ranker-live)"
+        } else if !isLive, plan.live == .features {
+            fault = "none of their features is live, and live ones are asked for (--ranker-live)"
         }
         for model in models where fault == nil {
             do { _ = try FeaturePlan(slates.schema, model, path: "the slates' schema") } catch { fault = "\(error)" }

@@ -3,6 +3,16 @@ import Features
 import RankingModels
 import Retrieval
 
+/// As of when a ranker's examples are.
+package enum RankerLive: String, Sendable, CaseIterable {
+    /// When the model was made.
+    case none
+    /// The moment of a later choice, with what the user did by then in the history.
+    case history
+    /// The same, and what the user did lately in features of its own.
+    case features
+}
+
 /// How a bundle's ranker is made.
 package struct RankerPlan: Sendable {
     package var network: NetworkConfiguration
@@ -26,6 +36,10 @@ package struct RankerPlan: Sendable {
     package var slates: SlateExamples?
     /// Whether items have embeddings of their own.
     package var hasItemIDs = false
+    /// What of users' live state it learns with.
+    package var live = RankerLive.none
+    /// What happened when; nil: nobody knows.
+    package var timeline: EventTimeline?
     /// Whether a ranker is published that ranks no better than retrieval; else the bundle goes without.
     package var force = false
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import MartletServer
 
-@Suite(.timeLimit(.minutes(10)), .ownThreads) struct HTTPPortTests {
+@Suite(.timeLimit(.minutes(30)), .ownThreads) struct HTTPPortTests {
     /// A plain blocking socket, so that the tests do not check NIO with NIO.
     final class Client {
         private let socket: BlockingSocket

@@ -5,7 +5,7 @@ import VectorMath
 
 @testable import Serving
 
-@Suite struct RerankerTests {
+@Suite(.ownThreads) struct RerankerTests {
     private let sample: RerankingSample
 
     init() throws { sample = try RerankingSample(itemCount: 400, seed: 61) }
