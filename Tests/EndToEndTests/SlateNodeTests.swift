@@ -253,7 +253,9 @@ struct SlateNodeTests {
                     "--ranker-hidden", "8", "--force-ranker",
                 ] + window)
             #expect(trained.status == 0, "\(trained)")
-            #expect((trained.output + trained.errors).contains("of them answered, from \(users.count) slates"), "\(trained)")
+            #expect(
+                (trained.output + trained.errors).contains("of them answered, from \(users.count) slates"), "\(trained)"
+            )
             let old = try NetworkRanker(Bundle(opening: folder.file("world")).file(NetworkRanker.fileName))
             let new = try NetworkRanker(Bundle(opening: next).file(NetworkRanker.fileName))
             // The slates' schema stays, so that they, and those to come, can judge the new one.
