@@ -56,6 +56,8 @@ struct ItemActivityTable: Sendable {
         _ changes: inout [(item: UInt32, counts: ItemCounts)], at now: UInt32,
         _ configuration: ItemActivityConfiguration
     ) {
+        // Many new items in few chunks would be moved about again and again.
+        while max(count, changes.count / 4) > Self.meanMax * chunks.count, bits < 28 { split() }
         // Items of one chunk have hashes in one range.
         changes.sort { (Self.hash($0.item), $0.item) < (Self.hash($1.item), $1.item) }
         var first = 0
