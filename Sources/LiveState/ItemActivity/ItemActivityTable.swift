@@ -115,8 +115,15 @@ struct ItemActivityTable: Sendable {
         let shift = UInt32(32 - bits)
         for chunk in chunks {
             let isUpper = { (entry: ItemActivityEntry) in Self.hash(entry.item) >> shift & 1 == 1 }
-            let upper = chunk.filter(isUpper)
-            split.append(upper.isEmpty ? chunk : chunk.filter { !isUpper($0) })
+            let upperCount = chunk.count(where: isUpper)
+            // No larger than need be: most of them stay as they are.
+            var (lower, upper) = ([ItemActivityEntry](), [ItemActivityEntry]())
+            lower.reserveCapacity(chunk.count - upperCount)
+            upper.reserveCapacity(upperCount)
+            for entry in chunk {
+                if isUpper(entry) { upper.append(entry) } else { lower.append(entry) }
+            }
+            split.append(lower)
             split.append(upper)
         }
         chunks = split
