@@ -56,6 +56,8 @@ struct ItemActivityTable: Sendable {
         _ changes: inout [(item: UInt32, counts: ItemCounts)], at now: UInt32,
         _ configuration: ItemActivityConfiguration
     ) {
+        // Many new items in few chunks would be moved about again and again.
+        while max(count, changes.count / 4) > Self.meanMax * chunks.count, bits < 28 { split() }
         // Items of one chunk have hashes in one range.
         changes.sort { (Self.hash($0.item), $0.item) < (Self.hash($1.item), $1.item) }
         var first = 0
@@ -113,8 +115,15 @@ struct ItemActivityTable: Sendable {
         let shift = UInt32(32 - bits)
         for chunk in chunks {
             let isUpper = { (entry: ItemActivityEntry) in Self.hash(entry.item) >> shift & 1 == 1 }
-            let upper = chunk.filter(isUpper)
-            split.append(upper.isEmpty ? chunk : chunk.filter { !isUpper($0) })
+            let upperCount = chunk.count(where: isUpper)
+            // No larger than need be: most of them stay as they are.
+            var (lower, upper) = ([ItemActivityEntry](), [ItemActivityEntry]())
+            lower.reserveCapacity(chunk.count - upperCount)
+            upper.reserveCapacity(upperCount)
+            for entry in chunk {
+                if isUpper(entry) { upper.append(entry) } else { lower.append(entry) }
+            }
+            split.append(lower)
             split.append(upper)
         }
         chunks = split
