@@ -122,7 +122,7 @@ let package = Package(
             "MartletServer",
             [
                 "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
-                "CandidateRanking", "Serving", "EventLog", "LiveState",
+                "CandidateRanking", "Serving", "EventLog", "LiveState", "RemoteCache",
                 "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams,
             ]),
@@ -153,6 +153,7 @@ let package = Package(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
         room("LiveStateBench", path: "Bench/LiveStateBench", ["LiveState", "Vocabulary"]),
+        room("RedisBench", path: "Bench/RedisBench", ["RemoteCache", nioCore, nioPosix]),
         room(
             "ReplayBench", path: "Bench/ReplayBench", ["Charts", "MartletClient", "Wire", "Training", "Vocabulary"]),
         room(
@@ -162,7 +163,7 @@ let package = Package(
             "martlet-bench", path: "Bench/martlet-bench",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
+                "RedisBench", "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 

@@ -211,6 +211,8 @@ package enum MetricCatalogue {
         logFailures, logRefusing,
         itemsChanged, itemsAdded, itemsDeleted, itemsBytes, itemsVersion, itemsRefused, itemsAge, itemsPublication,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
+        redisCommands, redisFailures, redisDuration, redisConnections, redisInFlight, breakerState, sharedMisses,
+        sharedStores,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,
         memory, allocatorAllocated, allocatorActive, allocatorResident, allocatorMapped, allocatorRetained,

@@ -10,6 +10,7 @@ extension NodeMetrics {
         writeEvents(to: &writer, reading)
         writeItems(to: &writer, reading.items)
         writeCacheAndShards(to: &writer)
+        writeRedis(to: &writer)
         writeConnections(to: &writer, reading)
         writeGeneration(to: &writer, reading)
         writeMemory(to: &writer, reading)
@@ -187,6 +188,7 @@ extension NodeMetrics {
         for result in CacheResult.allCases {
             writer.sample([CacheLevel.l1.label, result.label], small(Layout.cache + Int(result.rawValue)))
         }
+        writeSharedLookups(to: &writer)
         writer.begin(MetricCatalogue.cacheBytes)
         writer.sample([CacheLevel.l1.label], small(Layout.cacheBytes))
         writer.begin(MetricCatalogue.cacheEntries)

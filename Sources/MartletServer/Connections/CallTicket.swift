@@ -22,6 +22,8 @@ final class CallTicket: CallOrigin {
     let cacheKey: [UInt8]?
     /// Known once the request is decoded; written by the loop that holds the call.
     var scenario: String
+    /// What the answer depends on, where it may be put into the cache beside the node; the same loop's.
+    var origin: AnswerOrigin?
     /// Collects the parts when the call was split over shards.
     let gather: (any CallGather)?
 

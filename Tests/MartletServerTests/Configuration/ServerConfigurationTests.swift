@@ -62,6 +62,8 @@ import Vocabulary
             "events.snapshot_interval": "44s", "events.age_max": "100d", "events.history_max": "55",
             "events.seen_max": "66", "events.seen_age": "77d",
             "events.state_bytes_max": "88MiB", "events.repeats_window": "9999", "events.items_max": "1111",
+            "redis.url": "rediss://me@redis:7000/2", "redis.mode": "cluster", "redis.password_file": "/p",
+            "redis.trusted_file": "/t", "redis.prefix": "shop", "redis.timeout": "7ms", "redis.connections": "3",
             "items.changes_max": "2222", "items.bytes_max": "5MiB",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.key)))
