@@ -317,6 +317,8 @@ final class LoopWorker {
         let scenario = node.scenarioIndex(ticket.scenario)
         found.answer.withUnsafeBytes { body in
             if let key = ticket.cacheKey {
+                // The bytes outlive the call and are only read.
+                nonisolated(unsafe) let body = body
                 shard.assumeIsolated { shard in
                     key.withUnsafeBytes {
                         shard.keep(

@@ -8,6 +8,7 @@ package struct RedisURL: Sendable, Equatable {
 
     package struct Malformed: Error, Sendable, CustomStringConvertible {
         package let description: String
+        package init(description: String) { self.description = description }
     }
 
     /// - Throws: `Malformed`; its words never hold a password.
