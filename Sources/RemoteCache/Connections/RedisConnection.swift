@@ -79,6 +79,8 @@ final class RedisConnection {
             earlyBytes.append(command)
             schedule(deadline, now: now)
         case .waiting, .closed:
+            // A wrong password stays wrong: who asks is told, however late.
+            if case .refused? = lastFailure { return completion(.failure(lastFailure ?? .unavailable)) }
             completion(.failure(.unavailable))
         }
     }
