@@ -1,7 +1,8 @@
 import LiveStateBench
+import TestSupport
 import Testing
 
-@Suite struct LiveStateBenchTests {
+@Suite(.ownThreads) struct LiveStateBenchTests {
     @Test("A tiny run measures memory, events, readings and snapshots")
     func tinyRun() throws {
         var bench = try LiveStateBench(users: 500, events: 12, items: 1000, historyMax: 10)

@@ -9,7 +9,7 @@ import VectorMath
 import Vocabulary
 
 /// Candidates scored with items' parts of the first layer get the scores of whole rows.
-@Suite struct ItemPartsTests {
+@Suite(.ownThreads) struct ItemPartsTests {
     /// A network nobody trained, with features of every side.
     private func ranker(hidden: [Int] = [24, 16], sides: [String: FeatureSide] = [:]) throws -> NetworkRanker {
         func categorical(_ name: String, _ source: FeatureSource, bag: Bool = false) -> FeatureField {

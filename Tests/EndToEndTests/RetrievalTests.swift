@@ -7,7 +7,7 @@ import VectorMath
 import Vocabulary
 
 /// Fusion and sources against a plain rewriting of their definitions.
-@Suite("CandidateGenerator")
+@Suite("CandidateGenerator", .ownThreads)
 struct CandidateGeneratorTests {
     /// Each source's list by its definition, with full arrays and a full sort.
     private func list(
@@ -151,7 +151,7 @@ struct CandidateGeneratorTests {
     }
 }
 
-@Suite("RetrievalMix")
+@Suite("RetrievalMix", .ownThreads)
 struct RetrievalMixTests {
     @Test("finds every fault")
     func faults() {
@@ -167,7 +167,7 @@ struct RetrievalMixTests {
     }
 }
 
-@Suite("EligibilityMask")
+@Suite("EligibilityMask", .ownThreads)
 struct EligibilityMaskTests {
     @Test("agrees with a set over random use, and begins anew each time")
     func againstSet() {

@@ -12,7 +12,7 @@ import Training
 @testable import MartletServer
 
 /// Slates whose scans others help with are those that a shard makes alone.
-@Suite struct SearchHelpersTests {
+@Suite(.ownThreads) struct SearchHelpersTests {
     private final class Origin: CallOrigin {
         let number: Int
         let isCancelled = false

@@ -74,18 +74,36 @@ final class TestNode: Sendable {
         configuration.http = SocketEndpoint(host: "127.0.0.1", port: 0)
         configuration.shards = shards
         configuration.bundle = bundle
-        configuration.defaultDeadline = .seconds(30)
+        // Long enough to never pass on a machine that is slow and busy; tests of such a time set it.
+        configuration.defaultDeadline = .seconds(300)
+        configuration.limits.handshakeTimeout = .seconds(300)
+        configuration.drainTimeout = .seconds(300)
         change(&configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        node = try ServingNode(configuration: configuration, logger: logger, wallClock: wallClock)
-        try await node.start()
+        // What a test waits for may not stand behind whatever else this machine does.
+        node = try ServingNode(configuration: configuration, logger: logger, wallClock: wallClock, niceness: .none)
+        do {
+            try await node.start()
+        } catch {
+            await node.stop()
+            throw error
+        }
         port = await node.rpcAddress?.port ?? 0
         httpPort = await node.httpAddress?.port ?? 0
         var clientConfiguration = MartletClientConfiguration(host: "127.0.0.1", port: port)
-        clientConfiguration.timeout = .seconds(30)
-        clientConfiguration.connectTimeout = .seconds(60)
+        clientConfiguration.timeout = .seconds(300)
+        clientConfiguration.connectTimeout = .seconds(300)
+        clientConfiguration.pingTimeout = .seconds(300)
         client = try MartletClient(clientConfiguration)
+    }
+
+    /// A node on a port that stays free while the node is away: none of those that the system gives to whoever asks for any.
+    static func onPortOfItsOwn(_ start: (_ port: Int) async throws -> TestNode) async throws -> TestNode {
+        for _ in 0..<50 {
+            do { return try await start(Int.random(in: 15_000..<30_000)) } catch is ListenFailure { continue }
+        }
+        return try await start(Int.random(in: 15_000..<30_000))
     }
 
     func stop() async {

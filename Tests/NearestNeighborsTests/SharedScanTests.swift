@@ -7,7 +7,7 @@ import VectorMath
 @testable import NearestNeighbors
 
 /// A scan that others help with must give what it gives alone, bit for bit, whoever reads what.
-@Suite struct SharedScanTests {
+@Suite(.ownThreads) struct SharedScanTests {
     private static func search(
         _ index: ScanIndex, _ query: [Float], k: Int, where predicate: RowPredicate? = nil, threads: Int,
         _ scratch: SearchScratch = SearchScratch()

@@ -156,6 +156,8 @@ extension LoadedConfiguration {
             if let reranking = change.reranking { result.reranking = reranking }
             if let ranker = change.ranker { result.ranker = ranker }
             if let count = change.rankCandidates { result.rankCandidates = count }
+            if let rows = change.batchRows { result.batchRows = rows }
+            if let requests = change.batchRequests { result.batchRequests = requests }
             return result
         }
         var base = ScenarioConfiguration()

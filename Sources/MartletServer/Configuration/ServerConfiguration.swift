@@ -161,6 +161,10 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var ranker = RankerUse.auto
     /// Candidates that are ranked at most; nil: as many as the bundle's ranker was fitted with.
     package var rankCandidates: Int?
+    /// nil: `ranking.batch_rows`.
+    package var batchRows: Int?
+    /// nil: `ranking.batch_requests`.
+    package var batchRequests: Int?
 
     package init() {}
 }

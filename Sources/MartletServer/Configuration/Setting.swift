@@ -17,6 +17,10 @@ package struct Setting: Sendable {
 
     package static let variablePrefix = "MARTLET_"
 
+    /// Of the node and of a scenario alike.
+    static let batchRowsRange = 8...4096
+    static let batchRequestsRange = 1...64
+
     /// The value's text in `configuration`; nil where nothing is set.
     package func text(in configuration: ServerConfiguration) -> String? { read(configuration) }
 
@@ -155,10 +159,10 @@ package struct Setting: Sendable {
             "search_helpers", \.searchHelpers, in: 0...16,
             "Idle event loops that may help with one long exact scan; 0: none."),
         integer(
-            "ranking.batch_rows", \.ranking.batchRows, in: 8...4096,
+            "ranking.batch_rows", \.ranking.batchRows, in: batchRowsRange,
             "Candidates that go through a ranker at once; fewer where so many take more than 250 us."),
         integer(
-            "ranking.batch_requests", \.ranking.batchRequests, in: 1...64,
+            "ranking.batch_requests", \.ranking.batchRequests, in: batchRequestsRange,
             "Requests whose candidates may share a batch; 1: each is ranked alone."),
         Setting("events.directory", "The folder of the event log; without one, events are gone when the node ends.") {
             $0.events.directory

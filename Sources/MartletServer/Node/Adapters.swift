@@ -31,6 +31,8 @@ extension Serving.ScenarioConfiguration {
         self.init(
             k: scenario.k, mix: scenario.retrieval, ranker: scenario.ranker, rankCandidates: scenario.rankCandidates,
             timeToLive: scenario.cacheTTL, reranking: scenario.reranking.flatMap { $0.isEmpty ? nil : $0 })
+        batchRowsMax = scenario.batchRows
+        batchRequestsMax = scenario.batchRequests
     }
 }
 

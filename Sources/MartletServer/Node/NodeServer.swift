@@ -68,11 +68,14 @@ package final class ServingNode: Service {
         func set(http: HTTPPort?) { self.http = http }
     }
 
-    /// - Parameter wallClock: Unix seconds, for windows of availability.
+    /// - Parameters:
+    ///   - wallClock: Unix seconds, for windows of availability.
+    ///   - niceness: How far work beside requests stands back.
     /// - Throws: `LogError` when the event log cannot be opened.
     package init(
         configuration: ServerConfiguration, logger: Logger,
-        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.system,
+        niceness: BackgroundNiceness = BackgroundNiceness()
     ) throws {
         self.configuration = configuration
         let events = try EventStore(configuration.events, logger: logger)
@@ -102,7 +105,7 @@ package final class ServingNode: Service {
             calibration: RankerCalibration(
                 precision: configuration.rankerPrecision, itemBytesMax: configuration.rankerItemBytes),
             scenarios: serving.scenarios, metrics: metrics, logger: logger, pool: pool, numbers: events.numbers,
-            items: items, wallClock: wallClock)
+            items: items, wallClock: wallClock, niceness: niceness.loading)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)
@@ -112,7 +115,7 @@ package final class ServingNode: Service {
             run: { check in
                 samplingPool.submit { state in
                     // Whatever else wants the core comes first.
-                    setpriority(__priority_which_t(0), 0, 19)
+                    BackgroundNiceness.apply(niceness.checking)
                     if case .active = state { check() }
                 }
             }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })

@@ -146,8 +146,13 @@ final class AnswerEncoder {
         }
         var reply = GetItemReply()
         reply.item = items.name(row)
-        reply.title = items.title(row)
-        reply.tags = items.tags(row)
+        if let restated = details.overlay?.restated, let index = restated.index(of: details.row) {
+            reply.title = restated.catalog.title(index)
+            reply.tags = restated.catalog.tags(index)
+        } else {
+            reply.title = items.title(row)
+            reply.tags = items.tags(row)
+        }
         reply.interactions = items.interactions(row)
         reply.popularityRank = isAdded ? 0 : row + 1
         reply.generation = details.generation.number
@@ -211,7 +216,7 @@ final class AnswerEncoder {
         titles.removeAll(keepingCapacity: true)
     }
 
-    /// - Parameter overlay: Names the items that are not the model's.
+    /// - Parameter overlay: Names the items that are not the model's, and titles those that it describes anew.
     private func collect(
         _ items: [SlateItem], _ generation: Generation, _ overlay: ItemOverlay?, withTitles: Bool
     ) {
@@ -224,7 +229,12 @@ final class AnswerEncoder {
             }
             ids.append(source.nameBytes(row))
             scores.append(item.score)
-            if withTitles { titles.append(source.titleBytes(row)) }
+            guard withTitles else { continue }
+            if let restated = overlay?.restated, let index = restated.index(of: item.row) {
+                titles.append(restated.catalog.titleBytes(index))
+            } else {
+                titles.append(source.titleBytes(row))
+            }
         }
     }
 

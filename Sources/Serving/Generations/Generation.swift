@@ -22,6 +22,9 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var ranker: RankerUse
     /// Candidates that are ranked at most; nil: as many as the ranker was fitted with.
     package var rankCandidates: Int?
+    /// Rows, and requests, of the ranker's batches that this scenario's candidates are in; nil: as the node says.
+    package var batchRowsMax: Int?
+    package var batchRequestsMax: Int?
     /// How long an answer may be kept; nil takes the cache's.
     package var timeToLive: Duration?
     /// What happens between the scores and the answer; nil: nothing, unless a request pins items.
@@ -93,6 +96,11 @@ package struct ServingConfiguration: Sendable {
     /// Slates of a shard that are made at the same time, where their scans gain by taking turns; 1: one after the other.
     package var callsTogetherMax: Int
     package var ranking: RankingConfiguration
+
+    /// Requests of the largest batches of any scenario.
+    package var batchRequestsMax: Int {
+        scenarios.values.reduce(ranking.batchRequestsMax) { max($0, $1.batchRequestsMax ?? 0) }
+    }
 
     package init(
         scenarios: [String: ScenarioConfiguration] = ["": ScenarioConfiguration()],

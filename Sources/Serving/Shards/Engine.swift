@@ -41,6 +41,8 @@ package final class Engine {
     private var moment: (overlay: ItemOverlay, moment: ItemOverlay.Moment)?
     /// Filters over the added items of an overlay.
     private var addedFilters: (added: AddedItems, filters: FilterCache)?
+    /// `filters`, with the items that an overlay describes anew.
+    private var restatedFilters: (restated: RestatedItems, filters: FilterCache)?
     private let filterBytesMax: Int
 
     /// - Parameters:
@@ -65,10 +67,13 @@ package final class Engine {
         filters = FilterCache(generation.model.attributes, bytesMax: filterBytesMax)
     }
 
-    /// The scenario's re-ranking for this generation's items; made at the first use.
-    func reranker(_ configuration: RerankingConfiguration, scenario: String) -> Reranker {
-        if let reranker = rerankers[scenario] { return reranker }
-        let reranker = Reranker(configuration, model: generation.model)
+    /// The scenario's re-ranking for this generation's items and those beside them; made at the first use.
+    ///
+    /// - Complexity: O(names of the configuration) after items were added or described anew.
+    func reranker(_ configuration: RerankingConfiguration, scenario: String, _ overlay: ItemOverlay) -> Reranker {
+        let changed = ChangedItems(overlay)
+        if let reranker = rerankers[scenario], reranker.changed.isSame(as: changed) { return reranker }
+        let reranker = Reranker(configuration, model: generation.model, changed: changed)
         rerankers[scenario] = reranker
         return reranker
     }
@@ -100,8 +105,9 @@ package final class Engine {
     /// - Throws: `Rejection` for a filter that does not fit the model's items.
     func rows(of filter: ItemFilter) throws(Rejection) -> FilteredRows {
         do throws(FilterFault) {
-            var rows = FilteredRows(items: try filters.rows(of: filter))
-            guard let added = overlay.added, !filter.isEmpty else { return rows }
+            if filter.isEmpty { return FilteredRows(items: nil) }
+            var rows = FilteredRows(items: try knownRows(of: filter))
+            guard let added = overlay.added else { return rows }
             if addedFilters?.added !== added {
                 addedFilters = (added, FilterCache(added.attributes, bytesMax: filterBytesMax / 16))
             }
@@ -110,6 +116,20 @@ package final class Engine {
         } catch {
             throw Rejection(.invalidArgument, error.message)
         }
+    }
+
+    /// Those of the model.
+    private func knownRows(of filter: ItemFilter) throws(FilterFault) -> RowBitmap? {
+        guard let restated = overlay.restated else { return try filters.rows(of: filter) }
+        if restatedFilters?.restated !== restated {
+            let (filters, index) = (filters, generation.model.attributes)
+            let patched = FilterCache(bytesMax: filterBytesMax / 4) { (filter) throws(FilterFault) in
+                let known = if let kept = try filters.rows(of: filter) { kept } else { try index.rows(of: filter) }
+                return try restated.rows(of: filter, known: known)
+            }
+            restatedFilters = (restated, patched)
+        }
+        return try restatedFilters?.filters.rows(of: filter)
     }
 
     /// Puts what events tell of a user in place of what `knowledge` held.
@@ -167,6 +187,7 @@ package final class Engine {
     func retire() {
         filters.removeAll()
         addedFilters = nil
+        restatedFilters = nil
         moment = nil
         batcher?.isRetired = true
     }

@@ -64,7 +64,7 @@ package actor Shard {
         self.index = index
         self.slots = slots
         callsMax = min(
-            max(configuration.callsTogetherMax, configuration.ranking.batchRequestsMax), CallsUnderWay.countMax)
+            max(configuration.callsTogetherMax, configuration.batchRequestsMax), CallsUnderWay.countMax)
         self.executor = executor
         self.configuration = configuration
         self.metrics = metrics

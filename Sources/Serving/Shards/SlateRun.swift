@@ -86,7 +86,8 @@ final class SlateRun: ShardRun {
         self.request = request
         reranker = nil
         if scenario.reranking != nil || !request.pins.isEmpty || cursor?.shownRows != nil {
-            reranker = engine.reranker(scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario)
+            reranker = engine.reranker(
+                scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario, overlay)
         }
         times = StageTimes(queue: now &- arrived)
 
@@ -208,7 +209,8 @@ final class SlateRun: ShardRun {
             user: model.users.row(of: request.user), history: history.rows, context: request.context,
             candidates: Array(rankable.known.prefix(count)), lists: generator.lists)
         ranked.factor = history.factor
-        let isTaken = seat.enter(ranked, keepsRows: request.explain, deadline: deadline, now)
+        let isTaken = seat.enter(
+            ranked, in: scenario, keepsRows: request.explain, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false

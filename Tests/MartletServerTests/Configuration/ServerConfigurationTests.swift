@@ -109,6 +109,8 @@ import Vocabulary
                   exploration: {method: epsilon, epsilon: 0.1, protected: 3, among: 40}
               "home page":
                 k: 5
+                batch_rows: 32
+                batch_requests: 1
               plain: {reranking: {}}
               other:
                 reranking:
@@ -124,6 +126,8 @@ import Vocabulary
         #expect(scenarios["home page"]?.reranking == scenarios["default"]?.reranking)
         #expect(scenarios["default"]?.reranking?.boosts.count == 2)
         #expect(scenarios["plain"]?.reranking?.isEmpty == true)
+        #expect(scenarios["home page"]?.batchRows == 32 && scenarios["home page"]?.batchRequests == 1)
+        #expect(scenarios["plain"]?.batchRows == nil)
         #expect(
             scenarios["other"]?.reranking?.exploration == .init(.softmax(temperature: 0.25), protected: 1, among: 100))
         #expect(printed.contains("# node.yaml:1\n"))
@@ -154,6 +158,10 @@ import Vocabulary
         ("limits:\n  k_maxx: 3", "node.yaml:2: unknown key 'limits.k_maxx'; did you mean 'limits.k_max'?"),
         ("zzzzzzzzzzzzzzzzz: 3", "node.yaml:1: unknown key 'zzzzzzzzzzzzzzzzz'"),
         ("scenarios:\n  a: {kk: 3}", "node.yaml:2: unknown key 'scenarios.a.kk'; did you mean 'scenarios.a.k'?"),
+        (
+            "scenarios: {a: {batch_rows: 7}}",
+            "node.yaml:1: scenarios.a.batch_rows: '7' is not a whole number from 8 to 4096"
+        ),
         ("cache: 3", "node.yaml:1: 'cache' must hold `key: value` lines"),
         ("shards: [1]", "node.yaml:1: 'shards' takes a single value"),
         ("- a", "node.yaml:1: the file must hold `key: value` lines"),

@@ -26,7 +26,7 @@ func event(
     return event
 }
 
-@Suite("Interactions from a log") struct LogImportTests {
+@Suite("Interactions from a log", .ownThreads) struct LogImportTests {
     let folder: ScratchFolder
 
     init() throws { folder = try ScratchFolder() }
