@@ -234,7 +234,8 @@ let package = Package(
         tests(
             "MartletServerTests",
             [
-                "MartletServer", "LiveState", "RemoteCache", "Retrieval", "Telemetry", "Vocabulary", "TestSupport", logging,
+                "MartletServer", "LiveState", "RemoteCache", "Retrieval", "Telemetry", "Vocabulary", "TestSupport",
+                logging,
                 nioCore,
                 nioPosix,
                 nioHTTP1,
