@@ -16,7 +16,7 @@ struct RedisCommand: AsyncParsableCommand {
     @Option(parsing: .unconditional, help: "Its port.") var port = 6379
     @Option(parsing: .unconditional, help: "Bytes of a value, 1 to 1048576.") var valueBytes = 256
     @Option(parsing: .unconditional, help: "Connections, 1 to 16.") var connections = 1
-    @Option(parsing: .unconditional, help: "Commands in flight on each, 1 to 4096; can be repeated.")
+    @Option(parsing: .unconditionalSingleValue, help: "Commands in flight on each, 1 to 4096; can be repeated.")
     var inFlight: [Int] = []
     @Option(parsing: .unconditional, help: "Keys of a command, 1 to 512; more than 1 is MGET.") var keys = 1
     @Option(parsing: .unconditional, help: "Commands of a round, 1 to 100000000.") var commands = 200_000
