@@ -26,6 +26,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -46,6 +47,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -62,6 +64,8 @@ let package = Package(
             providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(
             name: "CJemalloc", path: "Sources/CJemalloc", pkgConfig: "jemalloc", providers: [.apt(["libjemalloc-dev"])]),
+        .systemLibrary(
+            name: "CHiredis", path: "Sources/CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CMalloc", path: "Sources/CMalloc"),
         .target(name: "CWireMessages", dependencies: ["CProtobufC"], path: "Sources/CWireMessages"),
@@ -69,11 +73,12 @@ let package = Package(
         // L0: the words. Value types only.
         room("Vocabulary", []),
 
-        // L1: vectors and kernels; the bytes of a model; metrics; when a batch goes; frames and messages; durable records;
-        // what live events tell of users.
+        // L1: vectors and kernels; the bytes of a model; metrics; breakers, budgets and limits; when a batch goes; frames and
+        // messages; durable records; what live events tell of users.
         room("VectorMath", ["CKernels"]),
         room("Artifacts", [crypto]),
         room("Telemetry", ["Vocabulary", "CJemalloc"]),
+        room("Resilience", []),
         room("MicroBatching", ["Vocabulary"]),
         room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
         room("EventLog", ["Vocabulary"]),
@@ -86,7 +91,7 @@ let package = Package(
         room("Features", ["Vocabulary", "Artifacts"]),
         room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
 
-        // L3: sources and their fusion, and rankers: what the node serves and what training tunes.
+        // L3: sources and their fusion, and rankers: what the node serves and what training tunes; Redis beside the node.
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
         room("RankingModels", ["Vocabulary", "VectorMath", "Artifacts", "Catalog", "Features"]),
         room(
@@ -95,6 +100,7 @@ let package = Package(
                 "Vocabulary", "VectorMath", "Artifacts", "LiveState", "Catalog", "FactorModels", "Features",
                 "Retrieval", "RankingModels",
             ]),
+        room("RemoteCache", ["Vocabulary", "Resilience", "CHiredis", nioCore, nioPosix, nioSSL, deque]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
         room(
@@ -116,7 +122,7 @@ let package = Package(
             "MartletServer",
             [
                 "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
-                "CandidateRanking", "Serving", "EventLog", "LiveState",
+                "CandidateRanking", "Serving", "EventLog", "LiveState", "RemoteCache",
                 "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams,
             ]),
@@ -147,6 +153,7 @@ let package = Package(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
         room("LiveStateBench", path: "Bench/LiveStateBench", ["LiveState", "Vocabulary"]),
+        room("RedisBench", path: "Bench/RedisBench", ["RemoteCache", nioCore, nioPosix]),
         room(
             "ReplayBench", path: "Bench/ReplayBench", ["Charts", "MartletClient", "Wire", "Training", "Vocabulary"]),
         room(
@@ -156,7 +163,7 @@ let package = Package(
             "martlet-bench", path: "Bench/martlet-bench",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
+                "RedisBench", "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
@@ -165,6 +172,10 @@ let package = Package(
         tests("VocabularyTests", ["Vocabulary"]),
         tests("EventLogTests", ["EventLog", "Vocabulary", "TestSupport"]),
         tests("LiveStateTests", ["LiveState", "Vocabulary", "TestSupport"]),
+        tests("ResilienceTests", ["Resilience", "TestSupport"]),
+        tests(
+            "RemoteCacheTests",
+            ["RemoteCache", "Resilience", "Vocabulary", "TestSupport", nioCore, nioPosix, nioSSL]),
         tests("MicroBatchingTests", ["MicroBatching", "Vocabulary", "TestSupport"]),
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
         tests(
@@ -223,7 +234,9 @@ let package = Package(
         tests(
             "MartletServerTests",
             [
-                "MartletServer", "LiveState", "Retrieval", "Telemetry", "Vocabulary", "TestSupport", logging, nioCore,
+                "MartletServer", "LiveState", "RemoteCache", "Retrieval", "Telemetry", "Vocabulary", "TestSupport",
+                logging,
+                nioCore,
                 nioPosix,
                 nioHTTP1,
             ]),

@@ -250,6 +250,8 @@ package enum MetricCatalogue {
         liveItems, liveItemCounts, liveItemBytes, liveItemMerges, liveItemMergeSeconds, liveItemsEvicted,
         liveItemsDropped, liveItemsOutdated, liveItemsAge,
         cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
+        redisCommands, redisFailures, redisDuration, redisConnections, redisInFlight, breakerState, sharedMisses,
+        sharedStores,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,
         memory, allocatorAllocated, allocatorActive, allocatorResident, allocatorMapped, allocatorRetained,

@@ -79,8 +79,10 @@ package enum RequestStage: UInt8, CaseIterable, Sendable {
 
 package enum CacheLevel: UInt8, CaseIterable, Sendable {
     case l1
+    /// Beside the node.
+    case l2
 
-    package var label: String { "l1" }
+    package var label: String { self == .l1 ? "l1" : "l2" }
 }
 
 package enum CacheResult: UInt8, CaseIterable, Sendable {

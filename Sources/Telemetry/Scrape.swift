@@ -11,6 +11,7 @@ extension NodeMetrics {
         writeItems(to: &writer, reading.items)
         writeLiveItems(to: &writer, reading.liveItems)
         writeCacheAndShards(to: &writer)
+        writeRedis(to: &writer)
         writeConnections(to: &writer, reading)
         writeGeneration(to: &writer, reading)
         writeMemory(to: &writer, reading)
@@ -225,6 +226,7 @@ extension NodeMetrics {
         for result in CacheResult.allCases {
             writer.sample([CacheLevel.l1.label, result.label], small(Layout.cache + Int(result.rawValue)))
         }
+        writeSharedLookups(to: &writer)
         writer.begin(MetricCatalogue.cacheBytes)
         writer.sample([CacheLevel.l1.label], small(Layout.cacheBytes))
         writer.begin(MetricCatalogue.cacheEntries)

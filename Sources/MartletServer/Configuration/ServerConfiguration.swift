@@ -44,6 +44,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var items = ItemsConfiguration()
     package var liveItems = LiveItemsConfiguration()
     package var cache = CacheConfiguration()
+    package var redis = RedisSettings()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
     package var defaultDeadline: Duration = .seconds(1)

@@ -288,6 +288,40 @@ package struct Setting: Sendable {
         duration("cache.ttl", \.cache.ttl, "How long an answer may be served again."),
         size(
             "cache.entry_bytes_max", \.cache.entryBytesMax, in: (1 << 10)...(16 << 20), "Larger answers are not kept."),
+        Setting(
+            "redis.url",
+            "A Redis beside the node that keeps answers for all nodes: redis://[user@]HOST[:PORT][/DATABASE], rediss:// for TLS; of a cluster several, separated by commas."
+        ) {
+            $0.redis.url
+        } assign: { (configuration, text) throws(SettingFault) in
+            _ = try RedisSettings.addresses(text)
+            configuration.redis.url = text
+        },
+        Setting("redis.mode", "single, or cluster.") {
+            $0.redis.mode.rawValue
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.redis.mode = try SettingValue.choice(text, of: RedisSettings.Mode.self)
+        },
+        Setting("redis.password_file", "Holds the password alone; without one, no AUTH is sent.") {
+            $0.redis.passwordFile
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.redis.passwordFile = try SettingValue.path(text)
+        },
+        Setting("redis.trusted_file", "Certificates in PEM that TLS trusts; without one, those of the system.") {
+            $0.redis.trustedFile
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.redis.trustedFile = try SettingValue.path(text)
+        },
+        Setting("redis.prefix", "First word of all keys.") {
+            $0.redis.prefix
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.redis.prefix = try RedisSettings.prefix(text)
+        },
+        duration(
+            "redis.timeout", \.redis.timeout, from: .microseconds(100), to: .seconds(60),
+            "How long a request waits for Redis before its answer is computed."),
+        integer(
+            "redis.connections", \.redis.connections, in: 1...16, "Connections of each event loop to each server."),
         size(
             "limits.frame_bytes_max", \.limits.frameBytesMax, in: (4 << 10)...(64 << 20),
             "A larger frame closes its connection."),

@@ -24,6 +24,8 @@ final class CallTicket: CallOrigin {
     var scenario: String
     /// The caller's own request ID, where slates are logged and one came.
     let requestID: String?
+    /// What the answer depends on, where it may be put into the cache beside the node; the same loop's.
+    var origin: AnswerOrigin?
     /// Collects the parts when the call was split over shards.
     let gather: (any CallGather)?
 

@@ -34,6 +34,8 @@ final class LoopWorker {
     private var mailIsScheduled = false
     private var partialBytes = 0
     let helping = LoopHelping()
+    /// Set once, before the first connection; nil: no Redis.
+    var sharedCache: SharedCache?
     private(set) var connections: [ObjectIdentifier: ConnectionHandler] = [:]
 
     init(index: Int, eventLoop: any EventLoop, shard: Shard, node: NodeContext, slates: SlateDesk? = nil) {
@@ -56,6 +58,7 @@ final class LoopWorker {
             return eventLoop.makeFailedFuture(error)
         }
         self.wake = wake
+        sharedCache?.start()
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [unowned self] _ in
             self.sweep()
         }
@@ -71,6 +74,7 @@ final class LoopWorker {
 
     func stop() {
         wake?.stop()
+        sharedCache?.close()
         helping.stop()
     }
 
@@ -100,6 +104,7 @@ final class LoopWorker {
         metrics.setCache(bytes: statistics.bytes, entries: statistics.entryCount)
         metrics.setEvictions(statistics.evictions)
         metrics.setQueueDepth(depth)
+        if let sharedCache { metrics.setRedis(sharedCache.reading) }
         metrics.publishThreadAllocations()
     }
 
@@ -243,6 +248,7 @@ final class LoopWorker {
                     }
                 }
                 slates?.remember(slate.capture.map(\.requestID), for: key)
+                share(slate, ticket, shard)
             }
             // Behind what is kept: the answer has this ID once.
             if status == .ok, let capture = slate.capture { log(capture) }
@@ -330,6 +336,49 @@ final class LoopWorker {
     /// 0 is idle, 65535 a full queue.
     func loadHint(_ depth: Int) -> UInt16 {
         UInt16(clamping: depth * 65535 / max(1, shard.configuration.queuedCallsMax))
+    }
+
+    // MARK: The cache beside the node
+
+    /// Sends an answer that another node made, or this one before its last start, and keeps it.
+    func answer(_ found: SharedCache.Found, _ origin: AnswerOrigin, _ ticket: CallTicket) {
+        let done = Self.now
+        let scenario = node.scenarioIndex(ticket.scenario)
+        found.answer.withUnsafeBytes { body in
+            if let key = ticket.cacheKey {
+                // The bytes outlive the call and are only read.
+                nonisolated(unsafe) let body = body
+                shard.assumeIsolated { shard in
+                    key.withUnsafeBytes {
+                        shard.keep(
+                            body, for: $0, scenario: ticket.scenario, tag: UInt16(scenario),
+                            generation: origin.generation, now: done, seconds: found.seconds, stamp: origin.stamp,
+                            shown: .anything, nanosecondsMax: found.nanosecondsLeft)
+                    }
+                }
+            }
+            metrics.recordRequest(scenario: scenario, .cached, nanoseconds: done &- ticket.arrived)
+            metrics.countRequest(ticket.method.counted, .ok)
+            let microseconds = UInt32(clamping: (done &- ticket.arrived) / 1000)
+            if ticket.home === self {
+                ticket.connection.reply(
+                    to: ticket, status: .ok, flags: .cached, microseconds: microseconds, load: 0, body: body)
+            } else {
+                replyRemotely(ticket, status: .ok, flags: .cached, microseconds: microseconds, load: 0, body: body)
+            }
+        }
+        flushDirty()
+    }
+
+    /// Puts the slate that was encoded last into the cache beside the node, unless its user is another by now.
+    private func share(_ slate: Slate, _ ticket: CallTicket, _ shard: isolated Shard) {
+        guard let sharedCache, let origin = ticket.origin, let key = ticket.cacheKey,
+            (slate.overlay?.version ?? 0) == 0,
+            slate.generation.number == origin.generation,
+            shard.origin(ofAnswersTo: origin.userID) == origin
+        else { return }
+        let life = node.serving.scenarios[ticket.scenario]?.timeToLive ?? node.serving.cache.timeToLive
+        encoder.withBody { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }
     }
 
     // MARK: Mail to other loops: one batch for each turn

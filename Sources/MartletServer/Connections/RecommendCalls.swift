@@ -76,9 +76,29 @@ enum RecommendCalls {
             }
             worker.metrics.record(.decode, nanoseconds: LoopWorker.now &- started)
             worker.metrics.countCache(.l1, ticket.cacheKey == nil ? .bypass : .miss)
-            worker.submit(.recommend(request), ticket)
+            compute(request, ticket, on: worker)
         } catch {
             worker.refuse(ticket, Rejection(.invalidArgument, error.message))
+        }
+    }
+
+    /// Asks the cache beside the node first, where there is one and the answer may be kept.
+    private static func compute(_ request: RecommendationRequest, _ ticket: CallTicket, on worker: LoopWorker) {
+        guard let shared = worker.sharedCache, let key = ticket.cacheKey, !request.explain, request.cursor.isEmpty
+        else {
+            return worker.submit(.recommend(request), ticket)
+        }
+        guard let origin = worker.shard.assumeIsolated({ $0.origin(ofAnswersTo: request.user) }) else {
+            worker.metrics.countShared(.itemsChanged)
+            return worker.submit(.recommend(request), ticket)
+        }
+        ticket.origin = origin
+        shared.lookUp(key, origin) { found in
+            // Events may have come while Redis was asked, or another generation.
+            guard let found, !ticket.isCancelled,
+                worker.shard.assumeIsolated({ $0.origin(ofAnswersTo: request.user) }) == origin
+            else { return worker.submit(.recommend(request), ticket) }
+            worker.answer(found, origin, ticket)
         }
     }
 }

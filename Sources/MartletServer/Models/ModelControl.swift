@@ -220,10 +220,17 @@ enum GenerationLoader {
         let ranker = try ranker(of: bundle, model, calibration)
         let generation = Generation(
             number: number, label: "\(bundle.manifest.name)@\(bundle.manifest.version)", path: path, model: model,
-            ranker: ranker, rowsByNumber: rowsByNumber(model, numbers), memory: memory(of: bundle, model, ranker))
+            ranker: ranker, rowsByNumber: rowsByNumber(model, numbers), fingerprint: fingerprint(of: bundle.manifest),
+            memory: memory(of: bundle, model, ranker))
         warm(model)
         try probe(generation)
         return generation
+    }
+
+    /// Of the files by their checksums, whatever folder they lie in.
+    private static func fingerprint(of manifest: Manifest) -> UInt64 {
+        let files = manifest.files.map { "\($0.path) \($0.bytes) \($0.sha256)" }.sorted()
+        return XXH64.hash(([manifest.name, manifest.version, manifest.created] + files).joined(separator: "\n"))
     }
 
     private static func ranker(

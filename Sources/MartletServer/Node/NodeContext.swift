@@ -33,6 +33,8 @@ final class NodeContext {
     let serving: ServingConfiguration
     let defaultDeadlineNanoseconds: UInt64
     let events: EventRules
+    /// As the configuration has it; it holds no password. nil: no Redis.
+    let redisURL: String?
     let allocator = ByteBufferAllocator()
     private let scenarioIndexes: [String: Int]
     private let scenarioNames: [String]
@@ -46,8 +48,10 @@ final class NodeContext {
     /// - Parameter scenarioNames: In the order of their numbers in metrics; "" counts as the first.
     init(
         nodeName: String, shardCount: Int, limits: Limits, state: NodeState, metrics: NodeMetrics,
-        serving: ServingConfiguration, scenarioNames: [String], defaultDeadline: Duration, events: EventRules
+        serving: ServingConfiguration, scenarioNames: [String], defaultDeadline: Duration, events: EventRules,
+        redisURL: String? = nil
     ) {
+        self.redisURL = redisURL
         self.events = events
         self.nodeName = nodeName
         partitions = PartitionMap(shardCount: shardCount)

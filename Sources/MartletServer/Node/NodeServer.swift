@@ -5,6 +5,7 @@ import LiveState
 import Logging
 import NIOCore
 import NIOPosix
+import RemoteCache
 import Retrieval
 import ServiceLifecycle
 import Serving
@@ -104,7 +105,8 @@ package final class ServingNode: Service {
         context = NodeContext(
             nodeName: configuration.nodeName, shardCount: shardCount, limits: NodeContext.Limits(configuration),
             state: state, metrics: metrics, serving: serving, scenarioNames: ordered.map(\.name),
-            defaultDeadline: configuration.defaultDeadline, events: EventRules(configuration.events))
+            defaultDeadline: configuration.defaultDeadline, events: EventRules(configuration.events),
+            redisURL: configuration.redis.url)
         loops = MultiThreadedEventLoopGroup(numberOfThreads: shardCount)
         acceptorLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         pool = NIOThreadPool(numberOfThreads: 1)
@@ -130,11 +132,12 @@ package final class ServingNode: Service {
             }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })
         let slates = SlateStore(configuration, shardCount: shardCount, logger: logger)
         self.slates = slates
+        let redis = try configuration.redis.makeConfiguration(nodeName: configuration.nodeName)
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
             let live = try events.makeLiveUsers(
                 slots: slots, shardCount: shardCount, activity: activity.makeDelta())
-            return LoopWorker(
+            let worker = LoopWorker(
                 index: metrics.shard, eventLoop: eventLoop,
                 shard: Shard(
                     index: metrics.shard, slots: slots, executor: eventLoop.executor,
@@ -143,6 +146,14 @@ package final class ServingNode: Service {
                     recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live,
                     board: items.board),
                 node: context, slates: slates.makeDesk(shard: metrics.shard))
+            if let redis {
+                worker.sharedCache = SharedCache(
+                    RedisClient(redis, loop: eventLoop), prefix: configuration.redis.prefix,
+                    configuration: configuration.answerFingerprint, timeout: configuration.redis.timeout,
+                    valueBytesMax: configuration.cache.entryBytesMax + (64 << 10), metrics: metrics,
+                    wallClock: wallClock)
+            }
+            return worker
         }
         context.connect(workers, ControlDesk(node: context, models: models), items, activity)
         activity.connect(workers, partitions)

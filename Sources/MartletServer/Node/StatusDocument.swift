@@ -131,6 +131,40 @@ final class StatusDocument: Sendable {
                 fault = store.fault
             }
         }
+        /// The Redis beside the node.
+        struct Redis: Encodable {
+            var url: String
+            var connections = 0
+            var connectionsReady = 0
+            var commands: UInt64 = 0
+            var failures: [String: UInt64] = [:]
+            var reads = "closed"
+            var writes = "closed"
+            var hits: UInt64 = 0
+            var stored: UInt64 = 0
+            var misses: [String: UInt64] = [:]
+
+            init(_ url: String, _ shards: [ShardMetrics]) {
+                self.url = url
+                let states = ["closed", "open", "half_open"]
+                for shard in shards {
+                    let reading = shard.redisReading
+                    connections += reading.connections
+                    connectionsReady += reading.connectionsReady
+                    commands += reading.commands
+                    for (reason, count) in zip(RedisFailureReason.allCases, reading.failures) where count > 0 {
+                        failures[reason.label, default: 0] += count
+                    }
+                    if reading.readBreaker != 0, reads != "open" { reads = states[min(2, reading.readBreaker)] }
+                    if reading.writeBreaker != 0, writes != "open" { writes = states[min(2, reading.writeBreaker)] }
+                    hits += shard.sharedHits
+                    stored += shard.sharedStores(.stored)
+                    for miss in SharedCacheMiss.allCases where shard.sharedMisses(miss) > 0 {
+                        misses[miss.label, default: 0] += shard.sharedMisses(miss)
+                    }
+                }
+            }
+        }
         struct Shard: Encodable {
             var shard: Int
             var slots: String
@@ -153,6 +187,8 @@ final class StatusDocument: Sendable {
         var items: Items
         var liveItems: LiveItems
         var slates: Slates?
+        /// Absent where there is none.
+        var redis: Redis?
         var connections: Int
         var callsInFlight: Int
         var shards: [Shard]
@@ -177,7 +213,9 @@ final class StatusDocument: Sendable {
             itemRows: models.itemRows.withLock { $0?.rawValue }, ranker: models.ranker.withLock { $0 },
             items: Document.Items(node.items?.reading ?? ItemsReading()),
             liveItems: Document.LiveItems(node.activity?.reading ?? LiveItemsReading(), node.activity?.view, numbers),
-            slates: Document.Slates(slates), connections: node.state.connectionCount,
+            slates: Document.Slates(slates),
+            redis: node.redisURL.map { Document.Redis($0, node.metrics.shards) },
+            connections: node.state.connectionCount,
             callsInFlight: node.state.callsInFlight,
             shards: node.metrics.shards.map {
                 let slots = node.partitions.slots(of: $0.shard)

@@ -60,6 +60,8 @@ package final class Generation: Sendable {
     package let rowsByNumber: [UInt32]
     /// By row the item's number, `UInt32.max` for none; empty where the ranker asks for no activity of items.
     package let numbersByRow: [UInt32]
+    /// Of all that the bundle holds, the same on every node that loads it; 0: not known.
+    package let fingerprint: UInt64
     /// Bytes by part, as the bundle's files and tables say.
     package let memory: [(part: MemoryPart, bytes: Int)]
 
@@ -71,8 +73,9 @@ package final class Generation: Sendable {
 
     package init(
         number: UInt64, label: String, path: String, model: RetrievalModel, ranker: CandidateRanker? = nil,
-        rowsByNumber: [UInt32] = [], memory: [(part: MemoryPart, bytes: Int)]
+        rowsByNumber: [UInt32] = [], fingerprint: UInt64 = 0, memory: [(part: MemoryPart, bytes: Int)]
     ) {
+        self.fingerprint = fingerprint
         self.number = number
         self.label = label
         self.path = path

@@ -31,6 +31,7 @@ package actor Shard {
     private nonisolated let callsMax: Int
     private nonisolated let seeds: @Sendable () -> UInt64
     private let cache: ResultCache
+    private var originKnowledge = LiveUsers.Knowledge()
     private var pending: Deque<ShardCall> = []
     private var underWay = CallsUnderWay()
     /// Who helps with the long scans of slates; nil: nobody.
@@ -164,19 +165,36 @@ package actor Shard {
     ///   - stamp: Of its user, when the answer was begun.
     ///   - version: Of the overlay that it was made by.
     ///   - shown: The items that it shows.
+    ///   - nanosecondsMax: Of its life, where that is shorter than the scenario's.
     package func keep(
         _ answer: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, scenario: String, tag: UInt16,
         generation: UInt64, now: UInt64, seconds: ClosedRange<Int64> = Slate.always,
-        stamp: UserEpochs.Stamp = .nobody, version: UInt64 = 0, shown: ShownSketch = ShownSketch()
+        stamp: UserEpochs.Stamp = .nobody, version: UInt64 = 0, shown: ShownSketch = ShownSketch(),
+        nanosecondsMax: UInt64 = .max
     ) {
         guard generation == generationNumber, answer.count <= configuration.cache.answerBytesMax else { return }
         let life = configuration.scenarios[scenario]?.timeToLive ?? configuration.cache.timeToLive
         let (whole, attoseconds) = life.components
-        let nanoseconds = UInt64(clamping: whole) &* 1_000_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000)
+        let nanoseconds = min(
+            nanosecondsMax,
+            UInt64(clamping: whole) &* 1_000_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000))
         guard nanoseconds > 0 else { return }
         cache.insert(
             answer, for: key, hash: ResultCache.hash(key), generation: generation, expires: now &+ nanoseconds,
             seconds: seconds, stamp: stamp, version: version, shown: shown, tag: tag)
+    }
+
+    /// What an answer to `user` depends on now; nil where it depends on what only this process knows: changes of items.
+    ///
+    /// - Complexity: O(events + seen items of the user).
+    package func origin(ofAnswersTo user: String) -> AnswerOrigin? {
+        guard let engine = engines.first, engine.generation.fingerprint != 0, engine.overlay.version == 0 else {
+            return nil
+        }
+        engine.read(user, engine.overlay, into: &originKnowledge)
+        return AnswerOrigin(
+            userID: user, bundle: engine.generation.fingerprint, generation: engine.generation.number,
+            user: originKnowledge.fingerprint, stamp: engine.stamp(of: user))
     }
 
     package var cacheStatistics: ResultCacheStatistics { cache.statistics }

@@ -14,6 +14,14 @@ package struct ShownSketch: Sendable, Equatable {
         for item in items { insert(item.row) }
     }
 
+    /// Of an answer whose items are not known: whatever is changed may be one of them.
+    package static var anything: ShownSketch {
+        var sketch = ShownSketch()
+        sketch.low = .max
+        sketch.high = .max
+        return sketch
+    }
+
     private static func bits(_ row: UInt32) -> (low: UInt64, high: UInt64) {
         let mixed = (UInt64(row) &+ 1) &* 0x9E37_79B9_7F4A_7C15
         let (a, b) = (mixed >> 57, mixed >> 50 & 127)

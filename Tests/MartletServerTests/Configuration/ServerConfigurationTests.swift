@@ -63,6 +63,8 @@ import Vocabulary
             "events.shown_max": "33",
             "events.seen_max": "66", "events.seen_age": "77d",
             "events.state_bytes_max": "88MiB", "events.repeats_window": "9999", "events.items_max": "1111",
+            "redis.url": "rediss://me@redis:7000/2", "redis.mode": "cluster", "redis.password_file": "/p",
+            "redis.trusted_file": "/t", "redis.prefix": "shop", "redis.timeout": "7ms", "redis.connections": "3",
             "items.changes_max": "2222", "items.bytes_max": "5MiB",
             "live_items.merge_interval": "300ms", "live_items.fast_half_life": "5m",
             "live_items.slow_half_life": "36h", "live_items.age_max": "21s", "live_items.bytes_max": "6MiB",
