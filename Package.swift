@@ -74,6 +74,7 @@ let package = Package(
         room("VectorMath", ["CKernels"]),
         room("Artifacts", [crypto]),
         room("Telemetry", ["Vocabulary", "CJemalloc"]),
+        room("Resilience", []),
         room("MicroBatching", ["Vocabulary"]),
         room("Wire", ["Vocabulary", "CWireMessages", nioCore]),
         room("EventLog", ["Vocabulary"]),
@@ -84,6 +85,7 @@ let package = Package(
         room("FactorModels", ["VectorMath", "Artifacts"]),
         room("Catalog", ["Vocabulary", "Artifacts"]),
         room("Features", ["Vocabulary", "Artifacts"]),
+        room("LoadBalancing", ["Vocabulary", "Resilience"]),
         room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
 
         // L3: sources and their fusion, and rankers: what the node serves and what training tunes.
@@ -152,10 +154,11 @@ let package = Package(
         room(
             "LiveBench", path: "Bench/LiveBench",
             ["LoadGenerator", "EventLog", "MartletClient", "Wire", "Vocabulary", nioPosix]),
+        room("Simulation", path: "Bench/Simulation", ["LoadBalancing", "Vocabulary"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
+                "Simulation", "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
                 "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
@@ -165,6 +168,8 @@ let package = Package(
         tests("VocabularyTests", ["Vocabulary"]),
         tests("EventLogTests", ["EventLog", "Vocabulary", "TestSupport"]),
         tests("LiveStateTests", ["LiveState", "Vocabulary", "TestSupport"]),
+        tests("LoadBalancingTests", ["LoadBalancing", "Resilience", "Vocabulary", "TestSupport"]),
+        tests("SimulationTests", ["Simulation", "LoadBalancing", "Vocabulary", "TestSupport"]),
         tests("MicroBatchingTests", ["MicroBatching", "Vocabulary", "TestSupport"]),
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
         tests(

@@ -157,7 +157,8 @@ package struct ClusterSimulation {
                 }
             case .end(let call, let ending): record(client, call, ending)
             case .connect(let node): events.push(.connectEnds, client, node, at: now + 2 * delay())
-            case .ejected(let node, _, _):
+            case .ejected(let node, let reason, _):
+                result.ejections.append((Double(now) / 1e9, client, node, reason))
                 if result.firstEjected[node] == nil { result.firstEjected[node] = now }
                 if clients[client].policy.usable.isEmpty { result.ejectedLast += 1 }
             case .disconnect, .restored: break

@@ -2,7 +2,8 @@
 struct EventHeap {
     struct Event {
         enum Kind: UInt8 {
-            case arrival, callArrives, workDone, replyArrives, cancelArrives, timer, connectEnds, connectionLost, faultChanges
+            case arrival, callArrives, workDone, replyArrives, cancelArrives, timer, connectEnds, connectionLost,
+                faultChanges
         }
 
         var time: UInt64

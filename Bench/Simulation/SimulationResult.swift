@@ -28,6 +28,8 @@ package struct SimulationResult: Sendable {
     package var ejectedLast = 0
     /// When each node was first ejected by any client, in nanoseconds.
     package var firstEjected: [UInt64?] = []
+    /// Second, client, node and reason of each ejection.
+    package var ejections: [(at: Double, client: Int, node: Int, reason: OutlierDetector.Reason)] = []
     package var events = 0
 
     package init(nodes: Int) {

@@ -37,8 +37,12 @@ package struct ClusterConfiguration: Sendable {
         if !(loadBound >= 1) { return "loadBound is \(loadBound); 1 or more" }
         if !(loadSlack >= 0) { return "loadSlack is \(loadSlack); 0 or more" }
         if latencyDecay < .milliseconds(1) { return "latencyDecay is \(latencyDecay); 1 ms or more" }
-        if !(slowStart.floor > 0 && slowStart.floor <= 1) { return "slowStart.floor is \(slowStart.floor); above 0, at most 1" }
-        if !(1...AttemptID.entriesMax).contains(callsMax) { return "callsMax is \(callsMax); 1...\(AttemptID.entriesMax)" }
+        if !(slowStart.floor > 0 && slowStart.floor <= 1) {
+            return "slowStart.floor is \(slowStart.floor); above 0, at most 1"
+        }
+        if !(1...AttemptID.entriesMax).contains(callsMax) {
+            return "callsMax is \(callsMax); 1...\(AttemptID.entriesMax)"
+        }
         if !(1...4096).contains(nodesMax) { return "nodesMax is \(nodesMax); 1...4096" }
         return outliers.problem() ?? breaker.problem() ?? hedging.problem() ?? retries.problem()
     }

@@ -69,7 +69,8 @@ extension ClusterPolicy {
     mutating func hedge(_ index: Int, at now: UInt64, into actions: inout [ClusterAction]) {
         guard calls[index].attemptsOut == 1, calls[index].ordinals < AttemptID.ordinalMax else { return }
         // What is kept for copies brings ejected nodes back.
-        guard hedgeBudget.remaining(at: now) >= (nodesOut > 0 ? 4 : 1), retryBudget.remaining(at: now) >= 1, retryBurst.remaining(at: now) >= 1,
+        guard hedgeBudget.remaining(at: now) >= (nodesOut > 0 ? 4 : 1), retryBudget.remaining(at: now) >= 1,
+            retryBurst.remaining(at: now) >= 1,
             let target = otherNode(index, at: now), loadHint(target, at: now) <= configuration.hedging.loadMax,
             hedgeBudget.takeRetry(at: now), takeRetry(at: now)
         else { return }

@@ -36,7 +36,7 @@ extension ClusterPolicy {
             table
             ?? Rendezvous(
                 nodes.indices.filter { nodes[$0].isMember }.map {
-                    Rendezvous.Member(index: $0, key: nodes[$0].description.key, weight: nodes[$0].description.weight)
+                    Rendezvous.Member(index: $0, key: nodes[$0].key, weight: nodes[$0].description.weight)
                 })
         rebuild(at: now)
         return numbers
@@ -46,7 +46,7 @@ extension ClusterPolicy {
         _ description: NodeDescription, at now: UInt64, into actions: inout [ClusterAction]
     ) -> Int? {
         let state = NodeState(
-            description: description, reconnect: configuration.reconnect,
+            description: description, key: description.key, reconnect: configuration.reconnect,
             breaker: CircuitBreaker(configuration.breaker, at: now))
         let node: Int
         // A number is free again when no attempt to its last owner is out.
@@ -119,6 +119,7 @@ extension ClusterPolicy {
         }
         usableWeight = usable.reduce(0) { $0 + nodes[Int($1)].description.weight }
         oldestSince = usable.reduce(UInt64.max) { min($0, nodes[Int($1)].since) }
+        newestSince = usable.reduce(0) { max($0, nodes[Int($1)].since) }
         // What waits out an ejection is looked at by the tick.
         if nodesOut > 0, nextTick == .max, calls.live > 0 { nextTick = now &+ tick }
     }
@@ -135,7 +136,8 @@ extension ClusterPolicy {
             return
         }
         let until = nodes[node].ejection.eject(
-            reason, configuration.outliers, atLeastUntil: nodes[node].breaker.state == .closed ? 0 : nodes[node].breaker.openUntil,
+            reason, configuration.outliers,
+            atLeastUntil: nodes[node].breaker.state == .closed ? 0 : nodes[node].breaker.openUntil,
             at: now)
         counts.ejections += 1
         rebuild(at: now)

@@ -28,30 +28,47 @@ extension ClusterPolicy {
     }
 
     /// The first node of the slot's order that is there, warm and within its share.
-    private mutating func owner(of slot: Slot, _ keepsToOwner: Bool, _ avoid: Int, _ other: Int, _ now: UInt64) -> Int? {
-        var fallback = -1
-        var isFirst = true
+    private mutating func owner(of slot: Slot, _ keepsToOwner: Bool, _ avoid: Int, _ other: Int, _ now: UInt64) -> Int?
+    {
+        var cold = -1
+        var full = -1
         // When all are cold, as at the start, none is spared.
-        let warmest = configuration.slowStart.weight(since: oldestSince, at: now)
+        let isWarming = now < newestSince &+ configuration.slowStart.duration
+        let warmest = isWarming ? configuration.slowStart.weight(since: oldestSince, at: now) : 1
+        var weights = usableWeight
+        if isWarming {
+            weights = 0
+            for node in usable { weights += nodes[Int(node)].description.weight * warmth(Int(node), at: now) / warmest }
+        }
         for place in 0..<rendezvous.depth {
             let node = rendezvous.node(of: slot, at: place)
             guard isUsable[node], node != avoid, node != other else { continue }
             if keepsToOwner { return node }
-            if fallback < 0 { fallback = node }
-            let warmth = configuration.slowStart.weight(since: nodes[node].since, at: now) / warmest
-            if warmth < 1, Rendezvous.fraction(of: slot, key: nodes[node].description.key) >= warmth { continue }
-            let share = nodes[node].description.weight / usableWeight
-            if shares.hasRoom(node, share: share * warmth, bound: configuration.loadBound, slack: configuration.loadSlack),
+            var weight = nodes[node].description.weight
+            if isWarming {
+                let warmth = warmth(node, at: now) / warmest
+                if warmth < 1, Rendezvous.fraction(of: slot, key: nodes[node].key) >= warmth {
+                    if cold < 0 { cold = node }
+                    continue
+                }
+                weight *= warmth
+            }
+            if shares.hasRoom(
+                node, share: weight / weights, bound: configuration.loadBound, slack: configuration.loadSlack),
                 loadHint(node, at: now) < 0.98
             {
-                if !isFirst { counts.spilled += 1 }
+                if full >= 0 { counts.spilled += 1 }
                 return node
             }
             // One call in ten stays: a node that had too many does not go cold, nor unheard of, while the others catch up.
-            if isFirst, random.unit() < 0.1 { return node }
-            isFirst = false
+            if full < 0, random.unit() < 0.1 { return node }
+            if full < 0 { full = node }
         }
-        return fallback < 0 ? nil : fallback
+        return full >= 0 ? full : cold >= 0 ? cold : nil
+    }
+
+    private func warmth(_ node: Int, at now: UInt64) -> Double {
+        configuration.slowStart.weight(since: nodes[node].since, at: now)
     }
 
     /// The cheaper of two nodes.
@@ -79,7 +96,7 @@ extension ClusterPolicy {
     func load(of node: Int, at now: UInt64) -> Double {
         let load = nodes[node].cost.load(
             inFlight: vitals[node].inFlight, hint: loadHint(node, at: now), decay: decay, at: now)
-        return load / (nodes[node].description.weight * configuration.slowStart.weight(since: nodes[node].since, at: now))
+        return load / (nodes[node].description.weight * warmth(node, at: now))
     }
 
     /// What the node said last about itself, `0...1`; nothing after a second.

@@ -68,7 +68,9 @@ extension ClusterPolicy {
         var known: [UInt64] = []
         for node in usable {
             let latencies = vitals[Int(node)].latencies
-            guard latencies.count >= 20, let value = latencies.quantile(configuration.hedging.quantile) else { continue }
+            guard latencies.count >= 20, let value = latencies.quantile(configuration.hedging.quantile) else {
+                continue
+            }
             known.append(value)
         }
         // What was known before a node came back holds until more is known.

@@ -21,6 +21,8 @@ import Vocabulary
 package struct ClusterPolicy: Sendable {
     struct NodeState: Sendable {
         var description: NodeDescription
+        /// Of its name.
+        let key: UInt64
         var isMember = true
         var connectivity = Connectivity()
         var reconnect: Backoff
@@ -61,6 +63,8 @@ package struct ClusterPolicy: Sendable {
     var nodesOut = 0
     /// Since when the usable node has taken calls that has taken them longest.
     var oldestSince: UInt64 = 0
+    /// And of the one that has done so for the shortest time.
+    var newestSince: UInt64 = 0
 
     let decay: Double
     let tick: UInt64
@@ -76,7 +80,8 @@ package struct ClusterPolicy: Sendable {
         retryBudget = RetryBudget(
             share: configuration.retries.share, minimumPerSecond: configuration.retries.minimumPerSecond, at: now)
         retryBurst = RetryBudget(
-            share: configuration.retries.share, minimumPerSecond: configuration.retries.burst / 2, window: .seconds(2), at: now)
+            share: configuration.retries.share, minimumPerSecond: configuration.retries.burst / 2, window: .seconds(2),
+            at: now)
         hedgeBudget = RetryBudget(share: configuration.hedging.share, minimumPerSecond: 0, at: now)
         detector = OutlierDetector(configuration.outliers)
         decay = Double(configuration.latencyDecay.nanoseconds)

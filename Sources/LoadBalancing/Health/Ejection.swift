@@ -34,7 +34,8 @@ package struct Ejection: Sendable {
     /// - Returns: Until when it is out.
     @discardableResult
     package mutating func eject(
-        _ reason: OutlierDetector.Reason, _ configuration: OutlierConfiguration, atLeastUntil: UInt64 = 0, at now: UInt64
+        _ reason: OutlierDetector.Reason, _ configuration: OutlierConfiguration, atLeastUntil: UInt64 = 0,
+        at now: UInt64
     ) -> UInt64 {
         forgive(configuration, at: now)
         var until = atLeastUntil
@@ -72,7 +73,9 @@ package struct Ejection: Sendable {
             probeIsOut = false
             return false
         case .onTrial(let since):
-            guard !probeIsOut, max(since, nextProbe) &+ configuration.probePatience.nanoseconds <= now else { return false }
+            guard !probeIsOut, max(since, nextProbe) &+ configuration.probePatience.nanoseconds <= now else {
+                return false
+            }
             state = .in
             return true
         }

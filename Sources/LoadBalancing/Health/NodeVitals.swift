@@ -46,10 +46,18 @@ package struct NodeVitals: Sendable {
         logLatency.observe(log(Double(max(1, elapsed))), at: now)
     }
 
-    /// Geometric mean of the latencies of the last second or so, in nanoseconds; nil when there are less than eight, or
-    /// hardly any of them is new.
+    /// Geometric mean of the latencies of the last second or so, in nanoseconds; nil when there are less than eight.
     package func typicalLatency(at now: UInt64) -> Double? {
-        logLatency.count(at: now) >= 8 && logLatency.newest(at: now) >= 3 ? exp(logLatency.mean(at: now)) : nil
+        logLatency.count(at: now) >= 8 ? exp(logLatency.mean(at: now)) : nil
+    }
+
+    /// The lower one of the typical latency and that of the last half second: what can be held against the node.
+    ///
+    /// A node that was slow, and gets few calls now, is not slow for what it was.
+    package func provenLatency(at now: UInt64) -> Double? {
+        guard let typical = typicalLatency(at: now) else { return nil }
+        let newest = logLatency.newest(at: now)
+        return newest.count >= 3 ? min(typical, exp(newest.sum / newest.count)) : nil
     }
 
     /// Share of failures over the last two seconds; nil with less than 20 outcomes.

@@ -33,7 +33,9 @@ package struct OutlierConfiguration: Sendable {
     package func problem() -> String? {
         if interval < .milliseconds(1) { return "interval is \(interval); 1 ms or more" }
         if !(latencyFactor > 1) { return "latencyFactor is \(latencyFactor); above 1" }
-        if !(0...1).contains(failureShareDifference) { return "failureShareDifference is \(failureShareDifference); 0...1" }
+        if !(0...1).contains(failureShareDifference) {
+            return "failureShareDifference is \(failureShareDifference); 0...1"
+        }
         if !(0...1).contains(ejectedShareMax) { return "ejectedShareMax is \(ejectedShareMax); 0...1" }
         if ejection <= .zero || ejectionMax < ejection { return "ejections from \(ejection) to \(ejectionMax)" }
         if probes < 1 { return "probes is \(probes); 1 or more" }

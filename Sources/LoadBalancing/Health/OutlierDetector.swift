@@ -28,14 +28,16 @@ package struct OutlierDetector: Sendable {
         on node: Int, among vitals: inout [NodeVitals], peers: [UInt16], late: UInt64?, at now: UInt64
     ) -> Reason? {
         if isSilent(node, vitals, peers, late, now) { return .silence }
-        if let own = vitals[node].typicalLatency(at: now),
+        if let own = vitals[node].provenLatency(at: now),
             let usual = baseline(without: node, vitals, peers, at: now),
             own > usual * configuration.latencyFactor,
             own - usual > Double(configuration.latencyDifference.nanoseconds)
         {
             return .latency
         }
-        guard let own = vitals[node].failureShare(at: now), own > configuration.failureShareDifference else { return nil }
+        guard let own = vitals[node].failureShare(at: now), own > configuration.failureShareDifference else {
+            return nil
+        }
         guard let others = failureShare(without: node, &vitals, peers, at: now) else { return nil }
         return own > others + configuration.failureShareDifference ? .failureShare : nil
     }
@@ -72,7 +74,9 @@ package struct OutlierDetector: Sendable {
         return known.isEmpty ? nil : known[(known.count - 1) / 2]
     }
 
-    private func isSilent(_ node: Int, _ vitals: [NodeVitals], _ peers: [UInt16], _ late: UInt64?, _ now: UInt64) -> Bool {
+    private func isSilent(_ node: Int, _ vitals: [NodeVitals], _ peers: [UInt16], _ late: UInt64?, _ now: UInt64)
+        -> Bool
+    {
         guard vitals[node].inFlight > 0, let late else { return false }
         let since = vitals[node].silentSince
         let patience = max(configuration.silence.nanoseconds, 10 &* late)

@@ -28,12 +28,12 @@ package struct RecentMean: Sendable {
         }
     }
 
-    /// Values of the present span and the one before.
-    package func newest(at now: UInt64) -> Double {
+    /// Count and sum of the present span and the one before.
+    package func newest(at now: UInt64) -> (count: Double, sum: Double) {
         switch age(at: now) {
-        case 0: counts.0 + counts.1
-        case 1: counts.0
-        default: 0
+        case 0: (counts.0 + counts.1, sums.0 + sums.1)
+        case 1: (counts.0, sums.0)
+        default: (0, 0)
         }
     }
 
