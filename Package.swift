@@ -26,6 +26,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -46,6 +47,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
@@ -62,6 +64,8 @@ let package = Package(
             providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(
             name: "CJemalloc", path: "Sources/CJemalloc", pkgConfig: "jemalloc", providers: [.apt(["libjemalloc-dev"])]),
+        .systemLibrary(
+            name: "CHiredis", path: "Sources/CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CMalloc", path: "Sources/CMalloc"),
         .target(name: "CWireMessages", dependencies: ["CProtobufC"], path: "Sources/CWireMessages"),
@@ -69,8 +73,8 @@ let package = Package(
         // L0: the words. Value types only.
         room("Vocabulary", []),
 
-        // L1: vectors and kernels; the bytes of a model; metrics; when a batch goes; frames and messages; durable records;
-        // what live events tell of users.
+        // L1: vectors and kernels; the bytes of a model; metrics; breakers, budgets and limits; when a batch goes; frames and
+        // messages; durable records; what live events tell of users.
         room("VectorMath", ["CKernels"]),
         room("Artifacts", [crypto]),
         room("Telemetry", ["Vocabulary", "CJemalloc"]),
@@ -88,7 +92,7 @@ let package = Package(
         room("LoadBalancing", ["Vocabulary", "Resilience"]),
         room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
 
-        // L3: sources and their fusion, and rankers: what the node serves and what training tunes.
+        // L3: sources and their fusion, and rankers: what the node serves and what training tunes; Redis beside the node.
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
         room("RankingModels", ["Vocabulary", "VectorMath", "Artifacts", "Catalog", "Features"]),
         room(
@@ -97,6 +101,7 @@ let package = Package(
                 "Vocabulary", "VectorMath", "Artifacts", "Catalog", "FactorModels", "Features", "Retrieval",
                 "RankingModels",
             ]),
+        room("RemoteCache", ["Vocabulary", "Resilience", "CHiredis", nioCore, nioPosix, nioSSL, deque]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
         room(
@@ -158,7 +163,8 @@ let package = Package(
         command(
             "martlet-bench", path: "Bench/martlet-bench",
             [
-                "Simulation", "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
+                "Simulation", "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench",
+                "LiveStateBench",
                 "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
@@ -170,6 +176,10 @@ let package = Package(
         tests("LiveStateTests", ["LiveState", "Vocabulary", "TestSupport"]),
         tests("LoadBalancingTests", ["LoadBalancing", "Resilience", "Vocabulary", "TestSupport"]),
         tests("SimulationTests", ["Simulation", "LoadBalancing", "Vocabulary", "TestSupport"]),
+        tests("ResilienceTests", ["Resilience", "TestSupport"]),
+        tests(
+            "RemoteCacheTests",
+            ["RemoteCache", "Resilience", "Vocabulary", "TestSupport", nioCore, nioPosix, nioSSL]),
         tests("MicroBatchingTests", ["MicroBatching", "Vocabulary", "TestSupport"]),
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
         tests(

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 # module:room[,room]
 doors="CKernels:Sources/VectorMath,Sources/NearestNeighbors,Tests/FactorModelsTests CProtobufC:Sources/Wire CWireMessages:Sources/Wire CJemalloc:Sources/Telemetry
-CZlib:Sources/Training CMalloc:Sources/LiveState CEpoll:Bench/LoadGenerator"
+CHiredis:Sources/RemoteCache CZlib:Sources/Training CMalloc:Sources/LiveState CEpoll:Bench/LoadGenerator"
 
 status=0
 # Every C module of the manifest must be in the table.

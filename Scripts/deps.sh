@@ -7,7 +7,7 @@
 set -euo pipefail
 
 swift_minimum=6.2
-build_packages=(libprotobuf-c-dev libjemalloc-dev zlib1g-dev pkg-config)
+build_packages=(libprotobuf-c-dev libjemalloc-dev libhiredis-dev zlib1g-dev pkg-config)
 test_packages=(protobuf-c-compiler protobuf-compiler prometheus redis-server python3 python3-venv libgomp1 curl)
 
 say() { echo "deps: $*"; }
@@ -33,7 +33,7 @@ installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = i
 if ! command -v apt-get >/dev/null; then
     # Another distribution: what counts is that the compiler finds the libraries.
     missing=()
-    for library in libprotobuf-c jemalloc zlib; do pkg-config --exists "$library" 2>/dev/null || missing+=("$library"); done
+    for library in libprotobuf-c jemalloc hiredis zlib; do pkg-config --exists "$library" 2>/dev/null || missing+=("$library"); done
     [ "${#missing[@]}" = 0 ] && { say "this is no Debian, but pkg-config finds every library; going on"; exit 0; }
     fail "this is no Debian. Install the development packages of: ${missing[*]} (pkg-config must find them)."
 fi

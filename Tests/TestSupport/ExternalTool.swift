@@ -11,6 +11,8 @@ package struct ExternalTool: Sendable {
     package let path: String?
 
     package static let promtool = ExternalTool("promtool")
+    package static let redis = ExternalTool("redis-server")
+    package static let openssl = ExternalTool("openssl")
 
     package init(_ name: String) {
         self.name = name
