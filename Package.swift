@@ -90,6 +90,7 @@ let package = Package(
         room("Catalog", ["Vocabulary", "Artifacts"]),
         room("Features", ["Vocabulary", "Artifacts"]),
         room("LoadBalancing", ["Vocabulary", "Resilience"]),
+        room("Overload", ["Resilience"]),
         room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
 
         // L3: sources and their fusion, and rankers: what the node serves and what training tunes; Redis beside the node.
@@ -159,7 +160,7 @@ let package = Package(
         room(
             "LiveBench", path: "Bench/LiveBench",
             ["LoadGenerator", "EventLog", "MartletClient", "Wire", "Vocabulary", nioPosix]),
-        room("Simulation", path: "Bench/Simulation", ["LoadBalancing", "Vocabulary"]),
+        room("Simulation", path: "Bench/Simulation", ["LoadBalancing", "Overload", "Vocabulary"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
             [
@@ -175,7 +176,8 @@ let package = Package(
         tests("EventLogTests", ["EventLog", "Vocabulary", "TestSupport"]),
         tests("LiveStateTests", ["LiveState", "Vocabulary", "TestSupport"]),
         tests("LoadBalancingTests", ["LoadBalancing", "Resilience", "Vocabulary", "TestSupport"]),
-        tests("SimulationTests", ["Simulation", "LoadBalancing", "Vocabulary", "TestSupport"]),
+        tests("SimulationTests", ["Simulation", "LoadBalancing", "Overload", "Vocabulary", "TestSupport"]),
+        tests("OverloadTests", ["Overload", "TestSupport"]),
         tests("ResilienceTests", ["Resilience", "TestSupport"]),
         tests(
             "RemoteCacheTests",

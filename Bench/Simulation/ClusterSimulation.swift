@@ -1,4 +1,5 @@
 import LoadBalancing
+import Overload
 import Vocabulary
 
 /// Clients with a `ClusterPolicy` each, before nodes with workers and queues, in virtual time.
@@ -107,7 +108,7 @@ package struct ClusterSimulation {
         let request = CallRequest(
             slot: slot, isRepeatable: random.unit() < configuration.repeatableShare,
             deadline: now + UInt64(configuration.deadline * 1e9))
-        result.calls.append(SimulationResult.Call(start: now, client: Int32(client)))
+        result.calls.append(SimulationResult.Call(start: now, client: Int32(client), priority: priority()))
         switch clients[client].policy.pick(request, at: now, into: &actions) {
         case .send(let sending):
             clients[client].records[sending.attempt.call.index] = result.calls.count - 1
@@ -126,6 +127,8 @@ package struct ClusterSimulation {
         result.attemptTimes.append(now)
         let job = Job(
             client: client, node: sending.node, attempt: sending.attempt, timeout: sending.timeout,
+            priority: sending.kind == .probe
+                ? .background : result.calls[clients[client].records[sending.attempt.call.index]].priority,
             life: clients[client].connectedLife[sending.node] ?? -1, place: clients[client].out[sending.node].count)
         clients[client].out[sending.node].append(jobs.count)
         jobs.append(job)
@@ -251,10 +254,20 @@ package struct ClusterSimulation {
         jobs[job].service = UInt64(drawn * nodes[node].slowness * 1e9)
         if nodes[node].busy < configuration.workers {
             start(job)
-        } else if nodes[node].waiting < configuration.queueMax {
-            nodes[node].enqueue(job)
+        } else if mayWait(job) {
+            nodes[node].enqueue(job, rank: configuration.overload == .queueOnly ? 0 : jobs[job].priority.rawValue)
         } else {
             answer(job, .rejected(.resourceExhausted, retryAfter: 0))
+        }
+    }
+
+    private mutating func mayWait(_ job: Int) -> Bool {
+        let node = jobs[job].node
+        switch configuration.overload {
+        case .queueOnly: return nodes[node].waiting < configuration.queueMax
+        case .waitBound:
+            let patience = jobs[job].timeout == 0 ? UInt64.max : jobs[job].timeout
+            return nodes[node].bound.admit(jobs[job].priority, patience: patience, at: now)
         }
     }
 
@@ -271,8 +284,20 @@ package struct ClusterSimulation {
         }
         nodes[node].busy -= 1
         while nodes[node].busy < configuration.workers, let next = nodes[node].dequeue() {
+            let waited = now - jobs[next].arrived
+            let isOver = jobs[next].timeout > 0 && waited > jobs[next].timeout
+            if configuration.overload == .waitBound {
+                guard !jobs[next].isCancelled, !isOver,
+                    !nodes[node].bound.isTooLate(jobs[next].priority, waited: waited)
+                else {
+                    nodes[node].bound.dropped(jobs[next].priority)
+                    if !jobs[next].isCancelled { answer(next, .rejected(.resourceExhausted, retryAfter: 0)) }
+                    continue
+                }
+                nodes[node].bound.began(jobs[next].priority, waited: waited, at: now)
+            }
             if jobs[next].isCancelled { continue }
-            if jobs[next].timeout > 0, now > jobs[next].arrived + jobs[next].timeout {
+            if isOver {
                 answer(next, .rejected(.deadlineExceeded, retryAfter: 0))
                 continue
             }
@@ -290,6 +315,12 @@ package struct ClusterSimulation {
         jobs[job].hint = UInt16(65535 * min(1, 0.5 * busy + 0.5 * queue))
         let added = UInt64(Double(jobs[job].service) * (nodes[node].delay - 1))
         events.push(.replyArrives, node, job, at: now + added + delay())
+    }
+
+    private mutating func priority() -> CallPriority {
+        guard configuration.overload == .waitBound else { return .normal }
+        let point = random.unit()
+        return point < 0.1 ? .critical : point < 0.5 ? .normal : point < 0.85 ? .sheddable : .background
     }
 
     private mutating func delay() -> UInt64 {

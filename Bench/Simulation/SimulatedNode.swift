@@ -1,4 +1,5 @@
 import LoadBalancing
+import Overload
 
 /// One sending on its way through a node.
 struct Job {
@@ -6,6 +7,7 @@ struct Job {
     var node: Int
     var attempt: AttemptID
     var timeout: UInt64
+    var priority = CallPriority.normal
     var arrived: UInt64 = 0
     var service: UInt64 = 0
     var outcome = AttemptOutcome.success
@@ -30,22 +32,30 @@ struct SimulatedNode {
     var refusing = 0.0
     var failing = 0.0
     var busy = 0
-    private var queue: [Int] = []
-    private var head = 0
+    var bound = WaitBound()
+    /// By priority; without priorities all wait in the first.
+    private var queues: [[Int]] = [[], [], [], []]
+    private var heads = [0, 0, 0, 0]
+    private(set) var waiting = 0
 
-    var waiting: Int { queue.count - head }
-
-    mutating func enqueue(_ job: Int) { queue.append(job) }
+    mutating func enqueue(_ job: Int, rank: Int) {
+        queues[rank].append(job)
+        waiting += 1
+    }
 
     mutating func dequeue() -> Int? {
-        guard head < queue.count else { return nil }
-        head += 1
-        let job = queue[head - 1]
-        if head > 64, head * 2 > queue.count {
-            queue.removeFirst(head)
-            head = 0
+        guard waiting > 0 else { return nil }
+        for rank in 0..<4 where heads[rank] < queues[rank].count {
+            let job = queues[rank][heads[rank]]
+            heads[rank] += 1
+            waiting -= 1
+            if heads[rank] > 64, heads[rank] * 2 > queues[rank].count {
+                queues[rank].removeFirst(heads[rank])
+                heads[rank] = 0
+            }
+            return job
         }
-        return job
+        return nil
     }
 
     /// The process ends; what it had is lost.
@@ -53,7 +63,9 @@ struct SimulatedNode {
         isUp = false
         life += 1
         busy = 0
-        queue.removeAll()
-        head = 0
+        queues = [[], [], [], []]
+        heads = [0, 0, 0, 0]
+        waiting = 0
+        bound = WaitBound()
     }
 }

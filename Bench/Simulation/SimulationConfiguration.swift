@@ -38,6 +38,9 @@ package struct SimulationConfiguration: Sendable {
 package enum OverloadChoice: String, CaseIterable, Sendable {
     /// A queue with an end.
     case queueOnly = "queue"
+    /// `WaitBound`: by estimated wait and priority. A tenth of the calls is critical, four tenths are normal, 35 % sheddable,
+    /// the rest background.
+    case waitBound = "wait-bound"
 }
 
 /// Something that goes wrong for a while.

@@ -1,4 +1,5 @@
 import LoadBalancing
+import Overload
 
 /// What happened to the calls of a simulation.
 package struct SimulationResult: Sendable {
@@ -12,6 +13,7 @@ package struct SimulationResult: Sendable {
         package var end: UInt64 = 0
         package var ending = Ending.open
         package var client: Int32 = 0
+        package var priority = CallPriority.normal
     }
 
     package var calls: [Call] = []

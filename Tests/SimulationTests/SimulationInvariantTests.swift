@@ -1,9 +1,10 @@
 import LoadBalancing
+import Overload
 import Simulation
 import TestSupport
 import Testing
 
-/// A cluster of five nodes at half of what it can do, and what must hold whatever befalls it.
+/// A cluster of five nodes at a fifth of what it can do, and what must hold whatever befalls it.
 ///
 /// `MARTLET_SEED=n` replays one seed. `martlet-bench simulate` runs the same scenarios with more calls.
 @Suite("ClusterSimulation")
@@ -86,6 +87,29 @@ struct SimulationInvariantTests {
         let result = run(.overload, seed: seed) { $0.duration = 9 }
         #expect(result.ejections.isEmpty, "seed \(seed): \(result.ejections)")
         #expect(result.unanswered(from: Scenario.onset + 5) == 0, "seed \(seed)")
+    }
+
+    @Test(
+        "a step to three times the load costs no throughput and no critical call, and those let in are in time",
+        arguments: seeds.prefix(10))
+    func waitBound(seed: UInt64) {
+        var base = SimulationConfiguration()
+        base.workers = 2
+        let result = run(.overload, seed: seed) {
+            $0.overload = .waitBound
+            $0.duration = 9
+        }
+        let from = Scenario.onset + 2
+        let good = result.calls.count { call in
+            call.ending == .good && Double(call.end) / 1e9 >= from && Double(call.end) / 1e9 < from + 2
+        }
+        #expect(Double(good) >= 0.95 * 2 * base.capacity, "seed \(seed): \(good) in 2 s, of \(2 * base.capacity)")
+        let p99 = result.quantile(0.99, from: from, until: from + 2)
+        #expect(p99 <= 0.06, "seed \(seed): \(p99)")
+        let critical = result.calls.filter { $0.priority == .critical }
+        #expect(
+            critical.allSatisfy { $0.ending == .good },
+            "seed \(seed): \(critical.count { $0.ending != .good }) critical")
     }
 
     @Test("random faults at random times leave every call ended, once and in time", arguments: Seeds.chosen(100))
