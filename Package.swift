@@ -99,8 +99,8 @@ let package = Package(
         room(
             "CandidateRanking",
             [
-                "Vocabulary", "VectorMath", "Artifacts", "Catalog", "FactorModels", "Features", "Retrieval",
-                "RankingModels",
+                "Vocabulary", "VectorMath", "Artifacts", "LiveState", "Catalog", "FactorModels", "Features",
+                "Retrieval", "RankingModels",
             ]),
         room("RemoteCache", ["Vocabulary", "Resilience", "CHiredis", nioCore, nioPosix, nioSSL, deque]),
 
@@ -115,7 +115,7 @@ let package = Package(
             "Training",
             [
                 "Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval",
-                "Features", "RankingModels", "CandidateRanking", "EventLog", "CZlib",
+                "Features", "RankingModels", "CandidateRanking", "EventLog", "LiveState", "CZlib",
             ]
         ),
 
@@ -150,7 +150,7 @@ let package = Package(
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
         room(
             "RankerBench", path: "Bench/RankerBench",
-            ["RankingModels", "CandidateRanking", "Retrieval", "Features", "Artifacts", "VectorMath"]),
+            ["LiveState", "RankingModels", "CandidateRanking", "Retrieval", "Features", "Artifacts", "VectorMath"]),
         room(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
@@ -204,7 +204,7 @@ let package = Package(
             [
                 "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "CandidateRanking",
                 "RankingModels", "Features", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
-                "EventLog", "Wire", "Telemetry", "martlet", "TestSupport", logging, nioCore, nioPosix,
+                "EventLog", "LiveState", "Wire", "Telemetry", "martlet", "TestSupport", logging, nioCore, nioPosix,
             ]),
         tests(
             "BenchTests",
@@ -233,8 +233,8 @@ let package = Package(
             "TrainingTests",
             [
                 "Training", "CandidateRanking", "Retrieval", "RankingModels", "Features", "FactorModels",
-                "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "EventLog", "CZlib",
-                "TestSupport",
+                "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "EventLog", "LiveState",
+                "CZlib", "TestSupport",
             ]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(

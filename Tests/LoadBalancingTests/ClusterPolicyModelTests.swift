@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Vocabulary
 
-@Suite("ClusterPolicy, driven at random")
+@Suite("ClusterPolicy, driven at random", .ownThreads)
 struct ClusterPolicyModelTests {
     /// `MARTLET_SEED=n` replays one.
     static let seeds: [UInt64] = Seeds.chosen(300)

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Vocabulary
 
-@Suite("ClusterPolicy")
+@Suite("ClusterPolicy", .ownThreads)
 struct ClusterPolicyTests {
     private let ms = ClusterDriver.ms
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Vocabulary
 
-@Suite("Rendezvous")
+@Suite("Rendezvous", .ownThreads)
 struct RendezvousTests {
     private func members(_ keys: [UInt64], weights: [Double]? = nil) -> [Rendezvous.Member] {
         keys.enumerated().map { .init(index: $0, key: $1, weight: weights?[$0] ?? 1) }

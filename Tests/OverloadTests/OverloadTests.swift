@@ -2,7 +2,7 @@ import Overload
 import TestSupport
 import Testing
 
-@Suite("WaitBound")
+@Suite("WaitBound", .ownThreads)
 struct WaitBoundTests {
     /// Workers that take 4 ms for each call of a queue, and the bound before it. Times are in microseconds here.
     private struct Plant {

@@ -1,7 +1,7 @@
 import Simulation
 import Testing
 
-@Suite("PolicyComparison")
+@Suite("PolicyComparison", .ownThreads)
 struct PolicyComparisonTests {
     private var base: SimulationConfiguration {
         var base = SimulationConfiguration()

@@ -7,7 +7,7 @@ import Testing
 /// A cluster of five nodes at a fifth of what it can do, and what must hold whatever befalls it.
 ///
 /// `MARTLET_SEED=n` replays one seed. `martlet-bench simulate` runs the same scenarios with more calls.
-@Suite("ClusterSimulation")
+@Suite("ClusterSimulation", .ownThreads)
 struct SimulationInvariantTests {
     static let workload = Workload(users: 2000, skew: 0.9)
     static let seeds = Seeds.chosen(30)

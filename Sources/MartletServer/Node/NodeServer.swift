@@ -1,6 +1,7 @@
 import Artifacts
 import CandidateRanking
 import Glibc
+import LiveState
 import Logging
 import NIOCore
 import NIOPosix
@@ -42,6 +43,7 @@ package enum NodeServer {
 /// ```
 package final class ServingNode: Service {
     private let configuration: ServerConfiguration
+    private let niceness: BackgroundNiceness
     private let logger: Logger
     private let context: NodeContext
     private let models: ModelControl
@@ -57,6 +59,10 @@ package final class ServingNode: Service {
     private let metrics: NodeMetrics
     private let events: EventStore
     private let items: ItemDesk
+    private let activity: ActivityDesk
+    /// Merges what the shards count of items, below what answers calls.
+    private let mergePool = NIOThreadPool(numberOfThreads: 1)
+    private let slates: SlateStore
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -67,19 +73,27 @@ package final class ServingNode: Service {
         func set(http: HTTPPort?) { self.http = http }
     }
 
-    /// - Parameter wallClock: Unix seconds, for windows of availability.
+    /// - Parameters:
+    ///   - wallClock: Unix seconds, for windows of availability.
+    ///   - niceness: How far work beside requests stands back.
     /// - Throws: `LogError` when the event log cannot be opened.
     package init(
         configuration: ServerConfiguration, logger: Logger,
-        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.system,
+        niceness: BackgroundNiceness = BackgroundNiceness()
     ) throws {
         self.configuration = configuration
+        self.niceness = niceness
         let events = try EventStore(configuration.events, logger: logger)
         self.events = events
         let items = ItemDesk(
             configuration.items, log: events.log, numbers: events.numbers,
             durability: EventRules(configuration.events).durability)
         self.items = items
+        let activity = try ActivityDesk(
+            ItemActivityConfiguration(configuration.liveItems),
+            scenarios: configuration.orderedScenarios.map(\.name), wallClock: wallClock)
+        self.activity = activity
         self.logger = logger
         let shardCount = configuration.shards == 0 ? System.coreCount : configuration.shards
         let ordered = configuration.orderedScenarios
@@ -100,7 +114,7 @@ package final class ServingNode: Service {
             calibration: RankerCalibration(
                 precision: configuration.rankerPrecision, itemBytesMax: configuration.rankerItemBytes),
             scenarios: serving.scenarios, metrics: metrics, logger: logger, pool: pool, numbers: events.numbers,
-            items: items, wallClock: wallClock)
+            items: items, wallClock: wallClock, niceness: niceness.loading)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)
@@ -110,13 +124,16 @@ package final class ServingNode: Service {
             run: { check in
                 samplingPool.submit { state in
                     // Whatever else wants the core comes first.
-                    setpriority(__priority_which_t(0), 0, 19)
+                    BackgroundNiceness.apply(niceness.checking)
                     if case .active = state { check() }
                 }
             }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })
+        let slates = SlateStore(configuration, shardCount: shardCount, logger: logger)
+        self.slates = slates
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
-            let live = try events.makeLiveUsers(slots: slots, shardCount: shardCount)
+            let live = try events.makeLiveUsers(
+                slots: slots, shardCount: shardCount, activity: activity.makeDelta())
             return LoopWorker(
                 index: metrics.shard, eventLoop: eventLoop,
                 shard: Shard(
@@ -125,9 +142,10 @@ package final class ServingNode: Service {
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
                     recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live,
                     board: items.board),
-                node: context)
+                node: context, slates: slates.makeDesk(shard: metrics.shard))
         }
-        context.connect(workers, ControlDesk(node: context, models: models), items)
+        context.connect(workers, ControlDesk(node: context, models: models), items, activity)
+        activity.connect(workers, partitions)
         events.connect(workers, items)
         items.connect(workers)
     }
@@ -158,6 +176,7 @@ package final class ServingNode: Service {
         pool.start()
         samplingPool.start()
         snapshotPool.start()
+        mergePool.start()
         await models.connect(context.workers)
         for worker in context.workers { try await worker.eventLoop.flatSubmit { worker.start() }.get() }
         if let endpoint = configuration.http {
@@ -165,6 +184,8 @@ package final class ServingNode: Service {
             await ports.set(http: http)
         }
         try await events.replay(on: pool, context)
+        try await pool.runIfActive { [activity] in activity.publishAll() }
+        scheduleMerges()
         if let bundle = configuration.bundle { _ = try await models.load(bundle) }
         let address: SocketAddress?
         do {
@@ -186,6 +207,18 @@ package final class ServingNode: Service {
     }
 
     /// Now and then, off the loops.
+    private func scheduleMerges() {
+        let interval = TimeAmount(configuration.liveItems.mergeInterval)
+        acceptorLoop.next().scheduleRepeatedTask(initialDelay: interval, delay: interval) {
+            [activity, mergePool, niceness] _ in
+            mergePool.submit { state in
+                BackgroundNiceness.apply(niceness.merging)
+                if case .active = state { activity.publish() }
+            }
+        }
+    }
+
+    /// The same.
     private func scheduleSnapshots() {
         let interval = TimeAmount(configuration.events.snapshotInterval)
         guard configuration.events.directory != nil, interval > .zero else { return }
@@ -208,22 +241,32 @@ package final class ServingNode: Service {
     /// What has changed of the items.
     var changedItems: ItemsReading { items.reading }
 
+    /// What trends and how often items were shown and clicked, as it is served.
+    var itemActivity: ActivityDesk { activity }
+
+    /// Of all items that events or models named.
+    var itemNumbers: ItemNumbers { events.numbers }
+    /// What the slate log counts.
+    package var slateReading: SlateLogReading { slates.reading }
+
     private func becomeReady() {
         context.state.becomeReady()
         metrics.setReady(true)
     }
 
     private func openHTTP(_ endpoint: SocketEndpoint) async throws -> HTTPPort {
-        let status = StatusDocument(node: context, models: models)
+        let status = StatusDocument(node: context, models: models, numbers: events.numbers, slates: slates)
         let metrics = metrics
         let state = context.state
-        let (events, items) = (events, items)
+        let (events, items, activity, slates) = (events, items, activity, slates)
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
                 metrics.setMemory(.liveState, bytes: Int(metrics.shards.reduce(0) { $0 + $1.liveBytes }))
                 metrics.setEventLog(events.reading)
+                metrics.setSlateLog(slates.reading)
                 metrics.setItems(items.reading)
+                metrics.setLiveItems(activity.reading)
                 return metrics.scrape(format)
             },
             readiness: {
@@ -281,11 +324,14 @@ package final class ServingNode: Service {
         // What is in line is stored first, and told to those who wait as far as their connections stand.
         events.close()
         items.close()
+        activity.close()
+        slates.close()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()
         try? await samplingPool.shutdownGracefully()
         try? await snapshotPool.shutdownGracefully()
+        try? await mergePool.shutdownGracefully()
         logger.info("node stopped")
     }
 }
