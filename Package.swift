@@ -89,6 +89,8 @@ let package = Package(
         room("FactorModels", ["VectorMath", "Artifacts"]),
         room("Catalog", ["Vocabulary", "Artifacts"]),
         room("Features", ["Vocabulary", "Artifacts"]),
+        room("LoadBalancing", ["Vocabulary", "Resilience"]),
+        room("Overload", ["Resilience"]),
         room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
 
         // L3: sources and their fusion, and rankers: what the node serves and what training tunes; Redis beside the node.
@@ -159,11 +161,13 @@ let package = Package(
         room(
             "LiveBench", path: "Bench/LiveBench",
             ["LoadGenerator", "EventLog", "MartletClient", "Wire", "Vocabulary", nioPosix]),
+        room("Simulation", path: "Bench/Simulation", ["LoadBalancing", "Overload", "Vocabulary"]),
         command(
             "martlet-bench", path: "Bench/martlet-bench",
             [
-                "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "RedisBench", "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
+                "Simulation", "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench",
+                "LiveStateBench", "RedisBench", "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels",
+                "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
@@ -172,6 +176,9 @@ let package = Package(
         tests("VocabularyTests", ["Vocabulary"]),
         tests("EventLogTests", ["EventLog", "Vocabulary", "TestSupport"]),
         tests("LiveStateTests", ["LiveState", "Vocabulary", "TestSupport"]),
+        tests("LoadBalancingTests", ["LoadBalancing", "Resilience", "Vocabulary", "TestSupport"]),
+        tests("SimulationTests", ["Simulation", "LoadBalancing", "Overload", "Vocabulary", "TestSupport"]),
+        tests("OverloadTests", ["Overload", "TestSupport"]),
         tests("ResilienceTests", ["Resilience", "TestSupport"]),
         tests(
             "RemoteCacheTests",

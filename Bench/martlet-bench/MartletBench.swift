@@ -18,7 +18,7 @@ struct MartletBench: AsyncParsableCommand {
             LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self,
             RerankingCommand.self, FoldInCommand.self, TreesCommand.self, NetworksCommand.self, RankingCommand.self,
             LiveStateCommand.self, LiveItemsCommand.self, RedisCommand.self, LiveCommand.self, DurabilityCommand.self,
-            RestartCommand.self, ReplayCommand.self,
+            RestartCommand.self, ReplayCommand.self, SimulateCommand.self,
             SelftestCommand.self,
         ],
         defaultSubcommand: LoadCommand.self)
