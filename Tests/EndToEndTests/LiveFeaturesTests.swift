@@ -15,7 +15,7 @@ import Wire
 @testable import MartletServer
 @testable import Training
 
-@Suite("Live features of a ranker", .ownThreads, .timeLimit(.minutes(10)))
+@Suite("Live features of a ranker", .ownThreads, .timeLimit(.minutes(30)))
 struct LiveFeaturesTests {
     private static let sources: [LiveSource] =
         LiveWindow.allCases.flatMap { window in

@@ -57,7 +57,7 @@ final class StubbornStorage: LogStorage {
 }
 
 /// The slate log by itself: which slates are taken, and what becomes of them when the disk is slow, full or gone.
-@Suite("The slate log", .timeLimit(.minutes(5)))
+@Suite("The slate log", .timeLimit(.minutes(30)), .ownThreads)
 struct SlateLogTests {
     private static let logger: Logger = {
         var logger = Logger(label: "test")
@@ -92,7 +92,7 @@ struct SlateLogTests {
     }
 
     private func settled(_ log: SlateLog, _ isThere: (UInt64, UInt64, UInt64) -> Bool) -> Bool {
-        for _ in 0..<6000 {
+        for _ in 0..<60_000 {
             let reading = log.reading
             if isThere(reading.logged, reading.dropped, reading.lost) { return true }
             usleep(10_000)

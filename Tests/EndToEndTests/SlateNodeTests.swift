@@ -16,7 +16,7 @@ import Vocabulary
 @testable import MartletServer
 
 /// Slates from the node that shows them to the ranker that learns from them.
-@Suite("Logged slates", .timeLimit(.minutes(15)))
+@Suite("Logged slates", .timeLimit(.minutes(30)), .ownThreads)
 struct SlateNodeTests {
     private func ranker(_ model: RetrievalModel, _ later: Interactions) throws -> NetworkRanker {
         var network = NetworkConfiguration(
@@ -54,7 +54,7 @@ struct SlateNodeTests {
 
     /// Waits until so many slates are stored, then reads them.
     private func slates(_ node: TestNode, _ folder: TemporaryFolder, _ count: Int) async throws -> [LoggedSlate] {
-        for _ in 0..<1200 where node.node.slateReading.logged < UInt64(count) {
+        for _ in 0..<12_000 where node.node.slateReading.logged < UInt64(count) {
             try await Task.sleep(for: .milliseconds(50))
         }
         var found: [LoggedSlate] = []
@@ -201,7 +201,7 @@ struct SlateNodeTests {
         await node.stop()
     }
 
-    @Test("shown, clicked, exported, learnt from and judged by", .timeLimit(.minutes(15)))
+    @Test("shown, clicked, exported, learnt from and judged by", .timeLimit(.minutes(30)))
     func whole() async throws {
         try await withNode(change: {
             $0.scenarios["default"]?.reranking = RerankingConfiguration()

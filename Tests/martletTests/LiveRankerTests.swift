@@ -10,7 +10,7 @@ import Training
 @testable import martlet
 
 /// Rankers with live features, by the commands: users who come back in sessions of some minutes.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct LiveRankerTests {
+@Suite(.ownThreads, .timeLimit(.minutes(30))) struct LiveRankerTests {
     private func write(_ folder: TemporaryFolder) throws {
         var random = SeededGenerator(seed: 31)
         var lines: [(time: Int, text: String)] = []
