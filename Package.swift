@@ -118,7 +118,7 @@ let package = Package(
                 "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
                 "CandidateRanking", "Serving", "EventLog", "LiveState",
                 "Telemetry", nioCore, nioPosix,
-                nioHTTP1, logging, lifecycle, unixSignals, yams,
+                nioHTTP1, logging, lifecycle, unixSignals, yams, deque,
             ]),
 
         // L6: the commands. Argument parsing only.
@@ -146,6 +146,7 @@ let package = Package(
         room(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
+        room("CacheBench", path: "Bench/CacheBench", ["Serving", "LoadGenerator", "Vocabulary"]),
         room("LiveStateBench", path: "Bench/LiveStateBench", ["LiveState", "Vocabulary"]),
         room(
             "ReplayBench", path: "Bench/ReplayBench", ["Charts", "MartletClient", "Wire", "Training", "Vocabulary"]),
@@ -156,7 +157,7 @@ let package = Package(
             "martlet-bench", path: "Bench/martlet-bench",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
+                "CacheBench", "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
@@ -193,7 +194,7 @@ let package = Package(
             "BenchTests",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "LiveBench", "martlet-bench", "EventLog", "TestSupport", "Wire",
+                "CacheBench", "LiveBench", "martlet-bench", "Serving", "EventLog", "TestSupport", "Wire",
                 "Training", "CandidateRanking", "RankingModels", "Features",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,

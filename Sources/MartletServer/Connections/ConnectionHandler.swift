@@ -242,10 +242,11 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if !isBypassed, header.slotOrLoad == FrameHeader.noSlot || node.shard(ofRaw: header.slotOrLoad) == worker.index,
             let answer = shard.answer(to: frame.body, now: now)
         {
-            hits.add(scenario: Int(answer.tag), worker)
+            hits.add(scenario: Int(answer.tag), isStale: answer.isStale, worker)
             appendReply(
-                id: header.callID, status: .ok, flags: .cached, microseconds: 0, load: worker.loadHint(shard.depth),
+                id: header.callID, status: .ok, flags: answer.flags, microseconds: 0, load: worker.loadHint(shard.depth),
                 body: answer.body)
+            if answer.wantsRefresh { worker.refilling.add(stale: Array(frame.body)) }
             return
         }
         RecommendCalls.serveMiss(frame, now, isBypassed: isBypassed, self)
@@ -370,22 +371,25 @@ final class ConnectionHandler: ChannelDuplexHandler {
 struct HitBatch {
     let started: UInt64
     private var count = 0
+    private var stale = 0
     private var scenario = 0
 
     init(started: UInt64) { self.started = started }
 
     @inline(__always)
-    mutating func add(scenario: Int, _ worker: LoopWorker) {
+    mutating func add(scenario: Int, isStale: Bool, _ worker: LoopWorker) {
         if scenario != self.scenario {
             record(worker)
             count = 0
+            stale = 0
             self.scenario = scenario
         }
         count += 1
+        if isStale { stale += 1 }
     }
 
     func record(_ worker: LoopWorker) {
         guard count > 0 else { return }
-        worker.metrics.countHits(count, scenario: scenario, nanoseconds: LoopWorker.now &- started)
+        worker.metrics.countHits(count, scenario: scenario, nanoseconds: LoopWorker.now &- started, stale: stale)
     }
 }

@@ -32,6 +32,10 @@ final class LoopWorker {
     private var mailIsScheduled = false
     private var partialBytes = 0
     let helping = LoopHelping()
+    /// Answers that nobody waits for.
+    private(set) lazy var refilling = LoopRefilling(
+        worker: self, share: node.serving.cache.backgroundShare,
+        warmMax: node.serving.cache.warmKeysMax / max(1, node.shardCount))
     private(set) var connections: [ObjectIdentifier: ConnectionHandler] = [:]
 
     init(index: Int, eventLoop: any EventLoop, shard: Shard, node: NodeContext) {
@@ -63,6 +67,7 @@ final class LoopWorker {
         return wake.start { [unowned self] in
             self.runStep()
             self.helpStep()
+            self.refilling.pump()
         }
     }
 
@@ -94,8 +99,8 @@ final class LoopWorker {
         if let (states, bytes) = live {
             metrics.setLiveUsers(states.users, bytes: bytes, evicted: states.usersEvicted)
         }
-        metrics.setCache(bytes: statistics.bytes, entries: statistics.entryCount)
-        metrics.setEvictions(statistics.evictions)
+        metrics.setCache(CacheReading(statistics))
+        metrics.setRefillsWaiting(refilling.count)
         metrics.setQueueDepth(depth)
         metrics.publishThreadAllocations()
     }
@@ -131,7 +136,8 @@ final class LoopWorker {
 
     /// Hands a call to the shard of this loop.
     func submit(_ request: ShardRequest, _ ticket: CallTicket) {
-        let call = ShardCall(request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket)
+        let call = ShardCall(
+            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey)
         // Events do not wait behind slates: what they need of the loop is short.
         if case .record(let batch) = request {
             if let result = shard.assumeIsolated({ $0.record(batch, call) }) { deliver(result, to: ticket) }
@@ -143,6 +149,19 @@ final class LoopWorker {
             scheduleStep()
         }
     }
+
+    /// Whether calls wait or are under way.
+    var isServing: Bool { stepIsScheduled }
+
+    /// Hands the shard a call that nobody waits for; false when it has no room.
+    func submitRefill(_ call: ShardCall) -> Bool {
+        if shard.assumeIsolated({ $0.submit(call) }) != nil { return false }
+        scheduleStep()
+        return true
+    }
+
+    /// Looks for such calls after the next look at the sockets.
+    func wakeForRefills() { wake?.signal() }
 
     /// Learns what became of records of the event log.
     func settle(_ outcome: LogOutcome) {
@@ -176,8 +195,13 @@ final class LoopWorker {
         guard stepIsScheduled else { return }
         let until = Self.now &+ Self.stepNanoseconds
         let waiting = shard.assumeIsolated { shard in
-            shard.run(until: until, clock: { Self.now }) { shard, call, answer, times in
-                guard let ticket = call.origin as? CallTicket else { return }
+            shard.run(until: until, clock: { Self.now }) { _, call, kept in
+                if let ticket = call.origin as? CallTicket { self.answer(kept, ticket) }
+            } answered: { shard, call, answer, times in
+                guard let ticket = call.origin as? CallTicket else {
+                    if let origin = call.origin as? RefillOrigin { self.keep(answer, times, origin, shard) }
+                    return
+                }
                 self.count(answer, times, ticket)
                 if ticket.gather == nil { self.answer(answer, ticket, shard) } else { self.deliver(answer, to: ticket) }
             }
@@ -189,6 +213,7 @@ final class LoopWorker {
         } else {
             stepIsScheduled = false
             helping.setBusy(false, Self.now)
+            if refilling.count > 0 { wake?.signal() }
         }
     }
 
@@ -221,6 +246,48 @@ final class LoopWorker {
         }
     }
 
+    /// Keeps an answer that nobody waits for.
+    private func keep(
+        _ answer: ShardAnswer, _ times: StageTimes, _ origin: RefillOrigin, _ shard: isolated Shard
+    ) {
+        var isKept = false
+        if case .slate(let slate) = answer, encoder.encode(answer).0 == .ok {
+            isKept = slate.isCacheable
+            if isKept { keep(slate, origin.key, origin.scenario, Self.now, shard) }
+        }
+        if !isKept { shard.refreshFailed(origin.key) }
+        refilling.finish(
+            origin, isKept: isKept,
+            nanoseconds: times.filter &+ times.retrieve &+ times.rank &+ times.fuse &+ times.rerank)
+    }
+
+    /// Keeps the slate that was encoded last.
+    private func keep(_ slate: Slate, _ key: [UInt8], _ scenario: String, _ now: UInt64, _ shard: isolated Shard) {
+        key.withUnsafeBytes { key in
+            encoder.withBody {
+                shard.keep(
+                    $0, for: key, scenario: scenario, tag: UInt16(node.scenarioIndex(scenario)),
+                    generation: slate.generation.number, now: now, seconds: slate.seconds, stamp: slate.stamp,
+                    version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items))
+            }
+        }
+    }
+
+    /// Sends a kept answer to a call that waited for another of the same bytes.
+    private func answer(_ kept: KeptAnswer, _ ticket: CallTicket) {
+        let nanoseconds = Self.now &- ticket.arrived
+        metrics.recordRequest(scenario: Int(kept.tag), .cached, nanoseconds: nanoseconds)
+        metrics.countRequest(ticket.method.counted, .ok)
+        let microseconds = UInt32(clamping: nanoseconds / 1000)
+        if ticket.home === self {
+            ticket.connection.reply(
+                to: ticket, status: .ok, flags: kept.flags, microseconds: microseconds, load: 0, body: kept.body)
+        } else {
+            replyRemotely(
+                ticket, status: .ok, flags: kept.flags, microseconds: microseconds, load: 0, body: kept.body)
+        }
+    }
+
     /// Encodes an answer on the shard's loop, keeps it when it may be kept, and sends it.
     private func answer(_ answer: ShardAnswer, _ ticket: CallTicket, _ shard: isolated Shard) {
         let started = Self.now
@@ -229,15 +296,7 @@ final class LoopWorker {
         metrics.record(.encode, nanoseconds: done &- started)
         if case .slate(let slate) = answer {
             if status == .ok, slate.isCacheable, let key = ticket.cacheKey {
-                key.withUnsafeBytes { key in
-                    encoder.withBody {
-                        shard.keep(
-                            $0, for: key, scenario: ticket.scenario,
-                            tag: UInt16(node.scenarioIndex(ticket.scenario)), generation: slate.generation.number,
-                            now: done, seconds: slate.seconds, stamp: slate.stamp,
-                            version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items))
-                    }
-                }
+                keep(slate, key, ticket.scenario, done, shard)
             }
             metrics.recordRequest(
                 scenario: node.scenarioIndex(ticket.scenario),
@@ -400,6 +459,23 @@ final class LoopWorker {
                 ticket: ticket, status: status, flags: flags, microseconds: microseconds, load: load,
                 body: node.allocator.buffer(bytes: body)))
         scheduleMail()
+    }
+}
+
+extension KeptAnswer {
+    /// Of a reply that carries it.
+    var flags: ReplyFlags { isStale ? [.cached, .stale] : .cached }
+}
+
+extension CacheReading {
+    init(_ statistics: ResultCacheStatistics) {
+        self.init()
+        bytes = statistics.bytes
+        usedBytes = statistics.usedBytes
+        entries = statistics.entryCount
+        departures = statistics.evictions
+        unfit = statistics.unfit
+        admissions = [statistics.insertions, statistics.admissions, statistics.rejections, statistics.refusals]
     }
 }
 

@@ -17,7 +17,7 @@ package protocol EvictionPolicy: AnyObject {
     /// An entry has another cost now.
     func change(_ entry: Int, cost: Int)
     /// Forgets an entry that its owner drops, but not how much it was asked for.
-    package func remove(_ entry: Int)
+    func remove(_ entry: Int)
     /// Forgets one entry, and says which; nil where there is none.
     func evict() -> Int?
     /// Bytes of its own, apart from `EntryLinks`.
