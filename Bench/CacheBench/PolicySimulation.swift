@@ -28,7 +28,7 @@ package enum PolicySimulation {
                 if number >= warm { hits += 1 }
                 continue
             }
-            let hash = UInt32(truncatingIfNeeded: (UInt64(user) &+ 1) &* 0x9E37_79B9_7F4A_7C15 >> 32)
+            let hash = UInt32(truncatingIfNeeded: ((UInt64(user) &+ 1) &* 0x9E37_79B9_7F4A_7C15) >> 32)
             policy.miss(hash: hash)
             let new = free.removeLast()
             placeOf[user] = new

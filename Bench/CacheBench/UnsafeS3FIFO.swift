@@ -99,7 +99,7 @@ package final class S3FIFO: EvictionPolicy {
 
     // MARK: Ghosts
 
-    private static func mark(_ hash: UInt32) -> UInt16 { UInt16(truncatingIfNeeded: hash &* 0x9E37_79B1 >> 16) | 1 }
+    private static func mark(_ hash: UInt32) -> UInt16 { UInt16(truncatingIfNeeded: (hash &* 0x9E37_79B1) >> 16) | 1 }
 
     private func rememberGhost(_ hash: UInt32) {
         departures += 1

@@ -23,7 +23,7 @@ struct EntryTable {
     var byteCount: Int { slotCount * 4 }
 
     @inline(__always)
-    private func home(_ hash: UInt32) -> Int { Int(UInt64(hash) &* UInt64(slotCount) >> 32) }
+    private func home(_ hash: UInt32) -> Int { Int((UInt64(hash) &* UInt64(slotCount)) >> 32) }
 
     @inline(__always)
     private func next(_ place: Int) -> Int { place + 1 == slotCount ? 0 : place + 1 }

@@ -22,7 +22,7 @@ package struct FrequencySketch {
     @inline(__always)
     private func place(_ hash: UInt32) -> (block: UnsafeMutablePointer<UInt64>, choices: UInt32) {
         let mixed = UInt64((hash ^ hash >> 15) &* 0x85EB_CA6B)
-        return (words + Int(mixed &* UInt64(blockCount) >> 32) * 8, (hash ^ hash >> 13) &* 0xC2B2_AE35)
+        return (words + Int((mixed &* UInt64(blockCount)) >> 32) * 8, (hash ^ hash >> 13) &* 0xC2B2_AE35)
     }
 
     /// Counts a request for a key.
