@@ -28,7 +28,8 @@ package struct CacheTrace: Sendable {
             return random.unit() < eventShare ? ~user : user
         }
         return CacheTrace(
-            steps: steps, userCount: users, name: "zipf \(exponent), \(users) users, \(eventShare) events, seed \(seed)")
+            steps: steps, userCount: users, name: "zipf \(exponent), \(users) users, \(eventShare) events, seed \(seed)"
+        )
     }
 
     /// Users who come for some requests and then go: `together` at a time, `length` requests on average, who they are drawn

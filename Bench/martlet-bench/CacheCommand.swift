@@ -24,7 +24,8 @@ struct CacheCommand: ParsableCommand {
     @Option(parsing: .unconditional, help: "Seed of a made trace.") var seed: UInt64 = 1
     @Option(help: "Sizes of the cache in MiB, separated by commas.") var mebibytes = "40,256"
     @Option(parsing: .unconditional, help: "Bytes of an answer, 1 to 65536.") var answerBytes = 300
-    @Option(help: "Entries to compare policies at, separated by commas; default: what the cache held.") var entries: String?
+    @Option(help: "Entries to compare policies at, separated by commas; default: what the cache held.") var entries:
+        String?
     @Option(help: "Writes the trace to a file and ends.") var write: String?
     @Flag(help: "Measures only what a hit costs.") var hitCost = false
 
@@ -49,7 +50,8 @@ struct CacheCommand: ParsableCommand {
         if let trace { return try CacheTrace.read(trace) }
         if sessions {
             return .sessions(
-                users: users, exponent: exponent, eventShare: events, count: steps, together: 3000, length: 8, seed: seed)
+                users: users, exponent: exponent, eventShare: events, count: steps, together: 3000, length: 8,
+                seed: seed)
         }
         return .zipf(users: users, exponent: exponent, eventShare: events, count: steps, seed: seed)
     }

@@ -17,7 +17,8 @@ struct MartletBench: AsyncParsableCommand {
         subcommands: [
             LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self,
             RerankingCommand.self, FoldInCommand.self, TreesCommand.self, NetworksCommand.self, RankingCommand.self,
-            LiveStateCommand.self, CacheCommand.self, LiveCommand.self, DurabilityCommand.self, RestartCommand.self, ReplayCommand.self,
+            LiveStateCommand.self, CacheCommand.self, LiveCommand.self, DurabilityCommand.self, RestartCommand.self,
+            ReplayCommand.self,
             SelftestCommand.self,
         ],
         defaultSubcommand: LoadCommand.self)

@@ -32,7 +32,8 @@ import Testing
         let all = PolicySimulation.unbounded(Self.trace)
         #expect(PolicySimulation.ideal(Self.trace, capacity: 2000) == all)
         #expect(
-            PolicySimulation.hitRatio(Self.trace, capacity: 2000, FrequencyFIFO(capacity: 2000, entriesMax: 2001)) == all)
+            PolicySimulation.hitRatio(Self.trace, capacity: 2000, FrequencyFIFO(capacity: 2000, entriesMax: 2001))
+                == all)
         #expect(PolicySimulation.hitRatio(Self.trace, capacity: 2000, LRU(capacity: 2000, entriesMax: 2001)) == all)
     }
 

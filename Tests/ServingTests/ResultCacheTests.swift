@@ -217,7 +217,9 @@ struct ResultCacheTests {
         #expect(kept == 20)
     }
 
-    @Test("large and small answers, windows, events, other generations and hash collisions, against a dictionary", arguments: [1, 2])
+    @Test(
+        "large and small answers, windows, events, other generations and hash collisions, against a dictionary",
+        arguments: [1, 2])
     func againstADictionary(seed: UInt64) {
         struct Known {
             var value: String
@@ -251,7 +253,8 @@ struct ResultCacheTests {
                     #expect(entry?.generation == generation && entry?.epoch == bumps[user, default: 0])
                     #expect(entry.map { $0.expires > now } ?? false)
                 } else {
-                    let count = Int.random(in: 0..<20, using: &random) == 0 ? 9000 : Int.random(in: 0...600, using: &random)
+                    let count =
+                        Int.random(in: 0..<20, using: &random) == 0 ? 9000 : Int.random(in: 0...600, using: &random)
                     let value = String(repeating: "v", count: count) + "\(step)"
                     insert(
                         cache, user, value, generation: generation, now: now, longest: 30 * Self.second, hash: hash,

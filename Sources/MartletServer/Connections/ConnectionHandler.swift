@@ -244,7 +244,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         {
             hits.add(scenario: Int(answer.tag), isStale: answer.isStale, worker)
             appendReply(
-                id: header.callID, status: .ok, flags: answer.flags, microseconds: 0, load: worker.loadHint(shard.depth),
+                id: header.callID, status: .ok, flags: answer.flags, microseconds: 0,
+                load: worker.loadHint(shard.depth),
                 body: answer.body)
             if answer.wantsRefresh { worker.refilling.add(stale: Array(frame.body)) }
             return

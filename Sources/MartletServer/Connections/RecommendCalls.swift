@@ -41,7 +41,8 @@ enum RecommendCalls {
                 worker.metrics.countHits(
                     1, scenario: Int(answer.tag), nanoseconds: now &- ticket.arrived, stale: answer.isStale ? 1 : 0)
                 worker.replyRemotely(
-                    ticket, status: .ok, flags: answer.flags, microseconds: UInt32(clamping: (now &- ticket.arrived) / 1000),
+                    ticket, status: .ok, flags: answer.flags,
+                    microseconds: UInt32(clamping: (now &- ticket.arrived) / 1000),
                     load: worker.loadHint(shard.depth), body: answer.body)
                 if answer.wantsRefresh { worker.refilling.add(stale: Array(body)) }
                 return true

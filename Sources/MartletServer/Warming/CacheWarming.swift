@@ -59,7 +59,9 @@ struct CacheWarming: Sendable {
         for worker in node.workers { worker.eventLoop.execute { worker.refilling.isHurried = true } }
         while ContinuousClock.now < end {
             var left = 0
-            for worker in node.workers { left += (try? await worker.eventLoop.submit { worker.refilling.count }.get()) ?? 0 }
+            for worker in node.workers {
+                left += (try? await worker.eventLoop.submit { worker.refilling.count }.get()) ?? 0
+            }
             if left == 0 { break }
             try? await Task.sleep(for: .milliseconds(10))
         }
@@ -92,7 +94,8 @@ struct CacheWarming: Sendable {
             try WarmKeysFile.write(keys, to: path)
         } catch {
             logger.warning(
-                "the keys of the result cache cannot be written", metadata: ["cache.warm_file": "\(path)", "error": "\(error)"])
+                "the keys of the result cache cannot be written",
+                metadata: ["cache.warm_file": "\(path)", "error": "\(error)"])
         }
     }
 }
