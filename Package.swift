@@ -92,8 +92,8 @@ let package = Package(
         room(
             "CandidateRanking",
             [
-                "Vocabulary", "VectorMath", "Artifacts", "Catalog", "FactorModels", "Features", "Retrieval",
-                "RankingModels",
+                "Vocabulary", "VectorMath", "Artifacts", "LiveState", "Catalog", "FactorModels", "Features",
+                "Retrieval", "RankingModels",
             ]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
@@ -107,7 +107,7 @@ let package = Package(
             "Training",
             [
                 "Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog", "Retrieval",
-                "Features", "RankingModels", "CandidateRanking", "EventLog", "CZlib",
+                "Features", "RankingModels", "CandidateRanking", "EventLog", "LiveState", "CZlib",
             ]
         ),
 
@@ -142,7 +142,7 @@ let package = Package(
         room("FilterBench", path: "Bench/FilterBench", ["Artifacts", "NearestNeighbors", "Catalog", "Retrieval"]),
         room(
             "RankerBench", path: "Bench/RankerBench",
-            ["RankingModels", "CandidateRanking", "Retrieval", "Features", "Artifacts", "VectorMath"]),
+            ["LiveState", "RankingModels", "CandidateRanking", "Retrieval", "Features", "Artifacts", "VectorMath"]),
         room(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
@@ -188,7 +188,7 @@ let package = Package(
             [
                 "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "CandidateRanking",
                 "RankingModels", "Features", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
-                "EventLog", "Wire", "Telemetry", "martlet", "TestSupport", logging, nioCore, nioPosix,
+                "EventLog", "LiveState", "Wire", "Telemetry", "martlet", "TestSupport", logging, nioCore, nioPosix,
             ]),
         tests(
             "BenchTests",
@@ -217,8 +217,8 @@ let package = Package(
             "TrainingTests",
             [
                 "Training", "CandidateRanking", "Retrieval", "RankingModels", "Features", "FactorModels",
-                "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "EventLog", "CZlib",
-                "TestSupport",
+                "NearestNeighbors", "Catalog", "Artifacts", "VectorMath", "Vocabulary", "EventLog", "LiveState",
+                "CZlib", "TestSupport",
             ]),
         tests("TelemetryTests", ["Telemetry", "Vocabulary", "TestSupport"]),
         tests(

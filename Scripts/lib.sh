@@ -18,7 +18,7 @@ start_node() {
     "$martlet" serve "$@" >"$log" 2>&1 &
     node_pid=$!
     node='' node_http=''
-    for _ in $(seq 1 600); do
+    for _ in $(seq 1 3000); do
         if ! kill -0 "$node_pid" 2>/dev/null; then
             echo "the node did not start:" >&2
             cat "$log" >&2
@@ -30,7 +30,7 @@ start_node() {
         [ -n "$node" ] && return 0
         sleep 0.1
     done
-    echo "the node was not ready within a minute:" >&2
+    echo "the node was not ready within five minutes:" >&2
     cat "$log" >&2
     return 1
 }

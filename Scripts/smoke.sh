@@ -33,7 +33,7 @@ heading "smoke: configuration"
 refused() { # refused STATUS TEXT FLAG...: martlet serve ends with the status and says the text
     local wanted=$1 text=$2 status=0
     shift 2
-    timeout 60 "$martlet" serve "$@" >"$folder/refusal" 2>&1 || status=$?
+    timeout 300 "$martlet" serve "$@" >"$folder/refusal" 2>&1 || status=$?
     [ "$status" = "$wanted" ] || { cat "$folder/refusal" >&2; fail "martlet serve $*: exit code $status, not $wanted"; }
     expect "martlet serve $*" "$text" "$folder/refusal"
 }
@@ -47,20 +47,20 @@ start_node "$folder/node.log" --bundle "$folder/bundle" --listen 127.0.0.1:0 --h
     --set events.directory="$folder/events"
 refused 1 "another process has the port" --bundle "$folder/bundle" --listen "$node" --http off
 user=$("$martlet" model users "$folder/bundle" -n 1 | cut -f1)
-"$martlet" health --node "$node" --wait 10s
-"$martlet" recommend --node "$node" --user "$user" -k 5 --explain
-"$martlet" recommend --node "$node" --user "$user" -k 5 --json >"$folder/slate.json"
-"$martlet" recommend --node "$node" --user nobody-knows-me -k 5 --json >"$folder/unknown.json"
+"$martlet" health --node "$node" --wait 5m --timeout 2m
+"$martlet" recommend --node "$node" --timeout 2m --user "$user" -k 5 --explain
+"$martlet" recommend --node "$node" --timeout 2m --user "$user" -k 5 --json >"$folder/slate.json"
+"$martlet" recommend --node "$node" --timeout 2m --user nobody-knows-me -k 5 --json >"$folder/unknown.json"
 python3 - "$folder/slate.json" "$folder/unknown.json" <<'P'
 import json, sys
 slate, unknown = (json.load(open(name)) for name in sys.argv[1:])
 assert len(slate["items"]) == 5 and len(unknown["items"]) == 5, (slate, unknown)
 P
 item=$("$martlet" model users "$folder/bundle" --user "$user" -n 1 | cut -f1)
-"$martlet" similar --node "$node" --item "$item" -k 5
+"$martlet" similar --node "$node" --timeout 2m --item "$item" -k 5
 
 heading "smoke: events"
-"$martlet" ingest "$folder/sample/ratings.csv" --type rating --node "$node" >"$folder/ingested"
+"$martlet" ingest "$folder/sample/ratings.csv" --type rating --node "$node" --timeout 5m >"$folder/ingested"
 expect "ingest" "events stored on disk" "$folder/ingested"
 "$martlet" log verify "$folder/events"
 "$martlet" log info "$folder/events"
@@ -70,7 +70,7 @@ expect "ingest" "events stored on disk" "$folder/ingested"
 
 heading "smoke: load"
 "$martlet" model users "$folder/bundle" -n 300 | cut -f1 >"$folder/users.txt"
-"$bench" load --node "$node" --users-file "$folder/users.txt" --closed 4 --duration 2 --slo errors=0 --json "$folder/load.json"
+"$bench" load --node "$node" --users-file "$folder/users.txt" --closed 4 --duration 2 --timeout 60s --slo errors=0 --json "$folder/load.json"
 
 heading "smoke: scrape"
 [ "$(curl -fsS "http://$node_http/healthz")" = ok ] || fail "/healthz"
@@ -87,12 +87,12 @@ curl -fsS -H 'Accept: application/openmetrics-text;version=1.0.0' "http://$node_
 heading "smoke: reload and stop"
 kill -HUP "$node_pid"
 reloaded=0
-for _ in $(seq 1 100); do
+for _ in $(seq 1 3000); do
     curl -fsS "http://$node_http/metrics" >"$folder/metrics"
     if grep -qx 'martlet_generation 2' "$folder/metrics"; then reloaded=1 && break; fi
     sleep 0.1
 done
 [ "$reloaded" = 1 ] || fail "SIGHUP did not load the bundle anew"
-"$martlet" recommend --node "$node" --user "$user" -k 5 >/dev/null
+"$martlet" recommend --node "$node" --timeout 2m --user "$user" -k 5 >/dev/null
 stop_node || fail "the node did not stop cleanly"
 echo "smoke: all is well"

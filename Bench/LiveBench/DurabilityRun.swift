@@ -28,6 +28,8 @@ package struct DurabilityRun {
         /// Between the first call and the kill.
         package var seconds: ClosedRange<Double> = 0.2...2.5
         package var seed: UInt64 = 1
+        /// How long an answer, or a connection, may take.
+        package var timeout: Duration = .seconds(10)
 
         package init(node: NodeProcess.Options, events: String) {
             self.node = node
@@ -133,7 +135,8 @@ package struct DurabilityRun {
     private func clients(_ node: NodeProcess, count: Int) throws -> [MartletClient] {
         var settings = MartletClientConfiguration(port: node.port)
         settings.clientName = "martlet-bench"
-        settings.timeout = .seconds(10)
+        settings.timeout = configuration.timeout
+        settings.connectTimeout = configuration.timeout
         settings.waitsForNode = true
         return try (0..<count).map { _ in try MartletClient(settings, eventLoopGroup: group) }
     }

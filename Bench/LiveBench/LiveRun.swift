@@ -35,6 +35,8 @@ package struct LiveRun: Sendable {
         package var k = 20
         package var eventType = "click"
         package var seed: UInt64 = 1
+        /// How long an answer may take, or a connection.
+        package var timeout: Duration = .seconds(5)
 
         package init() {}
     }
@@ -52,7 +54,8 @@ package struct LiveRun: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var settings = MartletClientConfiguration(host: configuration.host, port: configuration.port)
         settings.clientName = "martlet-bench"
-        settings.timeout = .seconds(5)
+        settings.timeout = configuration.timeout
+        settings.connectTimeout = configuration.timeout
         settings.callsInFlightMax = 4096
         // Connections of their own, so that what is measured does not wait behind a background call in this tool.
         let (events, calls) = (

@@ -2,7 +2,8 @@ import Foundation
 import LoadGenerator
 import Synchronization
 
-/// A node in a process of its own, on a free loopback port, that can be killed. One task uses it.
+/// A node in a process of its own, on a free loopback port, that can be killed, and that ends with this process however
+/// that ends. One task uses it.
 package final class NodeProcess {
     package struct Options: Sendable {
         /// The program.
@@ -24,6 +25,7 @@ package final class NodeProcess {
     /// From the launch until the node serves; nanoseconds.
     package let nanosecondsToReady: UInt64
     private let process: Process
+    private let childGuard: ChildGuard
     private let records: LogRecords
 
     /// Starts a node and waits until it serves.
@@ -44,28 +46,45 @@ package final class NodeProcess {
         let records = LogRecords()
         let began = Nanoseconds.now()
         do { try process.run() } catch { throw LoadError("cannot start \(options.martlet): \(error)") }
+        let childGuard: ChildGuard
+        do { childGuard = try ChildGuard(of: process.processIdentifier) } catch {
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+            throw LoadError("cannot start /bin/sh: \(error)")
+        }
         records.follow(words.fileHandleForReading)
+        func giveUp() {
+            if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+            process.waitUntilExit()
+            childGuard.end()
+        }
         let end = ContinuousClock.now + options.patience
         while records.first("node serves") == nil {
             guard process.isRunning, ContinuousClock.now < end else {
-                if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-                process.waitUntilExit()
+                giveUp()
                 throw LoadError("the node did not start; its last words:\n\(records.lastLines)")
             }
-            try await Task.sleep(for: .milliseconds(1))
+            do { try await Task.sleep(for: .milliseconds(1)) } catch {
+                giveUp()
+                throw error
+            }
         }
         let serves = records.first("node serves")
         nanosecondsToReady = (serves?.at ?? Nanoseconds.now()) - began
         // "[IPv4]127.0.0.1/127.0.0.1:40123"
         guard let address = serves?.fields["node.listen"], let colon = address.lastIndex(of: ":"),
             let port = Int(address[address.index(after: colon)...])
-        else { throw LoadError("the node does not say where it listens: \(records.lastLines)") }
+        else {
+            giveUp()
+            throw LoadError("the node does not say where it listens: \(records.lastLines)")
+        }
         self.port = port
         self.process = process
+        self.childGuard = childGuard
         self.records = records
     }
 
-    deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+    deinit { if process.isRunning { killNow() } }
 
     /// What the node says of what it brought back: `events.milliseconds`, `events.replayed`, `events.snapshot`.
     package var restored: [String: String] { records.first("state of users restored")?.fields ?? [:] }
@@ -80,12 +99,14 @@ package final class NodeProcess {
     package func killNow() {
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
+        childGuard.end()
     }
 
     /// Asks it to stop, and waits.
     package func stop() {
         kill(process.processIdentifier, SIGTERM)
         process.waitUntilExit()
+        childGuard.end()
     }
 
     package var residentBytes: Int {

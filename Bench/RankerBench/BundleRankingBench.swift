@@ -2,6 +2,7 @@ import Artifacts
 import CandidateRanking
 import Features
 import Foundation
+import LiveState
 import RankingModels
 import Retrieval
 import VectorMath
@@ -17,16 +18,21 @@ package struct BundleRankingBench {
         /// What explaining `explainedCount` of them takes, and the longest step of that.
         package let explanation: Double
         package let longestStep: Double
+        /// What reading a user's live state takes, of `liveEvents` events; 0 where no feature asks.
+        package let live: Double
 
         package var text: String {
             func short(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
             return
                 "\(candidates) candidates: features \(short(features)) us, scores \(short(scores)) us, both \(short(features + scores)) us; "
+                + (live > 0 ? "reading live state \(short(live)) us; " : "")
                 + "explaining \(BundleRankingBench.explainedCount) of them \(short(explanation)) us, in steps of \(short(longestStep)) us at most"
         }
     }
 
     static let explainedCount = 20
+    /// Events of each user, where features ask for live state.
+    static let liveEvents = 50
     private let model: RetrievalModel
     private let ranker: CandidateRanker
 
@@ -64,6 +70,12 @@ package struct BundleRankingBench {
         let generator = CandidateGenerator(model: model)
         let scorer = CandidateScorer(ranker)
         let clock = ContinuousClock()
+        let needs = ranker.plan.live
+        let states = try UserStates(types: EventTypes())
+        let shown = try UserStates(types: EventTypes())
+        var activity = UserActivity()
+        let now: UInt32 = 1_700_000_000
+        var lives: [Double] = []
         var (features, scores, explanations, longest) = ([Double](), [Double](), [Double](), [Double]())
         for round in 0...rounds {
             for user in stride(from: 0, to: model.users.count, by: max(1, model.users.count / users)) {
@@ -76,8 +88,20 @@ package struct BundleRankingBench {
                 generator.select(candidates, into: &found)
                 // Only whole lists are compared.
                 guard found.count == candidates else { continue }
-                let request = RankingRequest(
+                var request = RankingRequest(
                     user: UInt32(user), history: history, candidates: found, lists: generator.lists)
+                if needs.user {
+                    let name = Array(model.users.name(UInt32(user)).utf8)
+                    let reading = name.withUnsafeBytes { name in
+                        if round == 0 { Self.tell(states, shown, name, found, now) }
+                        return clock.measure {
+                            activity.fill(
+                                name, states, shown: shown, now: now, row: needs.pairs ? { $0 } : nil)
+                        }
+                    }
+                    request.live.user = activity
+                    if round > 0 { lives.append(reading / .microseconds(1)) }
+                }
                 let filling = clock.measure { scorer.begin(request) }
                 let scoring = clock.measure { while !scorer.step() {} }
                 // The first round warms up.
@@ -98,6 +122,23 @@ package struct BundleRankingBench {
         return Point(
             candidates: candidates, features: median(features), scores: median(scores),
             explanation: median(explanations),
-            longestStep: median(longest))
+            longestStep: median(longest), live: lives.isEmpty ? 0 : median(lives))
+    }
+
+    /// Gives a user events of the last minutes: clicks and impressions in turns.
+    private static func tell(
+        _ states: UserStates, _ shown: UserStates, _ user: UnsafeRawBufferPointer, _ candidates: [ScoredRow],
+        _ now: UInt32
+    ) {
+        let (impression, click) = (
+            states.types.code(named: "impression") ?? 0, states.types.code(named: "click") ?? 0
+        )
+        for number in 0..<liveEvents {
+            let isShown = number % 2 == 0
+            let event = HistoryEvent(
+                item: candidates[number % candidates.count].row, type: isShown ? impression : click,
+                seconds: now - UInt32(liveEvents - number) * 20)
+            (isShown ? shown : states).apply(event, user: user, now: now)
+        }
     }
 }

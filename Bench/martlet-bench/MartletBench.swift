@@ -17,7 +17,7 @@ struct MartletBench: AsyncParsableCommand {
         subcommands: [
             LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self,
             RerankingCommand.self, FoldInCommand.self, TreesCommand.self, NetworksCommand.self, RankingCommand.self,
-            LiveStateCommand.self, CacheCommand.self, LiveCommand.self, DurabilityCommand.self, RestartCommand.self,
+            LiveStateCommand.self, LiveItemsCommand.self, CacheCommand.self, LiveCommand.self, DurabilityCommand.self, RestartCommand.self,
             ReplayCommand.self,
             SelftestCommand.self,
         ],

@@ -2604,7 +2604,7 @@ const ProtobufCMessageDescriptor martlet__v1__pin__descriptor =
   (ProtobufCMessageInit) martlet__v1__pin__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[20] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[21] =
 {
   {
     "items",
@@ -2846,6 +2846,18 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descri
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "request_id",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendReply, request_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   11,   /* field[11] = arm */
@@ -2862,6 +2874,7 @@ static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   13,   /* field[13] = propensities */
   17,   /* field[17] = ranked_items */
   8,   /* field[8] = reasons */
+  20,   /* field[20] = request_id */
   1,   /* field[1] = scores */
   14,   /* field[14] = seed */
   9,   /* field[9] = shares */
@@ -2872,7 +2885,7 @@ static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange martlet__v1__recommend_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 20 }
+  { 0, 21 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
 {
@@ -2882,7 +2895,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
   "Martlet__V1__RecommendReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendReply),
-  20,
+  21,
   martlet__v1__recommend_reply__field_descriptors,
   martlet__v1__recommend_reply__field_indices_by_name,
   1,  martlet__v1__recommend_reply__number_ranges,
@@ -3262,7 +3275,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_request__descriptor
   (ProtobufCMessageInit) martlet__v1__recommend_many_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[8] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[9] =
 {
   {
     "item_counts",
@@ -3360,6 +3373,18 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_d
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "request_id",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendManyReply, request_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[] = {
   3,   /* field[3] = fallbacks */
@@ -3368,13 +3393,14 @@ static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[]
   1,   /* field[1] = items */
   6,   /* field[6] = model */
   7,   /* field[7] = propensities */
+  8,   /* field[8] = request_id */
   2,   /* field[2] = scores */
   4,   /* field[4] = statuses */
 };
 static const ProtobufCIntRange martlet__v1__recommend_many_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
 {
@@ -3384,7 +3410,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
   "Martlet__V1__RecommendManyReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendManyReply),
-  8,
+  9,
   martlet__v1__recommend_many_reply__field_descriptors,
   martlet__v1__recommend_many_reply__field_indices_by_name,
   1,  martlet__v1__recommend_many_reply__number_ranges,

@@ -22,6 +22,10 @@ package final class FeaturePlan: @unchecked Sendable {
     let userFields: [Extractor<UserValue>]
     let contextFields: [Extractor<String>]
     let crossFields: [CrossField]
+    /// Of the user's live state; the same for all candidates.
+    let liveFields: [Extractor<LiveUserValue>]
+    /// What must be read of live state for each request.
+    package let live: LiveNeeds
 
     /// Which encoded place a value goes to, and how.
     struct Extractor<Value> {
@@ -53,6 +57,8 @@ package final class FeaturePlan: @unchecked Sendable {
         case affinity(AttributeShares)
         case historySum(Int)
         case historyMax
+        case live(LiveUserValue)
+        case liveItem(LiveItemValue)
     }
 
     struct CrossField {
@@ -87,6 +93,7 @@ package final class FeaturePlan: @unchecked Sendable {
         var users: [Extractor<UserValue>] = []
         var contexts: [Extractor<String>] = []
         var crosses: [CrossField] = []
+        var lives: [Extractor<LiveUserValue>] = []
         var itemSide: [Extractor<ItemValue>] = []
         let times = InteractionTimes(model, days: schema.fields.compactMap(\.source.days))
         for (number, field) in schema.fields.enumerated() {
@@ -114,6 +121,20 @@ package final class FeaturePlan: @unchecked Sendable {
                     )
                 }
                 itemSide.append(.init(value: value, place: place, encoder: encoder, field: number))
+            case .live(let source):
+                let timeToLive = field.timeToLive ?? source.timeToLive
+                let value = LiveUserValue(source, timeToLive: timeToLive)
+                guard case .dense(let at) = place else { throw refuse("it is a number, and declared categorical") }
+                if case .item(let signal) = source {
+                    crosses.append(
+                        CrossField(
+                            value: .liveItem(LiveItemValue(signal: signal, timeToLive: timeToLive)), number: at,
+                            encoder: encoder, field: number))
+                } else if source.isPerCandidate {
+                    crosses.append(CrossField(value: .live(value), number: at, encoder: encoder, field: number))
+                } else {
+                    lives.append(.init(value: value, place: place, encoder: encoder, field: number))
+                }
             case .factorProduct, .sourceScore, .retrievalScore, .retrievalRank, .sharedAttribute, .sourceRank,
                 .attributeAffinity, .historySum, .historyMax:
                 guard case .dense(let at) = place else { throw refuse("it is a number, and declared categorical") }
@@ -129,6 +150,8 @@ package final class FeaturePlan: @unchecked Sendable {
         userFields = users
         contextFields = contexts
         crossFields = crosses
+        liveFields = lives
+        live = LiveNeeds(schema)
         itemFields = itemSide
         items = Self.encoded(itemSide, layout, itemCount: model.items.count)
     }
@@ -209,9 +232,35 @@ extension FeatureSource {
         case .sharedAttribute, .attributeAffinity: .shared
         case .retrievalScore, .retrievalRank: .retrieval
         case .sourceScore, .sourceRank, .historySum, .historyMax: .source
+        case .live: .live
         case .userHistory, .itemID, .itemTags, .itemAttribute, .itemPopularity, .itemRecentPopularity, .itemRecent,
             .itemAge, .itemIdle:
             nil
+        }
+    }
+}
+
+/// What a schema asks of live state.
+package struct LiveNeeds: Sendable, Equatable {
+    /// Whether anything of the user's.
+    package var user = false
+    /// Whether what the user did with single items.
+    package var pairs = false
+    /// Whether the activity of items.
+    package var items = false
+    /// Whether what users were only shown.
+    package var shown = false
+    /// The least time-to-live of all, in seconds: no answer is worth keeping for longer. Nil without live features.
+    package var timeToLive: Int?
+
+    package init(_ schema: FeatureSchema) {
+        for field in schema.fields {
+            guard let source = field.source.live else { continue }
+            user = user || source.isOfUser
+            pairs = pairs || (source.isOfUser && source.isPerCandidate)
+            items = items || !source.isOfUser
+            shown = shown || source.isOfShown
+            timeToLive = min(timeToLive ?? .max, field.timeToLive ?? source.timeToLive)
         }
     }
 }

@@ -15,6 +15,8 @@ package struct RankingRequest {
     package var candidates: [ScoredRow]
     /// What each source brought.
     package var lists: [SourceList]
+    /// What is known now; live features of a request without are missing.
+    package var live = LiveReadings()
     /// Whether the candidates come from retrieval; else its scores and places are missing.
     package var isRetrieved: Bool
 

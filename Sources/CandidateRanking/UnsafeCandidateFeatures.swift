@@ -1,4 +1,5 @@
 import Features
+import LiveState
 import Retrieval
 import VectorMath
 import Vocabulary
@@ -28,10 +29,12 @@ package final class CandidateFeatures {
     private let crossStride: Int
     private var capacity = 256
     /// Values of the last request that were missing and became the declared ones, or stay missing to trees, by field of the
-    /// schema; of user and context one a request, else one a candidate.
+    /// schema; of user, context and the user's live state one a request, else one a candidate.
     package private(set) var missing: [Int]
     /// Numbers of cross fields before normalisation, `[candidates, cross fields]`; for fitting it.
     package private(set) var crossNumbers: [Double?] = []
+    /// Of live features of the user, by field of the schema; for the same.
+    package private(set) var liveNumbers: [(field: Int, number: Double?)] = []
     package var keepsCrossNumbers = false
 
     private var userIDs: [UInt32] = []
@@ -41,6 +44,8 @@ package final class CandidateFeatures {
     private var index = CandidateIndex()
     private var values: [Double?] = []
     private var shares: [UInt32: Int] = [:]
+    /// Of each candidate, where live features ask for it.
+    private var activity: [ItemActivityValues?] = []
     private let neighbors: HistoryNeighbors?
 
     /// - Parameter crossStride: Floats from one candidate's cross numbers to the next's, in the form of parts.
@@ -83,6 +88,7 @@ package final class CandidateFeatures {
         }
         setUser(request)
         setContext(request)
+        setLive(request)
         setCross(request)
     }
 
@@ -141,6 +147,16 @@ package final class CandidateFeatures {
         }
     }
 
+    private func setLive(_ request: RankingRequest) {
+        if keepsCrossNumbers { liveNumbers.removeAll(keepingCapacity: true) }
+        for field in plan.liveFields {
+            let number = field.value.number(request.live.user)
+            if number == nil { missing[field.field] += 1 }
+            setAll(field.place, field.encoder.unknown, field.encoder.number(number))
+            if keepsCrossNumbers { liveNumbers.append((field.field, number)) }
+        }
+    }
+
     /// Values of the request that are several, with `|` between.
     private func contextBags(_ request: RankingRequest) -> [Int: [UInt32]] {
         var bags: [Int: [UInt32]] = [:]
@@ -167,6 +183,7 @@ package final class CandidateFeatures {
         if keepsCrossNumbers { crossNumbers = [Double?](repeating: nil, count: count * plan.crossFields.count) }
         index.begin(request.candidates)
         neighbors?.visit(request, index)
+        readActivity(request)
         for (column, field) in plan.crossFields.enumerated() {
             values.removeAll(keepingCapacity: true)
             switch field.value {
@@ -183,6 +200,8 @@ package final class CandidateFeatures {
             case .affinity(let shares): takeLifts(shares, request)
             case .historySum(let items): takeNeighbors(request) { $0.sum(place: $1, newest: items) }
             case .historyMax: takeNeighbors(request) { $0.most(place: $1) }
+            case .live(let value): takePairs(value, request)
+            case .liveItem(let value): takeActivity(value, request)
             }
             for (row, value) in values.enumerated() {
                 if value == nil { missing[field.field] += 1 }
@@ -226,6 +245,29 @@ package final class CandidateFeatures {
             // An item that the caller named twice has its sums at the first place.
             let place = index.place(of: candidate.row)
             values.append(request.history.isEmpty ? nil : neighbors.flatMap { near in place.map { value(near, $0) } })
+        }
+    }
+
+    /// Asks for the activity of each candidate once, for all features of it.
+    private func readActivity(_ request: RankingRequest) {
+        activity.removeAll(keepingCapacity: true)
+        guard plan.live.items, let items = request.live.items else { return }
+        for candidate in request.candidates { activity.append(items.reader.activity(of: candidate.row)) }
+    }
+
+    private func takeActivity(_ value: LiveItemValue, _ request: RankingRequest) {
+        let isFresh = request.live.items.map(value.isFresh) ?? false
+        for place in request.candidates.indices {
+            values.append(isFresh ? activity[place].map(value.number) : nil)
+        }
+    }
+
+    private func takePairs(_ value: LiveUserValue, _ request: RankingRequest) {
+        for _ in request.candidates { values.append(nil) }
+        guard value.pairs(request.live.user, index, into: &values) else { return }
+        // An item that the caller named twice has its counts at the first place.
+        for (place, candidate) in request.candidates.enumerated() {
+            if let first = index.place(of: candidate.row), first < place { values[place] = values[first] }
         }
     }
 

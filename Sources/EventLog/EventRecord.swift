@@ -6,6 +6,8 @@ package enum RecordKind: UInt8, Sendable, CaseIterable {
     case events = 1
     /// `ItemChangeRecord`.
     case itemChanges = 2
+    /// `SlateRecord`, in a log of its own.
+    case slates = 3
 }
 
 /// The payload of a record of events.

@@ -6,7 +6,8 @@ package struct ArchiveReport: Sendable, Equatable {
     package var log = LogReport()
     package var records = 0
     package var events = 0
-    /// Records of a kind that holds no events.
+    package var slates = 0
+    /// Records of a kind that was not asked for.
     package var otherRecords = 0
     /// Records whose bytes are whole and yet no events: the number of each, the first few.
     package var undecodable: [UInt64] = []
@@ -80,6 +81,46 @@ package struct LogArchive {
     /// - Throws: `LogError` when a file cannot be read or is of a newer version, and whatever `body` throws.
     /// - Complexity: O(bytes); one segment is in memory at a time.
     package func read(_ body: (UserEvent) throws -> Void) throws -> ArchiveReport {
+        var events = 0
+        var report = try read(.events) { (payload) throws(LogError) in
+            let found = try EventRecord.decode(payload)
+            events += found.count
+            return found
+        } body: { found in
+            for event in found { try body(event) }
+        }
+        report.events = events
+        return report
+    }
+
+    /// The same of a log of slates.
+    package func readSlates(_ body: (LoggedSlate) throws -> Void) throws -> ArchiveReport {
+        var slates = 0
+        var report = try read(.slates) { (payload) throws(LogError) in
+            let slate = try SlateRecord.decode(payload)
+            slates += 1
+            return slate
+        } body: {
+            try body($0)
+        }
+        report.slates = slates
+        return report
+    }
+
+    /// Whether its first records are slates; false of an empty log.
+    package func holdsSlates() throws -> Bool {
+        struct Found: Error { var kind: UInt8 }
+        do {
+            _ = try LogReader(storage).read { throw Found(kind: $0.kind) }
+        } catch let found as Found {
+            return found.kind == RecordKind.slates.rawValue
+        }
+        return false
+    }
+
+    private func read<Content>(
+        _ kind: RecordKind, decode: (ArraySlice<UInt8>) throws(LogError) -> Content, body: (Content) throws -> Void
+    ) throws -> ArchiveReport {
         var report = ArchiveReport()
         var last: UInt64 = 0
         for _ in 0..<Self.attemptsMax {
@@ -87,13 +128,13 @@ package struct LogArchive {
                 report.log = try LogReader(storage).read(after: last) { record in
                     last = record.sequence
                     report.records += 1
-                    guard record.kind == RecordKind.events.rawValue else {
+                    guard record.kind == kind.rawValue else {
                         report.otherRecords += 1
                         return
                     }
-                    let events: [UserEvent]
+                    let content: Content
                     do throws(LogError) {
-                        events = try EventRecord.decode(record.payload)
+                        content = try decode(record.payload)
                     } catch {
                         if error.code == .newerFormat { throw error }
                         report.undecodableCount += 1
@@ -102,8 +143,7 @@ package struct LogArchive {
                         }
                         return
                     }
-                    report.events += events.count
-                    for event in events { try body(event) }
+                    try body(content)
                 }
                 return report
             } catch let error as LogError where error.code == .notFound && error.path != storage.path {

@@ -13,6 +13,8 @@ package enum SnapshotSection: UInt8, Sendable, CaseIterable {
     case repeats = 4
     /// Changes of items that make what is known of them; several follow each other. `ItemChangeRecord`.
     case changes = 5
+    /// Activity of items; several follow each other. Knows of the last records that it names itself, no less than the frame's.
+    case activity = 6
     case end = 255
 }
 
@@ -62,7 +64,7 @@ package final class SnapshotWriter {
         }
         RecordFrame.append(payload, kind: section.rawValue, sequence: sequence, to: &buffer)
         frames += 1
-        if section == .users || section == .changes { lowest = min(lowest, sequence) }
+        if section == .users || section == .changes || section == .activity { lowest = min(lowest, sequence) }
         if buffer.count >= 1 << 20 { try flush() }
     }
 

@@ -57,6 +57,8 @@ package enum FeatureSource: Hashable, Sendable {
     case historyMax
     /// A column of a file of labelled examples; served from the request's context of that name.
     case column(String)
+    /// What a node knows of the user from events, as of now.
+    case live(LiveSource)
 
     package var side: FeatureSide {
         switch self {
@@ -68,8 +70,12 @@ package enum FeatureSource: Hashable, Sendable {
         case .factorProduct, .sourceScore, .retrievalScore, .retrievalRank, .sharedAttribute, .sourceRank,
             .attributeAffinity, .historySum, .historyMax:
             .cross
+        case .live: .live
         }
     }
+
+    /// Nil for what is not of live state.
+    package var live: LiveSource? { if case .live(let source) = self { source } else { nil } }
 
     /// Whether it tells of moments: a model that knows what came after a choice does not give it as serving does.
     package var isOfTime: Bool {
@@ -91,6 +97,8 @@ package enum FeatureSource: Hashable, Sendable {
         "retrieval.rank": { .sourceRank($0) }, "cross.affinity": { .attributeAffinity($0) },
         "item.recent": { number($0).map { .itemRecent(days: $0) } },
         "history.sum": { number($0).map { .historySum(items: $0) } },
+        "live.events": { LiveSource.counted($0).map { .live(.events($0.0, $0.1)) } },
+        "live.pair": { LiveSource.counted($0).map { .live(.pair($0.0, $0.1)) } },
     ]
 
     /// Days or items that a source may name at most.
@@ -101,11 +109,13 @@ package enum FeatureSource: Hashable, Sendable {
     }
 
     /// All words, for messages.
-    package static var words: [String] { plain.keys.sorted() + named.keys.sorted().map { "\($0):NAME" } }
+    package static var words: [String] {
+        (Array(plain.keys) + Array(LiveSource.plain.keys)).sorted() + named.keys.sorted().map { "\($0):NAME" }
+    }
 
     /// Nil for a text that is none.
     package init?(_ text: String) {
-        if let source = Self.plain[text] {
+        if let source = Self.plain[text] ?? LiveSource.plain[text].map({ .live($0) }) {
             self = source
             return
         }
@@ -128,6 +138,7 @@ package enum FeatureSource: Hashable, Sendable {
         case .attributeAffinity(let name): "cross.affinity:\(name)"
         case .itemRecent(let days): "item.recent:\(days)"
         case .historySum(let items): "history.sum:\(items)"
+        case .live(let source): source.text
         default: Self.plain.first { $0.value == self }?.key ?? ""
         }
     }
@@ -166,12 +177,28 @@ package struct FeatureField: Sendable, Equatable {
     package var source: FeatureSource
     package var side: FeatureSide
     package var kind: Kind
+    /// Of a live feature, seconds after which a value is too old and the one for missing values stands in; nil of others.
+    package var timeToLive: Int?
 
-    /// - Parameter side: Nil: the source's own.
-    package init(_ name: String, from source: FeatureSource, side: FeatureSide? = nil, _ kind: Kind) {
+    /// - Parameters:
+    ///   - side: Nil: the source's own.
+    ///   - timeToLive: Nil: the source's own.
+    package init(
+        _ name: String, from source: FeatureSource, side: FeatureSide? = nil, timeToLive: Int? = nil, _ kind: Kind
+    ) {
         self.name = name
         self.source = source
         self.side = side ?? source.side
         self.kind = kind
+        self.timeToLive = timeToLive ?? source.live?.timeToLive
+    }
+
+    /// Whether it differs from candidate to candidate and is not of items.
+    package var isPerCandidate: Bool {
+        switch side {
+        case .cross: true
+        case .live: source.live?.isPerCandidate ?? true
+        case .user, .item, .context: false
+        }
     }
 }

@@ -11,12 +11,16 @@ package struct FeatureLayout: Sendable, Equatable {
         package let tableOffset: Int
         package let tableRows: Int
         package let isMultivalued: Bool
+        /// See `FeatureField`.
+        package let isPerCandidate: Bool
     }
 
     package struct Dense: Sendable, Equatable {
         package let name: String
         package let side: FeatureSide
         package let field: Int
+        /// See `FeatureField`.
+        package let isPerCandidate: Bool
     }
 
     package let categorical: [Categorical]
@@ -29,12 +33,15 @@ package struct FeatureLayout: Sendable, Equatable {
         var (categorical, dense, offset) = ([Categorical](), [Dense](), 0)
         for (number, field) in schema.fields.enumerated() {
             switch field.kind {
-            case .dense: dense.append(Dense(name: field.name, side: field.side, field: number))
+            case .dense:
+                dense.append(
+                    Dense(name: field.name, side: field.side, field: number, isPerCandidate: field.isPerCandidate))
             case .categorical(let encoding, let isMultivalued):
                 categorical.append(
                     Categorical(
                         name: field.name, side: field.side, field: number, tableOffset: offset,
-                        tableRows: encoding.tableRows, isMultivalued: isMultivalued))
+                        tableRows: encoding.tableRows, isMultivalued: isMultivalued,
+                        isPerCandidate: field.isPerCandidate))
                 offset += encoding.tableRows
             }
         }

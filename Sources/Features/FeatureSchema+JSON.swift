@@ -4,14 +4,15 @@ import Artifacts
 //   {"name": "genres", "from": "item.attribute:genres", "categorical": {"dictionary": ["Action", ...]}, "multivalued": true},
 //   {"name": "hour", "from": "context:hour", "categorical": {"hashed": 64}},
 //   {"name": "user", "from": "user.id", "categorical": {"rows": 610}},
-//   {"name": "price", "from": "item.attribute:price", "dense": {"log": {"mean": 2.1, "deviation": 0.8}}, "missing": 0}]}
+//   {"name": "price", "from": "item.attribute:price", "dense": {"log": {"mean": 2.1, "deviation": 0.8}}, "missing": 0},
+//   {"name": "clicks", "from": "live.events:click:1h", "dense": "none", "missing": 0, "ttl_seconds": 3600}]}
 extension FeatureSchema {
     package static let format = "martlet-features"
 
     /// - Parameter dictionaries: Whether dictionaries stand in it whole; else their sizes do.
     package func json(dictionaries: Bool = true) -> JSONValue {
         [
-            "format": .string(Self.format), "version": .int(Int64(Self.formatVersion)),
+            "format": .string(Self.format), "version": .int(Int64(version)),
             "fields": .array(fields.map { $0.json(dictionaries: dictionaries) }),
         ]
     }
@@ -70,6 +71,7 @@ extension FeatureField {
     fileprivate func json(dictionaries: Bool) -> JSONValue {
         var members: [String: JSONValue] = ["name": .string(name), "from": .string(source.text)]
         if side != source.side { members["side"] = .string(side.rawValue) }
+        if let timeToLive { members["ttl_seconds"] = .int(Int64(timeToLive)) }
         switch kind {
         case .dense(let normalisation, let missing):
             members["dense"] = normalisation.json
@@ -92,7 +94,7 @@ extension FeatureField {
 
     fileprivate init(json: JSONValue, dictionary: [String]?) throws(FieldFault) {
         guard let members = json.objectValue else { throw FieldFault(text: "is not an object") }
-        let known: Set = ["name", "from", "side", "dense", "missing", "categorical", "multivalued"]
+        let known: Set = ["name", "from", "side", "dense", "missing", "categorical", "multivalued", "ttl_seconds"]
         if let stranger = members.keys.sorted().first(where: { !known.contains($0) }) {
             throw FieldFault(text: "has the unknown key \"\(stranger)\"; \(known.sorted()) exist")
         }
@@ -109,6 +111,13 @@ extension FeatureField {
                     text: "is of side \"\(text)\"; possible are \(FeatureSide.allCases.map(\.rawValue))")
             }
             side = named
+        }
+        var timeToLive: Int?
+        if let value = members["ttl_seconds"], value != .null {
+            guard let seconds = value.intValue else {
+                throw FieldFault(text: "has something else than a whole number as \"ttl_seconds\"")
+            }
+            timeToLive = Int(seconds)
         }
         let kind: Kind
         switch (members["dense"], members["categorical"]) {
@@ -133,7 +142,7 @@ extension FeatureField {
                 try CategoricalEncoding(json: categorical, dictionary: dictionary), isMultivalued: isMultivalued)
         default: throw FieldFault(text: "must have one of \"dense\" and \"categorical\"")
         }
-        self.init(name, from: source, side: side, kind)
+        self.init(name, from: source, side: side, timeToLive: timeToLive, kind)
     }
 }
 

@@ -5,8 +5,8 @@ import Artifacts
 /// Stands in a bundle beside the ranker's weights. Training and serving compute features by the same schema with the same
 /// code; `hash` says whether two schemas are one.
 package struct FeatureSchema: Sendable, Equatable {
-    /// What the key `version` says.
-    package static let formatVersion = 1
+    /// What the key `version` says at most: 2 of a schema with live features, which programs of version 1 do not know.
+    package static let formatVersion = 2
     package static let fieldsMax = 512
     /// Rows of all embedding tables together.
     package static let tableRowsMax = 1 << 28
@@ -50,6 +50,9 @@ package struct FeatureSchema: Sendable, Equatable {
         return nil
     }
 
+    /// Of this schema: as low as its features allow.
+    package var version: Int { fields.contains { $0.source.live != nil } ? 2 : 1 }
+
     /// The SHA-256 of the schema's canonical JSON text, dictionaries included.
     package var hash: String { ContentHash.sha256(of: JSONText.print(json(), indented: false)) }
 }
@@ -61,6 +64,13 @@ extension FeatureField {
     }
 
     func fault() -> String? {
+        if source.live != nil, case .categorical = kind { return "a category of a live feature, which is a number" }
+        if let timeToLive {
+            guard source.live != nil else { return "a time-to-live, which live features alone have" }
+            guard (1...LiveSource.timeToLiveMax).contains(timeToLive) else {
+                return "a time-to-live of \(timeToLive) seconds; 1 to \(LiveSource.timeToLiveMax) are possible"
+            }
+        }
         switch kind {
         case .dense(let normalisation, let missing):
             if let missing, !missing.isFinite { return "\(missing) for missing values, which is not finite" }

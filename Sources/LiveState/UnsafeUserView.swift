@@ -20,6 +20,8 @@ package struct UserView {
     package var lastActivity: UInt32 { blob.lastActivity }
     /// Events ever; stays at the largest number.
     package var totalEvents: UInt32 { blob.totalEvents }
+    /// The second of the newest event of the history.
+    package var newest: UInt32 { blob.historyLast }
     /// Events in the history.
     package var historyCount: Int { blob.historyCount }
     /// Items that the user hides.

@@ -1,5 +1,28 @@
 import Vocabulary
 
+/// How large a batch may be.
+package struct BatchLimits: Sendable, Equatable {
+    /// Rows of a batch, at least 1.
+    package var rows: Int
+    /// Requests of a batch, at least 1; 1: each is scored alone.
+    package var requests: Int
+
+    package init(rows: Int = .max, requests: Int = .max) {
+        precondition(rows > 0 && requests > 0, "a batch of \(rows) rows of \(requests) requests")
+        self.rows = rows
+        self.requests = requests
+    }
+
+    /// Keeps to the other's limits, too.
+    package mutating func narrow(_ other: BatchLimits) {
+        rows = min(rows, other.rows)
+        requests = min(requests, other.requests)
+    }
+
+    /// Whether no more fits beside what a batch has.
+    package func areReached(rows: Int, requests: Int) -> Bool { rows >= self.rows || requests >= self.requests }
+}
+
 /// Requests whose rows wait to go through a model, and the rule by which rows of several go together.
 ///
 /// A value: the clock is passed in, nothing waits in here, nothing is scored in here. Whoever drives it asks `reasonToClose`
@@ -25,6 +48,7 @@ package struct BatchQueue: Sendable {
     private struct Entry {
         var id: Int
         var rows: Int
+        var limits: BatchLimits
         var taken = 0
         /// Rows of the present turn that are taken.
         var takenOfTurn = 0
@@ -36,8 +60,6 @@ package struct BatchQueue: Sendable {
 
     /// Entries that may wait; further ones are refused.
     package let entriesMax: Int
-    /// Entries that may share a batch.
-    package let togetherMax: Int
     /// Rows of one entry that may go before all others had a turn.
     package let turnRows: Int
 
@@ -45,10 +67,9 @@ package struct BatchQueue: Sendable {
     /// Rows that are not taken yet.
     package private(set) var rows = 0
 
-    package init(entriesMax: Int, togetherMax: Int, turnRows: Int = 256) {
-        precondition(entriesMax > 0 && togetherMax > 0 && turnRows > 0, "\(entriesMax), \(togetherMax), \(turnRows)")
+    package init(entriesMax: Int, turnRows: Int = 256) {
+        precondition(entriesMax > 0 && turnRows > 0, "\(entriesMax), \(turnRows)")
         self.entriesMax = entriesMax
-        self.togetherMax = togetherMax
         self.turnRows = turnRows
     }
 
@@ -61,12 +82,15 @@ package struct BatchQueue: Sendable {
     ///
     /// - Parameters:
     ///   - id: Of no other entry that waits.
+    ///   - limits: Of every batch that the entry is in.
     ///   - deadline: Uptime in nanoseconds; `UInt64.max`: none.
     /// - Returns: False, and nothing is taken, when `entriesMax` wait or it has no rows.
-    package mutating func add(_ id: Int, rows: Int, deadline: UInt64, at now: UInt64) -> Bool {
+    package mutating func add(
+        _ id: Int, rows: Int, limits: BatchLimits = BatchLimits(), deadline: UInt64, at now: UInt64
+    ) -> Bool {
         guard entries.count < entriesMax, rows > 0 else { return false }
         assert(!entries.contains { $0.id == id }, "\(id) waits already")
-        entries.append(Entry(id: id, rows: rows, deadline: deadline, arrived: now))
+        entries.append(Entry(id: id, rows: rows, limits: limits, deadline: deadline, arrived: now))
         self.rows += rows
         return true
     }
@@ -103,7 +127,11 @@ package struct BatchQueue: Sendable {
         rowsMax: Int, curve: ServiceTimeCurve, slack: UInt64, companyPrice: UInt64 = 0, at now: UInt64
     ) -> BatchCloseReason? {
         guard let first = entries.first else { return nil }
-        if first.takenOfTurn > 0 { return first.left < rowsMax && rows < rowsMax ? .rest : .full }
+        var limits = BatchLimits(rows: rowsMax)
+        if first.takenOfTurn > 0 {
+            limits.narrow(first.limits)
+            return first.left < limits.rows && rows < limits.rows ? .rest : .full
+        }
         // Rows of entries that had their turn do not count: they would hold up whoever has had none.
         var fresh = 0
         var freshEntries = 0
@@ -111,11 +139,14 @@ package struct BatchQueue: Sendable {
         for entry in entries {
             earliest = min(earliest, entry.deadline)
             if entry.taken == 0 {
+                limits.narrow(entry.limits)
+                // Full before this one, which wants to be with fewer.
+                if freshEntries > 0, limits.areReached(rows: fresh, requests: freshEntries) { return .full }
                 fresh += entry.rows
                 freshEntries += 1
+                if limits.areReached(rows: fresh, requests: freshEntries) { return .full }
             }
         }
-        if fresh >= rowsMax || freshEntries >= togetherMax { return .full }
         if fresh > 0, curve.isSettled, curve.fixed < Double(companyPrice) { return .cheap }
         if earliest != .max, earliest <= now &+ slack &+ curve.cost(rows: min(rows, rowsMax)) { return .deadline }
         return nil
@@ -128,13 +159,16 @@ package struct BatchQueue: Sendable {
     package mutating func takeBatch(rowsMax: Int, at now: UInt64) -> [Part] {
         precondition(rowsMax > 0, "a batch of \(rowsMax) rows")
         var parts: [Part] = []
-        var room = rowsMax
+        var limits = BatchLimits(rows: rowsMax)
+        var taken = 0
         var over: [Entry] = []
         var finished = 0
-        while finished < entries.count, room > 0, parts.count < togetherMax {
+        while finished < entries.count {
             var entry = entries[finished]
-            var take = min(entry.left, room, turnRows - entry.takenOfTurn)
-            if parts.isEmpty, entry.left > take, entry.left <= rowsMax + rowsMax / 4 { take = entry.left }
+            limits.narrow(entry.limits)
+            if limits.areReached(rows: taken, requests: parts.count) { break }
+            var take = min(entry.left, limits.rows - taken, turnRows - entry.takenOfTurn)
+            if parts.isEmpty, entry.left > take, entry.left <= limits.rows + limits.rows / 4 { take = entry.left }
             parts.append(
                 Part(
                     id: entry.id, rows: entry.taken..<(entry.taken + take),
@@ -142,7 +176,7 @@ package struct BatchQueue: Sendable {
             entry.taken += take
             entry.takenOfTurn += take
             rows -= take
-            room -= take
+            taken += take
             if entry.left > 0, entry.takenOfTurn < turnRows {
                 entries[finished] = entry
                 break

@@ -29,6 +29,9 @@ package final class CandidateGenerator {
     /// Items beside the model's; nil: none. Set before `begin`.
     package var added: AddedItems?
 
+    /// What trends, highest first, rows of the model and of added items; nil: nothing is known of it now. Set before `begin`.
+    package var trending: [ScoredRow]?
+
     /// Who helps with long scans; nil: nobody.
     package var helpers: (any SearchHelpers)?
 
@@ -162,7 +165,7 @@ package final class CandidateGenerator {
     // MARK: Sources
 
     private func start(_ entry: RetrievalMix.Entry) throws {
-        guard model.has(entry.source) else {
+        guard model.has(entry.source) || (entry.source == .trending && trending != nil) else {
             unavailable.append(entry.source)
             return
         }
@@ -191,6 +194,8 @@ package final class CandidateGenerator {
             takePopular(&list)
         case .recent:
             takeRecent(&list)
+        case .trending:
+            takeTrending(&list)
         }
         append(list)
     }
@@ -306,6 +311,13 @@ package final class CandidateGenerator {
     private func takeRecent(_ list: inout SourceList) {
         for row in model.items.recentOrder where mask.isEligible(row) {
             list.rows.append(ScoredRow(row: row, score: model.items.recentScores[Int(row)]))
+            if list.rows.count == list.entry.limit { break }
+        }
+    }
+
+    private func takeTrending(_ list: inout SourceList) {
+        for row in trending ?? [] where mask.isEligible(row.row) {
+            list.rows.append(row)
             if list.rows.count == list.entry.limit { break }
         }
     }

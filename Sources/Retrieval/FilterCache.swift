@@ -12,7 +12,7 @@ package final class FilterCache {
         var wasUsed: Bool
     }
 
-    private let index: AttributeIndex
+    private let compile: (ItemFilter) throws(FilterFault) -> RowBitmap
     private let bytesMax: Int
     private var entries: [Entry] = []
     private var places: [ItemFilter: Int] = [:]
@@ -21,10 +21,16 @@ package final class FilterCache {
     package private(set) var hits: UInt64 = 0
     package private(set) var misses: UInt64 = 0
 
-    /// - Parameter bytesMax: At 0 nothing is kept.
-    package init(_ index: AttributeIndex, bytesMax: Int) {
-        self.index = index
+    /// - Parameters:
+    ///   - bytesMax: At 0 nothing is kept.
+    ///   - compile: Is given filters that ask something.
+    package init(bytesMax: Int, compile: @escaping (ItemFilter) throws(FilterFault) -> RowBitmap) {
         self.bytesMax = bytesMax
+        self.compile = compile
+    }
+
+    package convenience init(_ index: AttributeIndex, bytesMax: Int) {
+        self.init(bytesMax: bytesMax) { (filter) throws(FilterFault) in try index.rows(of: filter) }
     }
 
     package var count: Int { entries.count }
@@ -40,7 +46,7 @@ package final class FilterCache {
             return entries[place].rows
         }
         misses += 1
-        let rows = try index.rows(of: filter)
+        let rows = try compile(filter)
         keep(rows, filter)
         return rows
     }

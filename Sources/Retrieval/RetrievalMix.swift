@@ -8,7 +8,7 @@ package struct RetrievalMix: Codable, Sendable, Equatable {
     /// How a source's scores are made comparable with those of another, within one request.
     package enum Normalisation: String, Codable, Sendable, CaseIterable {
         /// `(score - lowest) / standard deviation` over the source's list: a z-score moved so that the last item of
-        /// the list, and any item the source did not bring, counts nothing.
+        /// the list, and any item the source did not bring, counts nothing. Of `trending`, `score / root mean square`.
         case zscore
         /// `1 - (rank - 1) / length`, whatever the scores: robust when a source's scores mean little.
         case rank
@@ -46,6 +46,12 @@ package struct RetrievalMix: Codable, Sendable, Equatable {
     package static let unknownUser = RetrievalMix(
         sources: [Entry(source: .popular, limit: 200, weight: 0.5), Entry(source: .recent, limit: 200, weight: 0.5)],
         normalisation: .rank)
+
+    /// What serves such a user where `mix` serves the others: what trends is for everybody.
+    package static func unknownUser(beside mix: RetrievalMix?) -> RetrievalMix {
+        guard let trending = mix?.sources.first(where: { $0.source == .trending }) else { return unknownUser }
+        return RetrievalMix(sources: unknownUser.sources + [trending], normalisation: unknownUser.normalisation)
+    }
 
     /// Reads the mix in a bundle's manifest.
     ///

@@ -223,6 +223,8 @@ package final class RetrievalModel: Sendable {
         case .popular, .recent: true
         case .content: content != nil
         case .userToUser: userNeighbors != nil
+        // What trends is no matter of a bundle.
+        case .trending: false
         }
     }
 
@@ -242,7 +244,7 @@ package final class RetrievalModel: Sendable {
         switch source {
         case .als: als
         case .spectral: spectral
-        case .itemToItem, .popular, .recent, .content, .userToUser: nil
+        case .itemToItem, .popular, .recent, .content, .userToUser, .trending: nil
         }
     }
 }

@@ -36,8 +36,14 @@ package struct SourceList {
             addedFrom = list.addedFrom
             addedFactor = list.addedFactor
             length = Float(max(list.rows.count, 1))
-            lowest = list.rows.last?.score ?? 0
-            if normalisation == .zscore, list.rows.count > 1 {
+            // What is not among those that trend trends by nothing: a list of one says as much as one of many.
+            let isFromZero = list.entry.source == .trending
+            lowest = isFromZero ? 0 : list.rows.last?.score ?? 0
+            if normalisation == .zscore, isFromZero {
+                let squares = list.rows.reduce(Double(0)) { $0 + Double($1.score) * Double($1.score) }
+                let deviation = (squares / Double(length)).squareRoot()
+                perUnit = deviation > 1e-12 ? Float(1 / deviation) : 0
+            } else if normalisation == .zscore, list.rows.count > 1 {
                 var sum: Double = 0
                 var squares: Double = 0
                 for row in list.rows {

@@ -12,13 +12,16 @@ package final class AddedItems: Sendable {
     /// By index.
     package let catalog: ItemCatalog
     package let attributes: AttributeIndex
+    /// Their attributes in the model's numbers, by name.
+    package let values: [String: AddedValues]
     /// Which factors the vectors belong to; nil where the model has none.
     package let source: RetrievalSource?
     /// `[count, stride]`; the columns from `dimension` on are zero.
     private let vectors: [Float]
     /// Of each vector; 0 for a zero vector.
     private let inverseNorms: [Float]
-    private let dimension: Int
+    /// Numbers of a vector; 0 where the model has no factors.
+    package let dimension: Int
     private let stride: Int
 
     /// - Parameters:
@@ -30,6 +33,7 @@ package final class AddedItems: Sendable {
         firstRow = UInt32(model.items.count)
         self.catalog = catalog
         attributes = AttributeIndex(catalog)
+        values = AddedValues.all(catalog, among: model.items)
         source = model.addedSource
         dimension = source.flatMap { model.factors(of: $0)?.model.rank } ?? 0
         stride = (dimension + FactorMatrix.rowAlignment - 1) / FactorMatrix.rowAlignment * FactorMatrix.rowAlignment
@@ -45,13 +49,25 @@ package final class AddedItems: Sendable {
     }
 
     package var count: Int { catalog.count }
-    package var byteCount: Int { vectors.count * 4 + catalog.byteCount + attributes.byteCount }
+    package var byteCount: Int {
+        vectors.count * 4 + catalog.byteCount + attributes.byteCount
+            + values.values.reduce(0) { $0 + $1.numbers.count * 4 }
+    }
 
     /// The row of an item; one that is gone still has its row.
     package func row(of item: String) -> UInt32? { catalog.row(of: item).map { $0 + firstRow } }
 
     /// The vector of the item `index`.
     func vector(_ index: Int) -> [Float] { Array(vectors[index * stride..<index * stride + dimension]) }
+
+    /// Copies the vector of the item `index`, which has the rank of the factors.
+    package func copyVector(_ index: Int, into out: UnsafeMutablePointer<Float>) {
+        precondition(index < count, "added item \(index) of \(count)")
+        vectors.withUnsafeBufferPointer { vectors in
+            guard let base = vectors.baseAddress else { return }
+            out.update(from: base + index * stride, count: dimension)
+        }
+    }
 
     /// Offers the added items that may be shown, by the cosine of their vectors with `query`.
     ///

@@ -40,6 +40,8 @@ package final class ItemOverlay: Sendable {
         package var windows: [UInt32: Window] = [:]
         /// Nil: none.
         package var added: AddedItems?
+        /// Items of the model that were described anew; nil: none.
+        package var restated: RestatedItems?
         /// Rows of the added items that are there.
         package var present: Set<UInt32> = []
         /// By an item's number the row of an added item.
@@ -74,6 +76,7 @@ package final class ItemOverlay: Sendable {
     }
 
     package var added: AddedItems? { content.added }
+    package var restated: RestatedItems? { content.restated }
     /// Whether items come and go with the time.
     package var isTimed: Bool { base != nil || !content.windows.isEmpty }
 

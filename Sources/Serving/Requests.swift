@@ -22,6 +22,8 @@ package struct RecommendationRequest: Sendable {
     package var recentItems: [String] = []
     /// Items for places of the first page, before those of the scenario; each item and place once.
     package var pins: [RerankingConfiguration.Pin] = []
+    /// The request ID under which the slate is to be logged; empty: it is not.
+    package var logID = ""
 
     package init(
         user: String, k: Int = 0, scenario: String = "", excludedItems: [String] = [],

@@ -133,6 +133,8 @@ package struct Slate: Sendable {
     package var stamp = UserEpochs.Stamp.nobody
     /// By which it was made; nil: nothing had changed.
     package var overlay: ItemOverlay?
+    /// What is to be logged of it; nil: nothing.
+    package var capture: SlateCapture?
 }
 
 /// The slates of several users, each at its place in the call.
@@ -145,6 +147,9 @@ package struct ManySlates: Sendable {
     package var pinnedItems = 0
     /// By which they were made; nil: nothing had changed.
     package var overlay: ItemOverlay?
+    /// What is to be logged of them, and under which request ID; empty: nothing.
+    package var captures: [SlateCapture] = []
+    package var logID = ""
 }
 
 /// Items like an item.

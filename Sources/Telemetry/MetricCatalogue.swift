@@ -93,10 +93,23 @@ package enum MetricCatalogue {
         "martlet_event_log_failures_total", .counter, help: "Writes and syncs of the event log that failed.")
     static let logRefusing = Metric(
         "martlet_event_log_refusing", .gauge, help: "1 while the event log takes nothing for its disk's sake.")
+    static let slates = Metric(
+        "martlet_slates_total", .counter, labels: ["outcome"],
+        help:
+            "Slates that were sampled for the slate log: logged, dropped for want of room, or lost for the disk's sake."
+    )
+    static let slateLogBytes = Metric(
+        "martlet_slate_log_bytes", .gauge, unit: .bytes, help: "Bytes of the slate log's segments.")
+    static let slateLogWritten = Metric(
+        "martlet_slate_log_written_bytes_total", .counter, unit: .bytes, help: "Bytes written to the slate log.")
+    static let slateLogFailures = Metric(
+        "martlet_slate_log_failures_total", .counter, help: "Failures of the slate log: of opening it, and of writes.")
+    static let slateLogRefusing = Metric(
+        "martlet_slate_log_refusing", .gauge, help: "1 while slates are lost for the disk's sake.")
     static let missingFeatures = Metric(
         "martlet_ranker_missing_features_total", .counter, labels: ["group"],
         help:
-            "Values of a ranker's features that were missing, by where they come from: of user and context one a request, else one a candidate."
+            "Values of a ranker's features that were missing, by where they come from: of user, context and the user's live state one a request, else one a candidate."
     )
 
     // The result cache.
@@ -156,6 +169,30 @@ package enum MetricCatalogue {
     static let itemsPublication = Metric(
         "martlet_items_publication_seconds", .gauge, unit: .seconds,
         help: "How long it took last until all shards had the changes of items.")
+
+    // What users do with items.
+    static let liveItems = Metric("martlet_live_items", .gauge, help: "Items of which lately events came.")
+    static let liveItemCounts = Metric(
+        "martlet_live_item_counts", .gauge, help: "The same, once for each scenario of an item and once over all.")
+    static let liveItemBytes = Metric(
+        "martlet_live_item_bytes", .gauge, unit: .bytes, help: "Bytes of the counts of items.")
+    static let liveItemMerges = Metric(
+        "martlet_live_item_merges_total", .counter, help: "Merges of what the shards counted of items.")
+    static let liveItemMergeSeconds = Metric(
+        "martlet_live_item_merge_seconds_total", .counter, unit: .seconds,
+        help: "Time that these merges took, waits for the shards included.")
+    static let liveItemsEvicted = Metric(
+        "martlet_live_item_counts_evicted_total", .counter,
+        help: "Counts of items that were forgotten because all of them together had too many bytes.")
+    static let liveItemsDropped = Metric(
+        "martlet_live_item_events_dropped_total", .counter,
+        help: "Events that did not count for their items because a shard had too many items between two merges.")
+    static let liveItemsOutdated = Metric(
+        "martlet_live_item_events_outdated_total", .counter,
+        help: "Events that did not count for their items because they were too old.")
+    static let liveItemsAge = Metric(
+        "martlet_live_items_age_seconds", .gauge, unit: .seconds,
+        help: "Since the shards were given the newest counts of items; 0: never.")
 
     // Connections.
     static let connections = Metric("martlet_connections", .gauge, help: "Open connections of the RPC port.")
@@ -226,8 +263,10 @@ package enum MetricCatalogue {
         searches, together, split, splitParts, reranked, recall, recallSamples,
         batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired, missingFeatures,
         events, liveUsers, liveBytes, liveEvicted, logBytes, logSegments, logSequence, logSyncs, logSyncSeconds,
-        logFailures, logRefusing,
+        logFailures, logRefusing, slates, slateLogBytes, slateLogWritten, slateLogFailures, slateLogRefusing,
         itemsChanged, itemsAdded, itemsDeleted, itemsBytes, itemsVersion, itemsRefused, itemsAge, itemsPublication,
+        liveItems, liveItemCounts, liveItemBytes, liveItemMerges, liveItemMergeSeconds, liveItemsEvicted,
+        liveItemsDropped, liveItemsOutdated, liveItemsAge,
         cacheRequests, cacheBytes, cacheEntries, cacheUsedBytes, cacheEvictions, cacheUnfit, cacheAdmissions,
         cacheRefills, cacheJoined, cacheRefillsWaiting, shardQueueDepth, shardUsers, shardAllocated,
         connections,

@@ -14,6 +14,23 @@ package struct EventLogReading: Sendable, Equatable {
     package init() {}
 }
 
+/// Figures of the slate log, as metrics show them; zeroes where there is none.
+package struct SlateLogReading: Sendable, Equatable {
+    /// Slates that are stored.
+    package var logged: UInt64 = 0
+    /// Slates that found no room.
+    package var dropped: UInt64 = 0
+    /// Slates that the disk refused.
+    package var lost: UInt64 = 0
+    package var bytes: UInt64 = 0
+    /// Since the start.
+    package var writtenBytes: UInt64 = 0
+    package var failures: UInt64 = 0
+    package var isRefusing = false
+
+    package init() {}
+}
+
 /// Figures of what has changed of the items, as metrics show them.
 package struct ItemsReading: Sendable, Equatable {
     /// Items that have changes.
@@ -33,6 +50,28 @@ package struct ItemsReading: Sendable, Equatable {
     package init() {}
 }
 
+/// Figures of what users do with items, as metrics show them.
+package struct LiveItemsReading: Sendable, Equatable {
+    /// Items that have counts.
+    package var items: UInt64 = 0
+    /// The same, for each scenario that an item has some in, and over all.
+    package var counts: UInt64 = 0
+    package var bytes: UInt64 = 0
+    package var merges: UInt64 = 0
+    package var mergeNanoseconds: UInt64 = 0
+    /// Counts that went because there was no room.
+    package var evicted: UInt64 = 0
+    /// Events that a shard had no room to count.
+    package var dropped: UInt64 = 0
+    /// Events that were too old to count.
+    package var outdated: UInt64 = 0
+    /// Uptime in nanoseconds when the shards had the newest counts; 0: never.
+    package var publishedAt: UInt64 = 0
+    package var ageNanoseconds: UInt64 = 0
+
+    package init() {}
+}
+
 /// What the node counts beside its shards: few events, any thread.
 package final class NodeMetrics: Sendable {
     package let shards: [ShardMetrics]
@@ -47,7 +86,9 @@ package final class NodeMetrics: Sendable {
     private let swaps = Mutex([UInt64](repeating: 0, count: SwapResult.allCases.count))
     private let recall = Mutex([SearchPlan: Recall]())
     private let eventLog = Mutex(EventLogReading())
+    private let slateLog = Mutex(SlateLogReading())
     private let items = Mutex(ItemsReading())
+    private let liveItems = Mutex(LiveItemsReading())
     private let memory = Mutex([UInt64](repeating: 0, count: MemoryPart.allCases.count))
 
     package init(shards: [ShardMetrics], build: BuildInfo) {
@@ -66,7 +107,11 @@ package final class NodeMetrics: Sendable {
 
     package func setEventLog(_ reading: EventLogReading) { eventLog.withLock { $0 = reading } }
 
+    package func setSlateLog(_ reading: SlateLogReading) { slateLog.withLock { $0 = reading } }
+
     package func setItems(_ reading: ItemsReading) { items.withLock { $0 = reading } }
+
+    package func setLiveItems(_ reading: LiveItemsReading) { liveItems.withLock { $0 = reading } }
 
     package func countSwap(_ result: SwapResult) { swaps.withLock { $0[Int(result.rawValue)] += 1 } }
 
@@ -111,7 +156,9 @@ package final class NodeMetrics: Sendable {
         var swaps: [UInt64]
         var memory: [UInt64]
         var eventLog: EventLogReading
+        var slateLog: SlateLogReading
         var items: ItemsReading
+        var liveItems: LiveItemsReading
         var refusedAtAccept: [UInt64]
         var badFramesAtAccept: [UInt64]
     }
@@ -121,7 +168,8 @@ package final class NodeMetrics: Sendable {
             ready: ready.load(ordering: .relaxed), generation: generation.load(ordering: .relaxed),
             generationLoadSeconds: Double(generationLoadNanoseconds.load(ordering: .relaxed)) / 1e9,
             model: model.withLock { $0 }, swaps: swaps.withLock { $0 }, memory: memory.withLock { $0 },
-            eventLog: eventLog.withLock { $0 }, items: items.withLock { $0 },
+            eventLog: eventLog.withLock { $0 }, slateLog: slateLog.withLock { $0 }, items: items.withLock { $0 },
+            liveItems: liveItems.withLock { $0 },
             refusedAtAccept: refusals.withLock { $0 },
             badFramesAtAccept: badFrames.withLock { $0 })
     }

@@ -9,6 +9,7 @@ extension NodeMetrics {
         writeBatches(to: &writer)
         writeEvents(to: &writer, reading)
         writeItems(to: &writer, reading.items)
+        writeLiveItems(to: &writer, reading.liveItems)
         writeCacheAndShards(to: &writer)
         writeConnections(to: &writer, reading)
         writeGeneration(to: &writer, reading)
@@ -151,6 +152,22 @@ extension NodeMetrics {
         writer.sample([], log.failures)
         writer.begin(MetricCatalogue.logRefusing)
         writer.sample([], log.isRefusing ? 1 as UInt64 : 0)
+        write(reading.slateLog, to: &writer)
+    }
+
+    private func write(_ slates: SlateLogReading, to writer: inout ExpositionWriter) {
+        writer.begin(MetricCatalogue.slates)
+        for (outcome, count) in [("logged", slates.logged), ("dropped", slates.dropped), ("lost", slates.lost)] {
+            writer.sample([outcome], count)
+        }
+        for (metric, value) in [
+            (MetricCatalogue.slateLogBytes, slates.bytes), (MetricCatalogue.slateLogWritten, slates.writtenBytes),
+            (MetricCatalogue.slateLogFailures, slates.failures),
+            (MetricCatalogue.slateLogRefusing, slates.isRefusing ? 1 : 0),
+        ] {
+            writer.begin(metric)
+            writer.sample([], value)
+        }
     }
 
     private func writeItems(to writer: inout ExpositionWriter, _ items: ItemsReading) {
@@ -169,6 +186,27 @@ extension NodeMetrics {
             writer.begin(metric)
             writer.sample([], Double(nanoseconds) / 1e9)
         }
+    }
+
+    private func writeLiveItems(to writer: inout ExpositionWriter, _ items: LiveItemsReading) {
+        for (metric, value) in [
+            (MetricCatalogue.liveItems, items.items), (MetricCatalogue.liveItemCounts, items.counts),
+            (MetricCatalogue.liveItemBytes, items.bytes), (MetricCatalogue.liveItemMerges, items.merges),
+        ] {
+            writer.begin(metric)
+            writer.sample([], value)
+        }
+        writer.begin(MetricCatalogue.liveItemMergeSeconds)
+        writer.sample([], Double(items.mergeNanoseconds) / 1e9)
+        for (metric, value) in [
+            (MetricCatalogue.liveItemsEvicted, items.evicted), (MetricCatalogue.liveItemsDropped, items.dropped),
+            (MetricCatalogue.liveItemsOutdated, items.outdated),
+        ] {
+            writer.begin(metric)
+            writer.sample([], value)
+        }
+        writer.begin(MetricCatalogue.liveItemsAge)
+        writer.sample([], Double(items.ageNanoseconds) / 1e9)
     }
 
     private func write(

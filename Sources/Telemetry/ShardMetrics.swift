@@ -87,6 +87,7 @@ package final class ShardMetrics: Sendable {
             case .recent: 4
             case .content: 5
             case .userToUser: 6
+            case .trending: 7
             }
         cells.add(UInt64(truncatingIfNeeded: count), to: smallAt &+ Layout.candidates &+ index)
     }

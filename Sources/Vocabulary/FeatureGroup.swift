@@ -12,6 +12,8 @@ package enum FeatureGroup: UInt8, CaseIterable, Sendable {
     case retrieval
     /// The score of one source of retrieval.
     case source
+    /// Live state; also where it is too old.
+    case live
 
     package var label: String { "\(self)" }
 }

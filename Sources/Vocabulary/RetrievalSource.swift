@@ -14,12 +14,14 @@ public enum RetrievalSource: String, CaseIterable, Hashable, Sendable, Codable {
     case content
     /// What the users had whose factors point the way of the user's.
     case userToUser = "user_to_user"
+    /// The items with more clicks just now than they usually have, by the node's own events.
+    case trending
 
     /// Whether the source needs to know the user's history or factors.
     public var isPersonal: Bool {
         switch self {
         case .als, .spectral, .itemToItem, .content, .userToUser: true
-        case .popular, .recent: false
+        case .popular, .recent, .trending: false
         }
     }
 }

@@ -12,6 +12,8 @@ struct EvaluateCommand: ParsableCommand {
             1 when it could not be measured.
             With --bundle and --test a bundle is asked for every user of the test file. With --input the file is split \
             (--split), a model is trained on one part and asked for the other.
+            With --bundle and --slates its ranker is judged by logged slates: the order of what was logged, and, where chance \
+            filled places, an estimate of what it would have been clicked.
             Every item is ranked, those of the user's training history removed. Each source is measured alone, by exact \
             search, and `served` is what the node answers with: the bundle's mix through its own index. The recall of the \
             index against exact search stands below.
@@ -22,6 +24,21 @@ struct EvaluateCommand: ParsableCommand {
     @Option(help: "File of held-out interactions.")
     var test: String?
     @OptionGroup(title: "Event log (in place of --test)") var log: LogArguments
+    @Option(
+        help: ArgumentHelp(
+            "Judge the bundle's ranker by the slate log in this folder.",
+            discussion:
+                "Events are those of --from-log, or of the folder that the slate log lies in. With --against both rankers are judged.",
+            valueName: "dir"))
+    var slates: String?
+    @Option(
+        parsing: .unconditional,
+        help: "How long a user may take to answer a slate (default: 1h); only with --slates.")
+    var impressionWindow: String?
+    @Option(
+        parsing: .unconditional,
+        help: "Weights above are cut down to it, 1 or more (default: 100); only with --slates.")
+    var clip: Double?
     @OptionGroup(title: "Comparison (with --bundle)") var gate: GateArguments
     @Option(help: "File of interactions to split, train on and evaluate with.")
     var input: String?
@@ -36,12 +53,29 @@ struct EvaluateCommand: ParsableCommand {
     @Option(
         name: [.customShort("k"), .customLong("at")], parsing: .unconditional, help: "Length of the lists, 1 to 1000.")
     var k = 20
+    @Flag(
+        help: ArgumentHelp(
+            "With --bundle: ask before each choice of the test, at its time, with what its user had done by then.",
+            discussion: "Otherwise each user is asked for once. Needs times."))
+    var eachChoice = false
     @Flag(help: "Print one JSON object instead of the table.")
     var json = false
     @OptionGroup(title: "Reading") var data: DataArguments
     @OptionGroup(title: "Fitting (with --input)") var training: TrainingArguments
 
     func validate() throws {
+        if let slates {
+            guard bundle != nil, test == nil, input == nil else {
+                throw ValidationError("--slates goes with --bundle, and with neither --test nor --input")
+            }
+            try ArgumentCheck.path(slates, "--slates")
+            try ArgumentCheck.range(clip, "--clip", 1...1e9)
+            try ArgumentCheck.range(k, "-k", 1...1000)
+            _ = try SlateLogArguments.milliseconds(impressionWindow)
+            return
+        }
+        let ofSlates = impressionWindow != nil ? "--impression-window" : clip != nil ? "--clip" : nil
+        if let flag = ofSlates { throw ValidationError("\(flag) has no effect without --slates") }
         switch (bundle, test ?? log.fromLog, input) {
         case (.some, .some, nil), (nil, nil, .some): break
         default: throw ValidationError("give either --bundle and --test (or --from-log), or --input")
@@ -52,6 +86,9 @@ struct EvaluateCommand: ParsableCommand {
             try ArgumentCheck.path(path, flag)
         }
         try ArgumentCheck.range(k, "-k", 1...1000)
+        if eachChoice, bundle == nil || gate.against != nil {
+            throw ValidationError("--each-choice goes with --bundle, and without --against")
+        }
         if let share, share <= 0 || share >= 1 {
             throw ValidationError("--share is \(share); allowed: above 0 and below 1")
         }
@@ -65,6 +102,12 @@ struct EvaluateCommand: ParsableCommand {
 
     func run() throws {
         try LongCommand.run(unfinished: "nothing was measured") { cancellation in
+            if let slates {
+                let judge = SlateJudge(
+                    slates: slates, log: log, window: try SlateLogArguments.milliseconds(impressionWindow),
+                    k: k, clip: clip ?? 100)
+                return try judge.run([bundle, gate.against].compactMap { $0 }, json: json, cancellation)
+            }
             if let bundle, let other = gate.against {
                 return try gate.compare(bundle, other, heldOut(cancellation), k, training, json: json, cancellation)
             }
@@ -76,7 +119,7 @@ struct EvaluateCommand: ParsableCommand {
     /// What a bundle is measured by.
     private func heldOut(_ cancellation: Cancellation) throws -> (interactions: Interactions, name: String) {
         if let test { return (try data.read(test, label: "test", cancellation), test) }
-        let (interactions, note, _) = try log.read(log.fromLog ?? "", minValue: data.minValue, cancellation)
+        let (interactions, note, _, _) = try log.read(log.fromLog ?? "", minValue: data.minValue, cancellation)
         return (interactions, note)
     }
 
@@ -87,7 +130,7 @@ struct EvaluateCommand: ParsableCommand {
             let test = try heldOut(cancellation)
             return try Rehearsal.evaluate(
                 bundle: bundle, test: test.interactions, name: test.name, k: k, threads: training.threadCount(),
-                sources: training.extraSources(), cancellation: cancellation)
+                sources: training.extraSources(), eachChoice: eachChoice, cancellation: cancellation)
         }
         let path = input ?? ""
         let plan = try training.plan()

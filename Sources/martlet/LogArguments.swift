@@ -49,19 +49,21 @@ struct LogArguments: ParsableArguments {
     /// - Parameters:
     ///   - base: What is known beside it.
     ///   - impressionWindow: How long an impression may be answered, in milliseconds; nil: impressions are not looked at.
+    ///   - keepsTimeline: Whether it is wanted what happened when.
     func read(
         _ path: String, base: Interactions? = nil, minValue: Double?, impressionWindow: UInt64? = nil,
-        _ cancellation: Cancellation
-    ) throws -> (interactions: Interactions, note: String, shown: ShownItems?) {
+        keepsTimeline: Bool = false, _ cancellation: Cancellation
+    ) throws -> (interactions: Interactions, note: String, shown: ShownItems?, timeline: EventTimeline?) {
         var options = try options(minValue: minValue)
         options.impressionWindow = impressionWindow
+        options.keepsTimeline = keepsTimeline
         let line = ProgressLine("log")
         defer { line.clear() }
         let importer = LogImport(options) { seen in
             try cancellation.check()
             line.update(nil, seen.counted("event"))
         }
-        let (interactions, report, shown) = try importer.read(LogArchive(path: path), base: base)
+        let (interactions, report, shown, timeline) = try importer.read(LogArchive(path: path), base: base)
         line.finish(Self.summary(report, interactions, path))
         LogCommand.tell(report.archive)
         if let shown, report.impressions > 0 || shown.count > 0 {
@@ -71,7 +73,10 @@ struct LogArguments: ParsableArguments {
         }
         let window = TimeWindow(since: options.since, until: options.until).words
         let note = "event log \(path)\(window.isEmpty ? "" : " \(window)"), weights \(options.weights.text)"
-        return (interactions, note, shown)
+        if let timeline, timeline.letGo > 0 {
+            line.note("  \(timeline.letGo.counted("event")) let go, the oldest, for live features")
+        }
+        return (interactions, note, shown, timeline)
     }
 
     private static func summary(_ report: LogImportReport, _ interactions: Interactions, _ path: String) -> String {
@@ -104,10 +109,13 @@ struct TrainingInput {
     /// The file beside which titles may lie.
     var file: String?
     var shown: ShownItems?
+    private var logged: EventTimeline?
 
-    /// - Parameter impressionWindow: See `LogArguments.read`.
+    /// - Parameters:
+    ///   - impressionWindow: See `LogArguments.read`.
+    ///   - keepsTimeline: The same.
     init(
-        file: String?, log: LogArguments, _ data: DataArguments, impressionWindow: UInt64?,
+        file: String?, log: LogArguments, _ data: DataArguments, impressionWindow: UInt64?, keepsTimeline: Bool,
         _ cancellation: Cancellation
     ) throws {
         var base: Interactions?
@@ -119,9 +127,11 @@ struct TrainingInput {
             notes.append(report.files[0])
         }
         if let folder = log.fromLog {
-            let (read, note, shown) = try log.read(
-                folder, base: base, minValue: data.minValue, impressionWindow: impressionWindow, cancellation)
+            let (read, note, shown, timeline) = try log.read(
+                folder, base: base, minValue: data.minValue, impressionWindow: impressionWindow,
+                keepsTimeline: keepsTimeline, cancellation)
             base = read
+            logged = timeline
             self.shown = shown
             notes.append(note)
         }
@@ -129,6 +139,9 @@ struct TrainingInput {
         interactions = base
         note = notes.joined(separator: " and ")
     }
+
+    /// What happened when; nil where nobody knows.
+    func timeline() throws -> EventTimeline? { try logged ?? EventTimeline(interactions) }
 
     /// Titles, tags and attributes: from `items`, or beside the file.
     func attributes(_ items: String?, _ data: DataArguments) throws -> ItemAttributes {

@@ -27,7 +27,7 @@ struct LogVerifyCommand: ParsableCommand {
                 let report = found.report
                 let torn = report.log.discardedBytes
                 print(
-                    "\(log): \(report.isDamaged ? "DAMAGED" : "sound"); \(report.events.counted("event")) in "
+                    "\(log): \(report.isDamaged ? "DAMAGED" : "sound"); \(found.counted) in "
                         + "\(report.records.counted("record")) of \(found.segments.count.counted("segment"))"
                         + (torn > 0
                             ? "; \(torn.counted("byte")) at the end were never stored: a write under way, or one that a crash cut off"
@@ -67,24 +67,43 @@ struct LogFindings {
     let segments: [(name: String, bytes: Int, madeAtMilliseconds: UInt64?)]
     let report: ArchiveReport
     let survey: EventSurvey
+    /// Nil of a log of events.
+    let slates: SlateSurvey?
 
     init(_ path: String, _ cancellation: Cancellation) throws {
         let archive = try LogArchive(path: path)
         self.path = path
         segments = try archive.segments()
-        var survey = EventSurvey()
+        var (survey, slates) = (EventSurvey(), SlateSurvey())
         var seen = 0
         let line = ProgressLine("log")
         defer { line.clear() }
-        report = try archive.read { event in
-            survey.add(event)
+        func tick(_ what: String) throws {
             seen += 1
             if seen & 0xFFF == 0 {
                 try cancellation.check()
-                line.update(nil, seen.counted("event"))
+                line.update(nil, seen.counted(what))
             }
         }
+        if try archive.holdsSlates() {
+            report = try archive.readSlates { slate in
+                slates.add(slate)
+                try tick("slate")
+            }
+            self.slates = slates
+        } else {
+            report = try archive.read { event in
+                survey.add(event)
+                try tick("event")
+            }
+            self.slates = nil
+        }
         self.survey = survey
+    }
+
+    /// "12 events", or slates.
+    var counted: String {
+        slates == nil ? report.events.counted("event") : report.slates.counted("slate")
     }
 
     var bytes: Int { segments.reduce(0) { $0 + $1.bytes } }
@@ -99,6 +118,12 @@ struct LogFindings {
             "records",
             "\(AnswerOutput.count(UInt64(report.records))), numbers \(range(report.log.first.map(String.init), report.log.last.map(String.init)))",
         ])
+        if let slates {
+            for row in slates.rows(bytes: bytes) { table.add(row) }
+            table.add(["times", range(slates.first.map(EventTime.text), slates.last.map(EventTime.text))])
+            table.add(["damage", report.isDamaged ? "yes, see above" : "none"])
+            return table.text
+        }
         table.add(["events", AnswerOutput.count(UInt64(report.events))])
         for (type, count) in survey.types.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
             table.add(["  \(type)", AnswerOutput.count(UInt64(count))])
@@ -123,6 +148,7 @@ struct LogDocument: Encodable {
     var firstRecord: UInt64?
     var lastRecord: UInt64?
     var events: Int
+    var slates: Int
     var types: [TypeCount]
     var firstTime: String?
     var lastTime: String?
@@ -141,9 +167,10 @@ struct LogDocument: Encodable {
         firstRecord = report.log.first
         lastRecord = report.log.last
         events = report.events
+        slates = report.slates
         types = found.survey.types.sorted { $0.key < $1.key }.map { TypeCount(type: $0.key, count: $0.value) }
-        firstTime = found.survey.first.map(EventTime.text)
-        lastTime = found.survey.last.map(EventTime.text)
+        firstTime = (found.slates?.first ?? found.survey.first).map(EventTime.text)
+        lastTime = (found.slates?.last ?? found.survey.last).map(EventTime.text)
         damaged = report.isDamaged
         damages = report.log.damages.map(\.description)
         lostRecords = report.log.damages.reduce(UInt64(report.undecodableCount)) { $0 + UInt64($1.missing.count) }

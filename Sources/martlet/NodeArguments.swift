@@ -73,6 +73,9 @@ struct NodeArguments: ParsableArguments {
         var configuration = MartletClientConfiguration(host: host, port: port)
         configuration.clientName = "martlet \(command)"
         configuration.timeout = timeout
+        // The call's own time ends the wait: on a busy machine, or far away, two seconds for a connection are few.
+        configuration.connectTimeout = max(configuration.connectTimeout, timeout)
+        configuration.pingTimeout = max(configuration.pingTimeout, timeout)
         // One call: the other shards' connections would come too late.
         configuration.routesByShard = false
         let client = try MartletClient(configuration)

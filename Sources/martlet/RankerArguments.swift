@@ -75,6 +75,11 @@ struct RankingArguments: ParsableArguments {
             "What the ranker makes small: softmax or lambdarank, of each user's candidates together, or logistic, of each candidate alone (default: logistic)."
     )
     var rankerLoss: NetworkLoss?
+    @Option(
+        help: ArgumentHelp(
+            "As of when the ranker learns and is judged: none, when the model was made; history, at the moment of a later choice, with what the user did by then; features, the same with features of what the user did lately (default: none).",
+            discussion: "history and features need times."))
+    var rankerLive: RankerLive?
     @Flag(help: "Give each item an embedding of its own; for items whose appeal does not change with the weeks.")
     var rankerItemIds = false
     @Flag(help: "Publish the ranker even if it is not shown to rank better than retrieval.")
@@ -87,13 +92,17 @@ struct RankingArguments: ParsableArguments {
         try ArgumentCheck.path(rankerFile, "--ranker-file")
         let ofFit = [
             ("--ranker-hidden", rankerHidden != nil), ("--ranker-loss", rankerLoss != nil),
-            ("--ranker-item-ids", rankerItemIds),
+            ("--ranker-item-ids", rankerItemIds), ("--ranker-live features", rankerLive == .features),
         ]
         if rankerFile != nil, let flag = ofFit.first(where: \.1)?.0 {
             throw ValidationError("\(flag) has no effect with --ranker-file")
         }
         if ranker == nil, rankerFile == nil {
-            let flags = [("--rank-candidates", rankCandidates != nil), ("--force-ranker", forceRanker)] + ofFit
+            let flags =
+                [
+                    ("--rank-candidates", rankCandidates != nil), ("--force-ranker", forceRanker),
+                    ("--ranker-live", rankerLive != nil),
+                ] + ofFit
             if let flag = flags.first(where: \.1)?.0 {
                 throw ValidationError("\(flag) has no effect without --ranker")
             }
@@ -120,6 +129,7 @@ struct RankingArguments: ParsableArguments {
         var plan = RankerPlan(network: network)
         if let rankCandidates { plan.candidates = rankCandidates }
         plan.hasItemIDs = rankerItemIds
+        plan.live = rankerLive ?? .none
         plan.force = forceRanker
         return plan
     }
@@ -206,3 +216,4 @@ struct NetworkArguments: ParsableArguments {
 extension ExampleFormat: ExpressibleByArgument {}
 extension Normalisation.Form: ExpressibleByArgument {}
 extension NetworkLoss: ExpressibleByArgument {}
+extension RankerLive: ExpressibleByArgument {}

@@ -46,6 +46,11 @@ struct RankerExportCommand: ParsableCommand {
             "Candidates that were not chosen, for each that was, drawn by chance (default: all, as lambdarank wants it)."
     )
     var negatives: Int?
+    @Option(
+        help:
+            "As of when candidates are: none, when the model was made; history, at the moment of a later choice, with what the user did by then; features, the same with features of what the user did lately (default: none, or history where --features names live features)."
+    )
+    var rankerLive: RankerLive?
     @OptionGroup(title: "Reading") var data: DataArguments
     @OptionGroup(title: "Fitting (with --input)") var training: TrainingArguments
 
@@ -65,6 +70,9 @@ struct RankerExportCommand: ParsableCommand {
         if bundle != nil, items != nil {
             throw ValidationError("--items has no effect with --bundle, which has its own")
         }
+        if features != nil, rankerLive == .features {
+            throw ValidationError("--ranker-live features has no effect with --features, which names the features")
+        }
         if training.sources != nil { throw ValidationError("--sources has no effect here, where nothing is weighed") }
         try ArgumentCheck.range(rankCandidates, "--rank-candidates", 1...2000)
         try ArgumentCheck.range(users, "--users", 1...100_000_000)
@@ -82,8 +90,8 @@ struct RankerExportCommand: ParsableCommand {
                 let interactions = try data.read(later, label: "later", cancellation)
                 let model = try RetrievalModel(bundle: opened, options: RetrievalModel.Options(index: .scan))
                 return try export(
-                    RankerWindow(model: model, later: interactions, isPast: true), schema, keepsApart: false,
-                    cancellation)
+                    RankerWindow(model: model, later: interactions, isPast: true), schema,
+                    EventTimeline(model, followedBy: interactions), keepsApart: false, cancellation)
             }
             let plan = try training.plan()
             let (interactions, report) = try data.readWithReport(input ?? "", cancellation)
@@ -91,20 +99,28 @@ struct RankerExportCommand: ParsableCommand {
             try Rehearsal(plan: plan, k: 20, cancellation: cancellation).withTeachingWindow(
                 share: RankerPlan.heldOutDefault, interactions, attributes
             ) { window, keepsApart in
-                try export(window, schema, keepsApart: keepsApart, cancellation)
+                try export(window, schema, EventTimeline(interactions), keepsApart: keepsApart, cancellation)
             }
         }
     }
 
+    /// - Parameter timeline: Nil where the interactions have no times.
     private func export(
-        _ window: RankerWindow, _ given: FeatureSchema?, keepsApart: Bool, _ cancellation: Cancellation
+        _ window: RankerWindow, _ given: FeatureSchema?, _ timeline: EventTimeline?, keepsApart: Bool,
+        _ cancellation: Cancellation
     ) throws {
-        let schema = given ?? FeatureSchema.forTrees(window.model, hasTimes: window.isPast)
+        let live = rankerLive ?? (given.map { $0.fields.contains { $0.source.live != nil } } == true ? .history : .none)
+        if live != .none { try ExampleExport.checkTimes(window, timeline) }
+        let schema =
+            given
+            ?? FeatureSchema.forTrees(
+                window.model, hasTimes: window.isPast, timeline: live == .features ? timeline : nil)
         var configuration = ExampleExport.Configuration()
         configuration.candidates = rankCandidates
         configuration.usersMax = users
         configuration.negatives = negatives
         configuration.keepsApart = keepsApart
+        configuration.timeline = live == .none ? nil : timeline
         configuration.seed = training.seed
         configuration.threads = try training.threadCount()
         let export = try ExampleExport(configuration, window.model, schema: schema, path: features ?? "the schema")

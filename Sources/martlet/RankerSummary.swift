@@ -169,7 +169,8 @@ extension FeatureField {
                 case .log(let mean, let deviation): "(log(1 + x) - \(mean)) / \(deviation)"
                 case .quantile(let edges): "quantile, \(edges.count) edges"
                 }
-            return "\(form); missing \(missing.map { "is \($0)" } ?? "stays missing")"
+            let age = timeToLive.map { ", too old after \($0) s" } ?? ""
+            return "\(form); missing \(missing.map { "is \($0)" } ?? "stays missing")\(age)"
         case .categorical(let encoding, let isMultivalued):
             let way =
                 switch encoding {

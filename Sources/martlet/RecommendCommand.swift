@@ -165,6 +165,8 @@ struct RecommendCommand: AsyncParsableCommand {
         var generation: UInt64
         var model: String
         var arm: String?
+        /// Under which the node logged the slate; nil: it did not.
+        var requestId: String?
         var nextCursor: String?
         var seed: UInt64?
         var stages: [Stage]?
@@ -196,6 +198,7 @@ struct RecommendCommand: AsyncParsableCommand {
             generation = reply.generation
             model = reply.model
             arm = reply.arm.isEmpty ? nil : reply.arm
+            requestId = reply.requestID.isEmpty ? nil : reply.requestID
             nextCursor = reply.nextCursor.isEmpty ? nil : AnswerOutput.hex(reply.nextCursor)
             seed = reply.seed == 0 ? nil : reply.seed
             stages =

@@ -101,10 +101,12 @@ struct Rehearsal {
 
     /// Evaluates the bundle at `path`.
     ///
-    /// - Parameter sources: Sources to measure alone although the bundle's mix does not name them.
+    /// - Parameters:
+    ///   - sources: Sources to measure alone although the bundle's mix does not name them.
+    ///   - eachChoice: See `Evaluator.evaluate`.
     static func evaluate(
         bundle path: String, test: Interactions, name: String, k: Int, threads: Int, sources: Set<RetrievalSource>,
-        cancellation: Cancellation
+        eachChoice: Bool = false, cancellation: Cancellation
     ) throws -> EvaluationReport {
         let bundle = try Bundle(opening: path)
         var options = RetrievalModel.Options()
@@ -121,7 +123,9 @@ struct Rehearsal {
         }
         let evaluator = Evaluator(served: served, exact: exact, ranker: ranker, k: k, threads: threads)
         do {
-            let report = try evaluator.evaluate(test, name: name, cancellation: cancellation) { fraction in
+            let report = try evaluator.evaluate(
+                test, name: name, eachChoice: eachChoice, cancellation: cancellation
+            ) { fraction in
                 progress.show(.progress(step: "evaluate", fraction: fraction, detail: ""))
             }
             progress.show(.finished(step: "evaluate", summary: report.users.counted("user")))

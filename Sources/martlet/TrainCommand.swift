@@ -54,6 +54,7 @@ struct TrainCommand: ParsableCommand {
             "How long a user may take to answer an impression (default: 1h); passed over for longer, the item teaches --ranker what was not chosen.",
             valueName: "duration"))
     var impressionWindow: String?
+    @OptionGroup(title: "Slate log") var slates: SlateLogArguments
     @OptionGroup(title: "Ranking") var ranking: RankingArguments
     @Option(help: "Hold out by \(SplitMethod.names), report the quality, then train on everything.")
     var evaluate: SplitMethod?
@@ -80,6 +81,9 @@ struct TrainCommand: ParsableCommand {
             throw ValidationError("--impression-window has no effect without --from-log and --ranker")
         }
         _ = try impressionMilliseconds()
+        if let flag = slates.flag, log.fromLog == nil || ranking.ranker == nil {
+            throw ValidationError("\(flag) has no effect without --from-log and --ranker")
+        }
         let paths = [(input, "--input"), (output, "--output"), (valid, "--valid"), (items, "--items")]
         for (path, flag) in paths { try ArgumentCheck.path(path, flag) }
     }
@@ -94,7 +98,8 @@ struct TrainCommand: ParsableCommand {
             if let file = ranking.rankerFile { _ = try RankerArtifact(TensorFile(path: file)) }
             let writer = try BundleWriter(destination: output, replace: replace)
             let source = try TrainingInput(
-                file: input, log: log, data, impressionWindow: impressionMilliseconds(), cancellation)
+                file: input, log: log, data, impressionWindow: impressionMilliseconds(),
+                keepsTimeline: ranking.rankerLive ?? .none != .none || ranking.rankerFile != nil, cancellation)
             let interactions = source.interactions
             let attributes = try source.attributes(items, data)
             var notes = Trainer.Notes()
@@ -129,6 +134,10 @@ struct TrainCommand: ParsableCommand {
     ) throws -> RankerArtifact? {
         guard var wanted = ranking.plan(training.seed) else { return nil }
         wanted.shown = source.shown
+        if wanted.live != .none || ranking.rankerFile != nil { wanted.timeline = try source.timeline() }
+        if let folder = log.fromLog, let window = try impressionMilliseconds() {
+            wanted.slates = try slates.examples(events: folder, log, window: window, cancellation)
+        }
         let ranker: RankerArtifact
         let report: RankerReport
         do {

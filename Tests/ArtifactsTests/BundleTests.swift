@@ -3,7 +3,7 @@ import Testing
 
 @testable import Artifacts
 
-@Suite struct BundleTests {
+@Suite(.ownThreads) struct BundleTests {
     @Test(arguments: Bundle.Verification.allCases)
     func whatWasPublishedIsRead(verification: Bundle.Verification) throws {
         let folder = try TemporaryFolder()

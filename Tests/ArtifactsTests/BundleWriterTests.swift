@@ -4,7 +4,7 @@ import Testing
 
 @testable import Artifacts
 
-@Suite struct BundleWriterTests {
+@Suite(.ownThreads) struct BundleWriterTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

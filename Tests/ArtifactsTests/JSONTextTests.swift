@@ -3,7 +3,7 @@ import Testing
 
 @testable import Artifacts
 
-@Suite struct JSONTextTests {
+@Suite(.ownThreads) struct JSONTextTests {
     private func parse(_ text: String) throws -> JSONValue { try JSONText.parse(Array(text.utf8)) }
 
     @Test func valuesAreRead() throws {

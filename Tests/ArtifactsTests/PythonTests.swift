@@ -4,7 +4,7 @@ import Testing
 @testable import Artifacts
 
 /// Files written here are read by Python's safetensors, and the other way round.
-@Suite struct PythonTests {
+@Suite(.ownThreads) struct PythonTests {
     private static let python = PythonEnvironment.safetensors
     private static let comment: Comment = "needs python3 with numpy and safetensors from PyPI"
 

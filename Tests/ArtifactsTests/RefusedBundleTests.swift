@@ -5,7 +5,7 @@ import Testing
 @testable import Artifacts
 
 /// Bundles that must be refused, with a message that names the file and the fault.
-@Suite struct RefusedBundleTests {
+@Suite(.ownThreads) struct RefusedBundleTests {
     private let folder: TemporaryFolder
 
     init() throws {

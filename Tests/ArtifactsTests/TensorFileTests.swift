@@ -3,7 +3,7 @@ import Testing
 
 @testable import Artifacts
 
-@Suite struct TensorFileTests {
+@Suite(.ownThreads) struct TensorFileTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder(inMemory: true) }

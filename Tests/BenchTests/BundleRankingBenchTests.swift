@@ -9,7 +9,7 @@ import Training
 
 @testable import RankerBench
 
-@Suite struct BundleRankingBenchTests {
+@Suite(.ownThreads) struct BundleRankingBenchTests {
     @Test func `a bundle's trees are timed, and a bundle without a ranker says so`() throws {
         let folder = try TemporaryFolder()
         try folder.makeFolder("data")

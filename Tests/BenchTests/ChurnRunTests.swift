@@ -1,10 +1,11 @@
 import Foundation
 import IndexBench
+import TestSupport
 import Testing
 
 @testable import martlet_bench
 
-@Suite struct ChurnRunTests {
+@Suite(.ownThreads) struct ChurnRunTests {
     @Test func `A run tells of each kind of change, of searches before and after, and of each moment`() throws {
         var configuration = ChurnConfiguration()
         configuration.rows = 300

@@ -1,10 +1,11 @@
 import ArgumentParser
 import FilterBench
+import TestSupport
 import Testing
 
 @testable import martlet_bench
 
-@Suite struct FilterBenchTests {
+@Suite(.ownThreads) struct FilterBenchTests {
     @Test func `Every step has a figure, and a look at every item finds what the index finds`() throws {
         let bench = try FilterBench(itemCount: 2000, repeats: 1)
         #expect(bench.heading.hasPrefix("2000 items: index of attributes "))

@@ -11,7 +11,7 @@ import struct Artifacts.ManifestContent
 
 @testable import martlet_bench
 
-@Suite struct IndexSweepTests {
+@Suite(.ownThreads) struct IndexSweepTests {
     private func small(_ change: (inout IndexBenchConfiguration) -> Void = { _ in }) -> IndexBenchConfiguration {
         var configuration = IndexBenchConfiguration()
         configuration.source = .made(.hubs, dimension: 12)

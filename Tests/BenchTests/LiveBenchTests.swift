@@ -29,11 +29,13 @@ private enum LiveWorld {
     }
 
     static func node(_ bundle: String) throws -> NodeProcess.Options {
-        NodeProcess.Options(martlet: try martlet(), bundle: bundle)
+        var options = NodeProcess.Options(martlet: try martlet(), bundle: bundle)
+        options.patience = .seconds(300)
+        return options
     }
 }
 
-@Suite("Benches of live events", .timeLimit(.minutes(10)))
+@Suite("Benches of live events", .timeLimit(.minutes(30)), .ownThreads)
 struct LiveBenchTests {
     @Test("Killed nodes lose nothing and count nothing twice", arguments: [("always", false), ("interval", true)])
     func durability(sync: String, dropsUnsynced: Bool) async throws {
@@ -49,6 +51,7 @@ struct LiveBenchTests {
         configuration.connections = 2
         configuration.inFlight = 2
         configuration.seconds = 0.2...0.5
+        configuration.timeout = .seconds(300)
         var report = DurabilityReport(mayLose: false)
         try await DurabilityRun(configuration).run(stop: StopSignal()) { report.add($0) }
         #expect(report.roundCount == 2)
@@ -71,6 +74,7 @@ struct LiveBenchTests {
         configuration.probesRate = 20
         configuration.duration = 0.8
         configuration.window = 0.4
+        configuration.timeout = .seconds(300)
         let report = try await LiveRun(configuration).run(stop: StopSignal())
         node.stop()
         #expect(report.still == 0 && report.never == 0 && report.probesFailed == 0, "\(report.text)")
@@ -97,7 +101,7 @@ struct LiveBenchTests {
     }
 }
 
-@Suite struct EventLedgerTests {
+@Suite(.ownThreads) struct EventLedgerTests {
     @Test("Acknowledged and not in the log is lost; more than once in it is doubled, and told once")
     func compare() {
         let ledger = EventLedger()
@@ -118,7 +122,7 @@ struct LiveBenchTests {
     }
 }
 
-@Suite struct PowerCutTests {
+@Suite(.ownThreads) struct PowerCutTests {
     /// Writes to a log the records that `bytes` has, and lets `body` have the folder before it is closed.
     private func withLog(
         _ folder: TemporaryFolder, sync: SyncPolicy, records: Int, _ body: () throws -> Void

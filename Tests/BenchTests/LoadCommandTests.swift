@@ -1,9 +1,10 @@
 import ArgumentParser
+import TestSupport
 import Testing
 
 @testable import martlet_bench
 
-@Suite struct LoadCommandTests {
+@Suite(.ownThreads) struct LoadCommandTests {
     @Test(arguments: [
         (["--find-steps", "3"], "--find-steps has no effect without --find-max"),
         (["--find-max", "--find-steps", "0"], "--find-steps is 0; allowed: 1 to 100"),

@@ -7,7 +7,7 @@ import Vocabulary
 
 @testable import martlet_bench
 
-@Suite struct PlannerBenchTests {
+@Suite(.ownThreads) struct PlannerBenchTests {
     private func small(_ change: (inout PlannerBenchConfiguration) -> Void = { _ in }) -> PlannerBenchConfiguration {
         var configuration = PlannerBenchConfiguration()
         configuration.rowCounts = [600]

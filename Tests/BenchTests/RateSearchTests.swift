@@ -1,8 +1,9 @@
 import Foundation
 import LoadGenerator
+import TestSupport
 import Testing
 
-@Suite struct RateSearchTests {
+@Suite(.ownThreads) struct RateSearchTests {
     /// Runs a search to its end against a node that holds what `holds` says of a rate and the number of the try.
     private func searched(
         start: Int = 1000, rateMin: Int = 1, stepsMax: Int = 100, _ holds: (Int, Int) -> Bool
@@ -88,7 +89,7 @@ import Testing
     }
 }
 
-@Suite struct SearchJournalTests {
+@Suite(.ownThreads) struct SearchJournalTests {
     /// A run of a second at the rate that is to be tried.
     private func run(
         _ rate: Int, latency: UInt64 = 1_000_000, failed: UInt64 = 0, _ change: (inout LoadReport) -> Void = { _ in }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Wire
 
-@Suite struct ReportTests {
+@Suite(.ownThreads) struct ReportTests {
     @Test func `A server time below the microsecond that nodes count in is shown as such`() {
         var report = LoadReport()
         report.server.record(0)

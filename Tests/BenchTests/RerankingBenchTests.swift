@@ -1,10 +1,11 @@
 import ArgumentParser
 import RerankingBench
+import TestSupport
 import Testing
 
 @testable import martlet_bench
 
-@Suite struct RerankingBenchTests {
+@Suite(.ownThreads) struct RerankingBenchTests {
     @Test func `Every part has a figure`() throws {
         let bench = try RerankingBench(itemCount: 2000, candidateCount: 60, repeats: 2)
         var figures: [RerankingBench.Figure] = []

@@ -6,7 +6,7 @@ import Testing
 @testable import martlet_bench
 
 /// The measurement of trees, tiny.
-@Suite struct TreeBenchTests {
+@Suite(.ownThreads) struct TreeBenchTests {
     private static let model =
         Repository.root + "/Tests/RankingModelsTests/Resources/trees/lightgbm_binary_categories.txt"
 

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import VectorMath
 
-@Suite struct VectorFileTests {
+@Suite(.ownThreads) struct VectorFileTests {
     private static func word(_ value: UInt32) -> [UInt8] {
         (0..<4).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) }
     }

@@ -9,7 +9,7 @@ import class Artifacts.Bundle
 @testable import Catalog
 
 /// The programs on docs/bundle-format.md do what the page says.
-@Suite struct BundleFormatPageTests {
+@Suite(.ownThreads) struct BundleFormatPageTests {
     private static let python = PythonEnvironment.safetensors
     private static let comment: Comment = "needs python3 with numpy from PyPI"
 

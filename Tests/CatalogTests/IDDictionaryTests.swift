@@ -5,7 +5,7 @@ import Vocabulary
 @testable import Artifacts
 @testable import Catalog
 
-@Suite struct IDDictionaryTests {
+@Suite(.ownThreads) struct IDDictionaryTests {
     @Test(arguments: [0, 1, 2, 3, 4, 5, 63, 64, 65, 1000, 20_000])
     func everyIDIsFoundInItsRowAndNoOther(count: Int) throws {
         let ids = (0..<count).map { "user-\($0 &* 2_654_435_761 % 1_000_003)" }

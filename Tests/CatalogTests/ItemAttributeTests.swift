@@ -6,7 +6,7 @@ import class Artifacts.Bundle
 @testable import Artifacts
 @testable import Catalog
 
-@Suite struct ItemAttributeTests {
+@Suite(.ownThreads) struct ItemAttributeTests {
     private func published(_ sample: CatalogSample, in folder: TemporaryFolder) throws -> ItemCatalog {
         try sample.publish(at: folder.file("model"))
         return try ItemCatalog(bundle: Bundle(opening: folder.file("model")))

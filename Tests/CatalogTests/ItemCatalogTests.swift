@@ -5,7 +5,7 @@ import Vocabulary
 @testable import Artifacts
 @testable import Catalog
 
-@Suite struct ItemCatalogTests {
+@Suite(.ownThreads) struct ItemCatalogTests {
     @Test(arguments: [0, 1, 7, 500])
     func whatWasWrittenIsRead(count: Int) throws {
         let sample = CatalogSample(userCount: 3, itemCount: count, seed: 6)

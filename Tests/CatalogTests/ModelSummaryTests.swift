@@ -4,7 +4,7 @@ import Testing
 @testable import Artifacts
 @testable import Catalog
 
-@Suite struct ModelSummaryTests {
+@Suite(.ownThreads) struct ModelSummaryTests {
     @Test func aSoundBundleIsShown() throws {
         let folder = try TemporaryFolder()
         let sample = CatalogSample(userCount: 1234, itemCount: 30, seed: 20)

@@ -5,7 +5,7 @@ import Testing
 @testable import Catalog
 
 /// Users and items whose files were damaged without anyone checking checksums.
-@Suite struct MutationTests {
+@Suite(.ownThreads) struct MutationTests {
     /// Reads everything there is to read.
     private func walk(_ users: UserDirectory, _ items: ItemCatalog) {
         var sum = 0

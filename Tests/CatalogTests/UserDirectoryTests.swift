@@ -5,7 +5,7 @@ import Vocabulary
 @testable import Artifacts
 @testable import Catalog
 
-@Suite struct UserDirectoryTests {
+@Suite(.ownThreads) struct UserDirectoryTests {
     @Test(arguments: [(0, 1), (1, 0), (1, 1), (200, 50), (3000, 400)], [true, false])
     func whatWasWrittenIsRead(size: (Int, Int), withTimes: Bool) throws {
         let sample = CatalogSample(userCount: size.0, itemCount: size.1, seed: 3)

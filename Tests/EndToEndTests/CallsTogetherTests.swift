@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Calls that a shard serves at the same time get the answers that they would have got one after the other.
-@Suite struct CallsTogetherTests {
+@Suite(.ownThreads) struct CallsTogetherTests {
     private final class Origin: CallOrigin {
         let number: Int
         let isCancelled: Bool

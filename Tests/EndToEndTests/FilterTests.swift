@@ -9,7 +9,7 @@ import Vocabulary
 
 @testable import MartletServer
 
-@Suite("Filters over the wire")
+@Suite("Filters over the wire", .ownThreads)
 struct FilterTests {
     @Test("a slate has k items whenever k pass the filter, the best ones, from 0.01 % to all of the items")
     func selectivities() async throws {
@@ -183,7 +183,7 @@ struct FilterTests {
     }
 }
 
-@Suite("Availability over the wire")
+@Suite("Availability over the wire", .ownThreads)
 struct AvailabilityTests {
     /// Half of the items come and go with the time, 0 to 100.
     private func world(seed: UInt64) -> FilterWorld {

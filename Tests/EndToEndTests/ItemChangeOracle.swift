@@ -52,13 +52,22 @@ struct ItemChangeOracle {
     }
 
     private func place(_ item: String) -> Double? {
-        if let row = row(item) { return world.places[row] }
-        return states[item]?.description?.attributes.first { $0.attribute == "place" }?.number
+        if let said = states[item]?.description?.attributes.first(where: { $0.attribute == "place" }) {
+            return said.number
+        }
+        return row(item).flatMap { world.places[$0] }
     }
 
     private func brands(_ item: String) -> [String] {
-        if let row = row(item) { return world.brands[row] }
-        return states[item]?.description?.attributes.first { $0.attribute == "brand" }?.texts ?? []
+        if let said = states[item]?.description?.attributes.first(where: { $0.attribute == "brand" }) {
+            return said.texts
+        }
+        return row(item).map { world.brands[$0] } ?? []
+    }
+
+    /// Nil: as the model has it.
+    func title(_ item: String) -> String? {
+        states[item]?.description.flatMap { $0.title.isEmpty ? nil : $0.title }
     }
 
     private func passes(_ item: String, _ filter: AttributeFilter) -> Bool {

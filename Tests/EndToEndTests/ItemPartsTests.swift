@@ -1,6 +1,7 @@
 import Artifacts
 import CandidateRanking
 import Features
+import LiveState
 import RankingModels
 import Retrieval
 import TestSupport
@@ -9,7 +10,7 @@ import VectorMath
 import Vocabulary
 
 /// Candidates scored with items' parts of the first layer get the scores of whole rows.
-@Suite struct ItemPartsTests {
+@Suite(.ownThreads) struct ItemPartsTests {
     /// A network nobody trained, with features of every side.
     private func ranker(hidden: [Int] = [24, 16], sides: [String: FeatureSide] = [:]) throws -> NetworkRanker {
         func categorical(_ name: String, _ source: FeatureSource, bag: Bool = false) -> FeatureField {
@@ -23,6 +24,8 @@ import Vocabulary
             FeatureField("product", from: .factorProduct("als"), .dense(.none, missing: 0)),
             FeatureField("popularity", from: .itemPopularity, .dense(.log(mean: 2, deviation: 1), missing: 0)),
             FeatureField("heat", from: .context("heat"), .dense(.standard(mean: 10, deviation: 5), missing: 12)),
+            FeatureField("clicks", from: .live(.events(.any, .hour)), .dense(.log(mean: 1, deviation: 1), missing: 0)),
+            FeatureField("shown", from: .live(.pair(.shown, .day)), .dense(.none, missing: 0)),
         ]
         for number in fields.indices { fields[number].side = sides[fields[number].name] ?? fields[number].side }
         let schema = FeatureSchema(fields: fields)
@@ -70,6 +73,18 @@ import Vocabulary
         #expect(whole.split == nil && whole.itemParts.reason.contains("ranker_item_bytes is 0"))
         let scorers = [CandidateScorer(parts), CandidateScorer(whole)]
         var random = SeededGenerator(seed: 3)
+        let states = try UserStates(types: EventTypes())
+        let shown = try UserStates(types: EventTypes())
+        for second in UInt32(0)..<40 {
+            let event = HistoryEvent(item: second % 9, type: second % 2 == 0 ? 0 : 2, seconds: 1_000_000 + second)
+            Array("somebody".utf8).withUnsafeBytes { user in
+                _ = (second % 2 == 0 ? shown : states).apply(event, user: user, now: 1_000_100)
+            }
+        }
+        var activity = UserActivity()
+        Array("somebody".utf8).withUnsafeBytes {
+            activity.fill($0, states, shown: shown, now: 1_000_100, row: { $0 })
+        }
         for round in 0..<12 {
             let user = round % 4 == 3 ? nil : UInt32.random(in: 0..<UInt32(model.users.count), using: &random)
             var request = RankingRequest(
@@ -81,6 +96,7 @@ import Vocabulary
                         score: Float.random(in: 0...3, using: &random))
                 })
             if round % 2 == 0 { request.context = ["hour": "\(round)", "moods": "glad|calm|late", "heat": "8"] }
+            if round % 3 == 1 { request.live = LiveReadings(user: activity) }
             for scorer in scorers {
                 // Rows beside the parts change nothing.
                 scorer.begin(request, keepsRows: round % 3 == 0)
@@ -99,6 +115,7 @@ import Vocabulary
             }
             #expect(missing[0] == missing[1])
             #expect(missing[0][.context] == (round % 2 == 0 ? nil : 3))
+            #expect(missing[0][.live] == (round % 3 == 1 ? nil : 1 + request.candidates.count))
             #expect(missing[0][.user] == (user == nil ? 1 : nil))
             #expect(missing[0][.product] == (user == nil ? request.candidates.count : nil))
             #expect(scorers[0].features.rows.count == (round % 3 == 0 ? request.candidates.count : 0))

@@ -10,7 +10,7 @@ import Wire
 
 @testable import Artifacts
 
-@Suite("Events count in the next request", .timeLimit(.minutes(10)))
+@Suite("Events count in the next request", .timeLimit(.minutes(30)), .ownThreads)
 struct LiveUsersTests {
     private func event(_ user: String, _ item: String, _ type: String = "click", id: String = "") -> UserEvent {
         UserEvent(user: user, item: item, type: type, id: id)

@@ -33,7 +33,7 @@ enum MartletProgram {
         program: String, _ arguments: [String], input: String = "", environment: [String: String] = [:]
     ) async throws -> Result {
         try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue.global().async {
+            Thread.detachNewThread {
                 continuation.resume(with: Swift.Result { try wait(program, arguments, input, environment) })
             }
         }

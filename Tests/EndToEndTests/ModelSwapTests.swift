@@ -6,7 +6,7 @@ import Vocabulary
 
 @testable import MartletServer
 
-@Suite("Model swaps")
+@Suite("Model swaps", .ownThreads)
 struct ModelSwapTests {
     @Test("LoadModel swaps under load without a failed request, and every answer is of one generation")
     func swapUnderLoad() async throws {
@@ -32,7 +32,7 @@ struct ModelSwapTests {
                 for round in 0..<6 {
                     let path = round % 2 == 0 ? "other" : "world"
                     let loaded = try await client.loadModel(
-                        LoadModelRequest(path: path), options: CallOptions(timeout: .seconds(30)))
+                        LoadModelRequest(path: path))
                     #expect(loaded.generation == UInt64(round + 2))
                 }
                 stop.set()
@@ -52,10 +52,9 @@ struct ModelSwapTests {
     @Test("a bundle outside the models root, or one that is corrupt, is refused and the old one serves on")
     func refusedBundles() async throws {
         try await withNode { node, folder in
-            let options = CallOptions(timeout: .seconds(30))
             for path in ["../world", "/etc", "nothing", "world/../../x", ""] {
                 do throws(MartletClientError) {
-                    _ = try await node.client.loadModel(LoadModelRequest(path: path), options: options)
+                    _ = try await node.client.loadModel(LoadModelRequest(path: path))
                     Issue.record("'\(path)' was loaded")
                 } catch {
                     let codes: [StatusCode] = [.permissionDenied, .failedPrecondition, .invalidArgument]
@@ -64,7 +63,7 @@ struct ModelSwapTests {
             }
             try folder.makeLink("escape", to: "/tmp")
             await expectFailure(.permissionDenied) {
-                _ = try await node.client.loadModel(LoadModelRequest(path: "escape"), options: options)
+                _ = try await node.client.loadModel(LoadModelRequest(path: "escape"))
             }
             let broken = try SmallWorld.makeBundle(in: folder, name: "broken")
             let file = broken + "/als.safetensors"
@@ -72,7 +71,7 @@ struct ModelSwapTests {
             bytes[bytes.count / 2] ^= 1
             try Data(bytes).write(to: URL(fileURLWithPath: file))
             do throws(MartletClientError) {
-                _ = try await node.client.loadModel(LoadModelRequest(path: "broken"), options: options)
+                _ = try await node.client.loadModel(LoadModelRequest(path: "broken"))
                 Issue.record("a corrupt bundle was loaded")
             } catch {
                 #expect(error.code == .failedPrecondition)
@@ -105,14 +104,14 @@ struct ModelSwapTests {
             _ = try SmallWorld.makeBundle(in: folder, name: "other", seed: 2)
             let first = try await node.client.recommend(user: "stranger", k: 5)
             _ = try await node.client.loadModel(
-                LoadModelRequest(path: "other"), options: CallOptions(timeout: .seconds(30)))
+                LoadModelRequest(path: "other"))
             var request = RecommendRequest(user: "stranger", k: 5)
             request.cursor = first.nextCursor
             let second = try await node.client.recommend(request)
             #expect(second.generation == first.generation)
             #expect(Set(second.items).isDisjoint(with: first.items))
             _ = try await node.client.loadModel(
-                LoadModelRequest(path: "world"), options: CallOptions(timeout: .seconds(30)))
+                LoadModelRequest(path: "world"))
             let third = try await node.client.recommend(request)
             #expect(third.generation == 3)
             #expect(third.degraded.contains(.cursorRestarted))

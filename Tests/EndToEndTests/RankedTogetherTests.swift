@@ -12,7 +12,7 @@ import Training
 import Vocabulary
 
 /// Candidates that are ranked in batches get the scores that they would have got alone.
-@Suite struct RankedTogetherTests {
+@Suite(.ownThreads) struct RankedTogetherTests {
     private final class Origin: CallOrigin {
         let number: Int
         private let cancelled: Atomic<Bool>
@@ -77,16 +77,18 @@ import Vocabulary
     }
 
     private func follow(
-        _ course: Course, _ generations: [Generation], ranking: RankingConfiguration
+        _ course: Course, _ generations: [Generation], ranking: RankingConfiguration, requestsOfMany: Int? = nil
     ) async throws -> (outcomes: [Int: Outcome], metrics: ShardMetrics) {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let metrics = ShardMetrics(shard: 0, scenarios: [""])
+        var many = ScenarioConfiguration(k: 12, rankCandidates: 110)
+        many.batchRequestsMax = requestsOfMany
         let shard = Shard(
             index: 0, slots: 0..<16384, executor: loop.executor,
             configuration: ServingConfiguration(
                 scenarios: [
                     "": ScenarioConfiguration(k: 12, rankCandidates: 10),
-                    "many": ScenarioConfiguration(k: 12, rankCandidates: 110),
+                    "many": many,
                     "plain": ScenarioConfiguration(k: 12, ranker: .none),
                 ], callsTogetherMax: 4, ranking: ranking),
             cacheBytesMax: 0, metrics: metrics)
@@ -178,12 +180,32 @@ import Vocabulary
         }
     }
 
+    @Test("a scenario says how many of its calls are ranked together")
+    func limitsOfScenarios() async throws {
+        let generations = try generations(TemporaryFolder(), itemParts: false)
+        var requests = requests(40, generations[0].model)
+        for number in requests.indices { requests[number].scenario = "many" }
+        let course = Course(requests: requests, arrivals: [40])
+        let together = RankingConfiguration(batchRowsMax: 4096, batchRequestsMax: 12)
+        let expected = try await follow(course, generations, ranking: alone)
+        for (limit, ranking) in [(1, together), (3, together), (12, alone)] {
+            let (outcomes, metrics) = try await follow(
+                course, generations, ranking: ranking, requestsOfMany: limit)
+            let batches = BatchCloseReason.allCases.reduce(0) { $0 + metrics.batches(closed: $1) }
+            #expect(outcomes == expected.outcomes)
+            #expect(metrics.batchedRequests <= batches * UInt64(limit), "\(limit)")
+            #expect((metrics.batchedRequests > batches) == (limit > 1), "\(limit)")
+        }
+    }
+
     @Test("items' parts go with the generation that they belong to")
     func dropped() async throws {
         let kept = WeakParts()
         try await serveOnce(kept)
         // A loop may still be at its last task.
-        for _ in 0..<5000 where kept.first != nil || kept.second != nil { try await Task.sleep(for: .milliseconds(2)) }
+        for _ in 0..<200_000 where kept.first != nil || kept.second != nil {
+            try await Task.sleep(for: .milliseconds(2))
+        }
         #expect(kept.wereThere && kept.first == nil && kept.second == nil)
     }
 

@@ -12,7 +12,7 @@ import VectorMath
 
 @testable import MartletServer
 
-@Suite("A node with a ranker")
+@Suite("A node with a ranker", .ownThreads)
 struct RankingTests {
     private func ranker(_ model: RetrievalModel, _ later: Interactions) throws -> NetworkRanker {
         var network = NetworkConfiguration(
@@ -343,7 +343,7 @@ struct RankingTests {
                 _ = try SmallWorld.makeBundle(in: folder, name: name, ranker: { _, _ in bad })
                 let error = await #expect(throws: (any Error).self) {
                     _ = try await node.client.loadModel(
-                        LoadModelRequest(path: name), options: CallOptions(timeout: .seconds(30)))
+                        LoadModelRequest(path: name))
                 }
                 #expect("\(error.map { "\($0)" } ?? "")".contains(reason), "\(error.map { "\($0)" } ?? "")")
                 #expect(try await node.client.recommend(user: model.users.name(1), k: 3).items.count == 3)

@@ -7,7 +7,7 @@ import Testing
 import Vocabulary
 import Wire
 
-@Suite("Events over the wire", .timeLimit(.minutes(10)))
+@Suite("Events over the wire", .timeLimit(.minutes(30)), .ownThreads)
 struct RecordEventsTests {
     /// What the log of a folder holds, by its records' order.
     static func logged(_ path: String) throws -> [UserEvent] {

@@ -12,7 +12,7 @@ import Testing
 
 @testable import MartletServer
 
-@Suite("Re-ranking over the wire")
+@Suite("Re-ranking over the wire", .ownThreads)
 struct RerankingTests {
     private static let epsilon = RerankingConfiguration.Exploration(.epsilon(0.4), protected: 2, among: 50)
 

@@ -5,7 +5,7 @@ import Testing
 import Vocabulary
 
 /// Deploy/martlet-retrain with the built program, beside a node in this process.
-@Suite("From the log to the next model", .timeLimit(.minutes(15)))
+@Suite("From the log to the next model", .timeLimit(.minutes(30)), .ownThreads)
 struct RetrainScriptTests {
     /// Users of four tastes over the last ten days: each likes a quarter of the items.
     private static func events(now: UInt64) -> [UserEvent] {

@@ -7,7 +7,7 @@ import VectorMath
 import Vocabulary
 
 /// Fusion and sources against a plain rewriting of their definitions.
-@Suite("CandidateGenerator")
+@Suite("CandidateGenerator", .ownThreads)
 struct CandidateGeneratorTests {
     /// Each source's list by its definition, with full arrays and a full sort.
     private func list(
@@ -36,7 +36,7 @@ struct CandidateGeneratorTests {
         case .popular: scores = rows.map { ($0, Float(model.items.interactions($0))) }
         case .recent: scores = rows.map { ($0, model.items.recentScores[Int($0)]) }
         // No mix here names them; `LikeSourcesTests` has their definitions.
-        case .content, .userToUser: return []
+        case .content, .userToUser, .trending: return []
         }
         return scores.filter { isEligible($0.0) }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.prefix(entry.limit)
             .map { ScoredRow(row: $0.0, score: $0.1) }
@@ -151,7 +151,7 @@ struct CandidateGeneratorTests {
     }
 }
 
-@Suite("RetrievalMix")
+@Suite("RetrievalMix", .ownThreads)
 struct RetrievalMixTests {
     @Test("finds every fault")
     func faults() {
@@ -167,7 +167,7 @@ struct RetrievalMixTests {
     }
 }
 
-@Suite("EligibilityMask")
+@Suite("EligibilityMask", .ownThreads)
 struct EligibilityMaskTests {
     @Test("agrees with a set over random use, and begins anew each time")
     func againstSet() {

@@ -12,7 +12,7 @@ import Training
 @testable import MartletServer
 
 /// Slates whose scans others help with are those that a shard makes alone.
-@Suite struct SearchHelpersTests {
+@Suite(.ownThreads) struct SearchHelpersTests {
     private final class Origin: CallOrigin {
         let number: Int
         let isCancelled = false
@@ -61,7 +61,7 @@ import Training
                 var slates: [Int: [SlateItem]] = [:]
                 var now: UInt64 = 10
                 var runs = 0
-                while runs < 100_000,
+                while runs < 1_000_000_000,
                     shard.run(
                         until: now + 3,
                         clock: {

@@ -8,7 +8,7 @@ import Testing
 import VectorMath
 import Vocabulary
 
-@Suite("A node over the wire")
+@Suite("A node over the wire", .ownThreads)
 struct NodeTests {
     @Test("answers with k items that the user has not seen, best first, all of one generation", arguments: [1, 3])
     func slates(shards: Int) async throws {

@@ -10,7 +10,7 @@ import Wire
 @testable import Artifacts
 @testable import MartletServer
 
-@Suite("A node goes on where it was", .timeLimit(.minutes(10)))
+@Suite("A node goes on where it was", .timeLimit(.minutes(30)), .ownThreads)
 struct StateSnapshotTests {
     private struct World {
         let folder: TemporaryFolder

@@ -8,7 +8,7 @@ import Testing
 @testable import MartletServer
 
 /// Programs that share no code with the node: a client written from the protocol's page, and Prometheus' own checker.
-@Suite("A node and strangers")
+@Suite("A node and strangers", .ownThreads)
 struct StrangersTests {
     private static let bash = ExternalTool("bash")
     private static let script = Repository.root + "/Tests/PythonClient/run.sh"
@@ -27,7 +27,7 @@ struct StrangersTests {
             let arguments =
                 [Self.script, "127.0.0.1:\(node.port)", "--load", "other"]
                 + (0..<3).flatMap { ["--user", model.users.name(UInt32($0))] }
-            let result = try await Task.detached { try Self.bash.run(arguments) }.value
+            let result = try Self.bash.run(arguments)
             #expect(result.status == 0, "\(result.output)")
         }
     }
@@ -44,9 +44,7 @@ struct StrangersTests {
             let body = try #require(answer.range(of: "\r\n\r\n").map { String(answer[$0.upperBound...]) })
             #expect(body.contains("martlet_requests_total{method=\"Recommend\",code=\"OK\"} 50"))
             #expect(body.contains("martlet_cache_requests_total{level=\"l1\",result=\"hit\"} 30"))
-            let result = try await Task.detached {
-                try ExternalTool.promtool.run(["check", "metrics"], input: Array(body.utf8))
-            }.value
+            let result = try ExternalTool.promtool.run(["check", "metrics"], input: Array(body.utf8))
             #expect(result.status == 0 && result.output.isEmpty, "\(result.output)")
         }
     }
@@ -117,7 +115,7 @@ struct StrangersTests {
         let node = try await TestNode(bundle: nil, shards: 1) { $0.modelsRoot = folder.path }
         await expectFailure(.unavailable) { _ = try await node.client.recommend(user: "u") }
         #expect(try await node.client.health().state == .loading)
-        _ = try await node.client.loadModel(.init(path: "world"), options: .init(timeout: .seconds(30)))
+        _ = try await node.client.loadModel(.init(path: "world"))
         #expect(try await node.client.health().state == .ready)
         #expect(try await node.client.recommend(user: "u", k: 4).items.count == 4)
         await node.stop()

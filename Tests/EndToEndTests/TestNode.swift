@@ -18,7 +18,7 @@ enum SmallWorld {
 
     static func user(_ number: Int) -> String { "user-\(number)" }
 
-    /// Trains a bundle into `folder`, once for each seed.
+    /// A bundle of `seed` in `folder`, and the data that it is of. One without a ranker is trained once in this process.
     ///
     /// - Parameters:
     ///   - ranker: Makes a ranker from a model of four fifths of the interactions, and the rest.
@@ -28,6 +28,9 @@ enum SmallWorld {
         ranker: ((RetrievalModel, Interactions) throws -> NetworkRanker?)? = nil,
         trees: TreeRanker? = nil
     ) throws -> String {
+        let kept = KeptFolders.Key(name: name, seed: seed)
+        let isPlain = ranker == nil && trees == nil
+        if isPlain, try KeptFolders.shared.write(kept, into: folder.path) { return folder.file(name) }
         let data = folder.file("data-\(name)")
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
         _ = try SampleData(
@@ -54,6 +57,7 @@ enum SmallWorld {
         }
         let writer = try BundleWriter(destination: path)
         try Trainer(plan).train(interactions, attributes: attributes, ranker: whole, into: writer)
+        if isPlain { try KeptFolders.shared.keep(kept, ["data-\(name)", name], of: folder.path) }
         return path
     }
 }
@@ -74,18 +78,36 @@ final class TestNode: Sendable {
         configuration.http = SocketEndpoint(host: "127.0.0.1", port: 0)
         configuration.shards = shards
         configuration.bundle = bundle
-        configuration.defaultDeadline = .seconds(30)
+        // Long enough to never pass on a machine that is slow and busy; tests of such a time set it.
+        configuration.defaultDeadline = .seconds(300)
+        configuration.limits.handshakeTimeout = .seconds(300)
+        configuration.drainTimeout = .seconds(300)
         change(&configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        node = try ServingNode(configuration: configuration, logger: logger, wallClock: wallClock)
-        try await node.start()
+        // What a test waits for may not stand behind whatever else this machine does.
+        node = try ServingNode(configuration: configuration, logger: logger, wallClock: wallClock, niceness: .none)
+        do {
+            try await node.start()
+        } catch {
+            await node.stop()
+            throw error
+        }
         port = await node.rpcAddress?.port ?? 0
         httpPort = await node.httpAddress?.port ?? 0
         var clientConfiguration = MartletClientConfiguration(host: "127.0.0.1", port: port)
-        clientConfiguration.timeout = .seconds(30)
-        clientConfiguration.connectTimeout = .seconds(60)
+        clientConfiguration.timeout = .seconds(300)
+        clientConfiguration.connectTimeout = .seconds(300)
+        clientConfiguration.pingTimeout = .seconds(300)
         client = try MartletClient(clientConfiguration)
+    }
+
+    /// A node on a port that stays free while the node is away: none of those that the system gives to whoever asks for any.
+    static func onPortOfItsOwn(_ start: (_ port: Int) async throws -> TestNode) async throws -> TestNode {
+        for _ in 0..<50 {
+            do { return try await start(Int.random(in: 15_000..<30_000)) } catch is ListenFailure { continue }
+        }
+        return try await start(Int.random(in: 15_000..<30_000))
     }
 
     func stop() async {

@@ -10,7 +10,7 @@ import Testing
 @testable import MartletServer
 
 /// What a node tells of a ranker of trees, and of what it made of items.
-@Suite("A node explains trees")
+@Suite("A node explains trees", .ownThreads)
 struct TreeExplanationTests {
     @Test("says what each feature did: with the bias that is the score")
     func explained() async throws {

@@ -12,7 +12,7 @@ import Training
 @testable import MartletServer
 
 /// A bundle whose ranker is an ensemble of trees.
-@Suite("A node with trees as its ranker")
+@Suite("A node with trees as its ranker", .ownThreads)
 struct TreeRankingTests {
     /// What users "chose" after the model: others' items.
     private func later(_ folder: TemporaryFolder, _ name: String) throws -> Interactions {
@@ -130,7 +130,7 @@ struct TreeRankingTests {
             for (name, reason) in [("strange", "no factors of that name"), ("broken", "ranker.safetensors")] {
                 let error = await #expect(throws: (any Error).self) {
                     _ = try await node.client.loadModel(
-                        LoadModelRequest(path: name), options: CallOptions(timeout: .seconds(30)))
+                        LoadModelRequest(path: name))
                 }
                 #expect("\(error.map { "\($0)" } ?? "")".contains(reason), "\(error.map { "\($0)" } ?? "")")
                 let after = try await node.client.recommend(user: model.users.name(1), k: 5)
@@ -139,7 +139,7 @@ struct TreeRankingTests {
             // And one that fits takes over.
             _ = try SmallWorld.makeBundle(in: folder, name: "next", trees: try SmallTrees.ranker())
             let loaded = try await node.client.loadModel(
-                LoadModelRequest(path: "next"), options: CallOptions(timeout: .seconds(30)))
+                LoadModelRequest(path: "next"))
             #expect(loaded.generation == before.generation + 1)
             #expect(try await node.client.recommend(user: model.users.name(1), k: 5).items == before.items)
         }

@@ -23,7 +23,7 @@ final class Outcomes: Sendable {
 
     /// Blocks until the record has an outcome.
     func wait(for sequence: UInt64) -> Bool {
-        for _ in 0..<20_000 {
+        for _ in 0..<1_000_000 {
             if let isStored = isStored(sequence) { return isStored }
             DispatchClock.rest(500)
         }
@@ -38,7 +38,7 @@ func records(in storage: any LogStorage, after: UInt64 = 0) throws -> (found: [U
     return (found, report)
 }
 
-@Suite struct EventLogTests {
+@Suite(.ownThreads) struct EventLogTests {
     static func payload(_ number: Int, _ random: inout SeededGenerator) -> [UInt8] {
         let count = Int.random(in: 0...200, using: &random)
         return Array("record \(number) ".utf8) + (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
@@ -198,7 +198,7 @@ func records(in storage: any LogStorage, after: UInt64 = 0) throws -> (found: [U
         }
         storage.faults.withLock { $0.room = nil }
         var last: UInt64?
-        for _ in 0..<1000 where last == nil {
+        for _ in 0..<200_000 where last == nil {
             DispatchClock.rest(2000)
             last = try? writer.append(kind: 1, [1, 2, 3])
         }
@@ -224,7 +224,7 @@ func records(in storage: any LogStorage, after: UInt64 = 0) throws -> (found: [U
         #expect(storage.segmentNames.count == 1)
         storage.faults.withLock { $0.failsSync = false }
         var sequence: UInt64?
-        for _ in 0..<1000 where sequence == nil {
+        for _ in 0..<200_000 where sequence == nil {
             DispatchClock.rest(2000)
             sequence = try? writer.append(kind: 1, [3])
         }
@@ -245,7 +245,7 @@ func records(in storage: any LogStorage, after: UInt64 = 0) throws -> (found: [U
         }
         storage.faults.withLock { $0.failsCreate = false }
         var sequence: UInt64?
-        for _ in 0..<1000 where sequence == nil {
+        for _ in 0..<200_000 where sequence == nil {
             DispatchClock.rest(2000)
             sequence = try? writer.append(kind: 1, [3])
         }

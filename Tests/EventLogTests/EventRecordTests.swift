@@ -4,7 +4,7 @@ import Vocabulary
 
 @testable import EventLog
 
-@Suite struct EventRecordTests {
+@Suite(.ownThreads) struct EventRecordTests {
     static func events(_ count: Int, _ random: inout SeededGenerator) -> [UserEvent] {
         func text(_ most: Int) -> String {
             String(

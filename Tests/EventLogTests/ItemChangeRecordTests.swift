@@ -4,7 +4,7 @@ import Vocabulary
 
 @testable import EventLog
 
-@Suite("Records of item changes")
+@Suite("Records of item changes", .ownThreads)
 struct ItemChangeRecordTests {
     private static func text(_ random: inout SeededGenerator) -> String {
         String(

@@ -5,7 +5,7 @@ import Vocabulary
 
 @testable import EventLog
 
-@Suite("Logs as readers see them") struct LogArchiveTests {
+@Suite("Logs as readers see them", .ownThreads) struct LogArchiveTests {
     private static func events(_ record: Int, count: Int = 3) -> [UserEvent] {
         (0..<count).map {
             UserEvent(user: "u\(record)", item: "i\($0)", type: "click", timeMilliseconds: UInt64(record))

@@ -4,7 +4,7 @@ import VectorMath
 
 @testable import FactorModels
 
-@Suite struct ALSTests {
+@Suite(.ownThreads) struct ALSTests {
     private func configuration(_ change: (inout ALSConfiguration) -> Void = { _ in }) -> ALSConfiguration {
         var configuration = ALSConfiguration()
         configuration.rank = 10

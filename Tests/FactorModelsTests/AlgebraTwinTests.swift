@@ -4,7 +4,7 @@ import Testing
 
 /// Every instruction set of this machine against the scalar kernels. Sums are taken in another order, so values agree to
 /// a few units of 1e-5 of their size, not bit for bit.
-@Suite struct AlgebraTwinTests {
+@Suite(.ownThreads) struct AlgebraTwinTests {
     static let isas: [Int32] = [1, 2, 3].filter { ck_algebra_of($0) != nil }
 
     private func random(_ count: Int, _ seed: UInt64) -> [Float] {

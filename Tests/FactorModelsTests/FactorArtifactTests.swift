@@ -5,7 +5,7 @@ import VectorMath
 
 @testable import FactorModels
 
-@Suite struct FactorArtifactTests {
+@Suite(.ownThreads) struct FactorArtifactTests {
     private let folder: TemporaryFolder
     private let data = SparseMatrix.random(users: 60, items: 50, perUser: 6, seed: 31)
 

@@ -6,7 +6,7 @@ import VectorMath
 @testable import FactorModels
 
 /// Users solved for by themselves, against dense Float64 algebra and against the fit that made the items.
-@Suite struct FoldInTests {
+@Suite(.ownThreads) struct FoldInTests {
     private func items(_ count: Int, rank: Int, seed: UInt64) -> FactorMatrix {
         FactorMatrix(rowCount: count, columnCount: rank) { row, values in
             var random = NormalDeviates(seed: seed, stream: UInt64(row))

@@ -4,7 +4,7 @@ import VectorMath
 
 @testable import FactorModels
 
-@Suite struct ItemNeighborsTests {
+@Suite(.ownThreads) struct ItemNeighborsTests {
     /// The weights of `ItemNeighborsConfiguration`, from the formula.
     private func weights(_ data: SparseMatrix, _ configuration: ItemNeighborsConfiguration) throws -> Dense {
         let matrix = NormalizedMatrix(

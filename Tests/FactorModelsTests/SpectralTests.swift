@@ -4,7 +4,7 @@ import VectorMath
 
 @testable import FactorModels
 
-@Suite struct SpectralTests {
+@Suite(.ownThreads) struct SpectralTests {
     @Test(arguments: [1, 2, 3, 7, 40])
     func `eigenvalues and vectors rebuild the matrix`(order: Int) {
         var random = SeededGenerator(seed: UInt64(order))

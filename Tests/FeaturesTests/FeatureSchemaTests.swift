@@ -60,6 +60,11 @@ import Testing
         (field("\"from\":\"context:a\",\"categorical\":{\"rows\":7}"), "user.id and item.id"),
         (field("\"from\":\"context:a\",\"categorical\":{\"hashed\":999999999}"), "999999999 buckets"),
         (field("\"from\":\"context:a\",\"dense\":\"none\",\"colour\":1"), "unknown key \"colour\""),
+        (field("\"from\":\"context:a\",\"dense\":\"none\",\"ttl_seconds\":9"), "live features alone"),
+        (field("\"from\":\"live.idle\",\"dense\":\"none\",\"ttl_seconds\":0"), "0 seconds"),
+        (field("\"from\":\"live.idle\",\"dense\":\"none\",\"ttl_seconds\":\"1h\""), "whole number"),
+        (field("\"from\":\"live.idle\",\"categorical\":{\"hashed\":9}"), "a live feature, which is a number"),
+        (field("\"from\":\"live.events:5m\",\"dense\":\"none\""), "comes \"from\" live.events:5m"),
     ])
     func `what cannot be used is refused with its field`(text: String, reason: String) throws {
         let json = try JSONText.parse(Array(text.utf8))
@@ -70,6 +75,37 @@ import Testing
 
     private static func field(_ members: String) -> String {
         "{\"format\":\"martlet-features\",\"version\":1,\"fields\":[{\"name\":\"x\",\(members)}]}"
+    }
+
+    @Test func `live features read back with their time to live, under a version that older programs refuse`() throws {
+        let texts = [
+            "live.events:1m", "live.events:positive:1h", "live.events:negative:1d", "live.events:shown:1d",
+            "live.events:add-to.cart:1h", "live.session.events", "live.session.items", "live.session.seconds",
+            "live.idle", "live.pair:1d", "live.pair:shown:1h",
+        ]
+        var fields: [FeatureField] = []
+        for (number, text) in texts.enumerated() {
+            let source = try #require(FeatureSource(text))
+            #expect(source.text == text && source.side == .live && source.live != nil)
+            fields.append(FeatureField("f\(number)", from: source, .dense(.none, missing: 0)))
+        }
+        #expect(fields.map(\.timeToLive) == [60, 3600, 86_400, 86_400, 3600, 1800, 1800, 1800, 86_400, 86_400, 3600])
+        #expect(fields.map(\.isPerCandidate) == texts.map { $0.hasPrefix("live.pair") })
+        fields[3].timeToLive = 77
+        let live = FeatureSchema(fields: fields)
+        #expect(live.fault() == nil && live.version == 2 && schema.version == 1)
+        #expect(live.json()["version"] == .int(2) && schema.json()["version"] == .int(1))
+        let read = try FeatureSchema(
+            json: JSONText.parse(Array(JSONText.print(live.json(), indented: false).utf8)), path: "s")
+        #expect(read == live && read.hash == live.hash)
+        var other = live
+        other.fields[3].timeToLive = 78
+        #expect(other.hash != live.hash)
+        for text in [
+            "live.events", "live.events:2h", "live.events:Upper:1h", "live.events:a:b:1h", "live.pair", "live.x",
+        ] {
+            #expect(FeatureSource(text) == nil, "\(text)")
+        }
     }
 
     @Test func `values become rows and numbers, missing ones their default`() {

@@ -4,7 +4,7 @@ import Vocabulary
 
 @testable import LiveState
 
-@Suite struct BlobMemoryTests {
+@Suite(.ownThreads) struct BlobMemoryTests {
     @Test("Every user has a block of its own that holds it, while others move", arguments: 1...3)
     func blocks(seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed))

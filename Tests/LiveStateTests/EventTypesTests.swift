@@ -3,7 +3,7 @@ import Testing
 
 @testable import LiveState
 
-@Suite struct EventTypesTests {
+@Suite(.ownThreads) struct EventTypesTests {
     @Test("The standard types are valid, and known by name and code")
     func standard() throws {
         let types = try EventTypes()

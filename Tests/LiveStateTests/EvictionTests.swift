@@ -4,7 +4,7 @@ import Vocabulary
 
 @testable import LiveState
 
-@Suite struct EvictionTests {
+@Suite(.ownThreads) struct EvictionTests {
     @Test("Memory stays within its bound, and users who stay are whole", arguments: 1...4)
     func bound(seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed))

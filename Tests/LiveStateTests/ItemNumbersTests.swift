@@ -3,7 +3,7 @@ import Testing
 
 @testable import LiveState
 
-@Suite struct ItemNumbersTests {
+@Suite(.ownThreads) struct ItemNumbersTests {
     private static func name(_ number: Int) -> String { number % 7 == 0 ? "größer \(number)" : "i\(number &* 7919)" }
 
     @Test("Items keep their numbers while the table grows")

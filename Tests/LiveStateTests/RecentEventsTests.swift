@@ -3,7 +3,7 @@ import Testing
 
 @testable import LiveState
 
-@Suite struct RecentEventsTests {
+@Suite(.ownThreads) struct RecentEventsTests {
     private static func key(_ number: UInt64) -> RecentEvents.Key { RecentEvents.Key(hash: number) }
 
     @Test("The last events are known, older ones are not, and hashes may crowd", arguments: [1, 2, 10, 1000])

@@ -4,7 +4,7 @@ import Vocabulary
 
 @testable import LiveState
 
-@Suite struct SerialisationTests {
+@Suite(.ownThreads) struct SerialisationTests {
     /// States with some users in few slots, histories cut, seen and hidden items.
     private static func states(
         seed: UInt64, slots: Range<Int>, configuration: UserStatesConfiguration, events: Int = 6000, users: Int = 30

@@ -4,7 +4,7 @@ import Vocabulary
 
 @testable import LiveState
 
-@Suite struct UserStatesTests {
+@Suite(.ownThreads) struct UserStatesTests {
     static let start: UInt32 = 1_700_000_000
 
     static func types() throws -> EventTypes {

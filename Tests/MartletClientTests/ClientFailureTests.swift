@@ -1,12 +1,13 @@
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 import Vocabulary
 import Wire
 
 @testable import MartletClient
 
-@Suite("MartletClient when things go wrong", .timeLimit(.minutes(10)))
+@Suite("MartletClient when things go wrong", .timeLimit(.minutes(30)), .ownThreads)
 struct ClientFailureTests {
     @Test("a call that is not answered ends at its deadline, and the node is told")
     func deadline() async throws {
@@ -16,16 +17,18 @@ struct ClientFailureTests {
             _ = try await client.health()
             node.change { $0.onCall = { _ in .silence } }
             // On a machine that is busy enough a call may be out of time before it is sent; then nobody is to be told.
-            for _ in 0..<50 where node.log.calls.count == 1 {
-                let error = await failure { try await client.health(options: CallOptions(timeout: .milliseconds(200))) }
-                #expect(error?.code == .deadlineExceeded)
+            var milliseconds = 200
+            while node.log.calls.count == 1 {
+                let options = CallOptions(timeout: .milliseconds(milliseconds))
+                #expect(await failure { try await client.health(options: options) }?.code == .deadlineExceeded)
+                milliseconds += 200
             }
             let call = try #require(node.log.calls.dropFirst().first)
             try await until { node.log.cancels.contains(call.header.callID) }
             // Once for each call that it was sent, should a busy machine have needed several.
             #expect(Set(node.log.cancels).count == node.log.cancels.count)
             #expect(node.log.cancels.allSatisfy { id in node.log.calls.contains { $0.header.callID == id } })
-            #expect((1...200_000).contains(call.header.microseconds))
+            #expect((1...UInt32(milliseconds) * 1000).contains(call.header.microseconds))
             node.change { $0.onCall = { FakeService.answer($0) } }
             _ = try await client.health()
         }
@@ -40,7 +43,7 @@ struct ClientFailureTests {
         try await withClient(of: node) { client in
             let first = Task { try await client.health() }
             try await until { node.heldCount == 1 }
-            let second = Task { try await client.health(options: CallOptions(timeout: .seconds(50))) }
+            let second = Task { try await client.health(options: CallOptions(timeout: .seconds(500))) }
             try await until { client.queuedCalls == 1 }
             let queued = NIODeadline.now()
             try await Task.sleep(for: .milliseconds(20))
@@ -50,7 +53,7 @@ struct ClientFailureTests {
             try await until { node.heldCount == 1 }
             node.release()
             _ = try await second.value
-            #expect(Int64(node.log.calls[1].header.microseconds) <= 50_000_000 - waited)
+            #expect(Int64(node.log.calls[1].header.microseconds) <= 500_000_000 - waited)
         }
     }
 
@@ -222,21 +225,21 @@ struct ClientFailureTests {
 
     @Test("a port where nothing listens is named, and calls fail at once")
     func refused() async throws {
-        let node = try await FakeNode.start()
-        await node.stop()
-        try await withClient(of: node) { client in
-            let error = await failure { try await client.health() }
-            #expect(error?.code == .unavailable)
-            #expect(error?.retryIsSafe == true)
-            #expect(error?.message.contains("127.0.0.1:\(node.port)") == true)
-            #expect(error?.message.contains("connection refused") == true)
-        }
+        // None that was free a moment ago: another test's node may have it by now.
+        let client = try MartletClient(patient(port: 1))
+        let error = await failure { try await client.health() }
+        #expect(error?.code == .unavailable)
+        #expect(error?.retryIsSafe == true)
+        #expect(error?.message.contains("127.0.0.1:1") == true)
+        #expect(error?.message.contains("connection refused") == true)
+        await client.shutdown()
     }
 
     @Test("a name that does not exist is named")
     func unknownHost() async throws {
         var configuration = MartletClientConfiguration(host: "no-such-host.invalid")
-        configuration.timeout = .seconds(60)
+        configuration.timeout = .seconds(300)
+        configuration.connectTimeout = .seconds(300)
         let client = try MartletClient(configuration)
         let error = await failure { try await client.health() }
         #expect(error?.code == .unavailable)
@@ -271,7 +274,7 @@ struct ClientFailureTests {
         let node = try await FakeNode.start()
         try await withClient(of: node) {
             $0.pingAfter = .milliseconds(20)
-            $0.pingTimeout = .seconds(30)
+            $0.pingTimeout = .seconds(300)
         } _: { client in
             _ = try await client.health()
             try await until { node.log.pings >= 3 }
@@ -327,7 +330,7 @@ struct ClientFailureTests {
             }
             .bind(host: "127.0.0.1", port: 0).get()
         let client = try MartletClient(patient(port: server.localAddress?.port ?? 1))
-        let error = await failure { try await client.health(options: CallOptions(timeout: .seconds(60))) }
+        let error = await failure { try await client.health() }
         #expect(error?.code == .unavailable)
         #expect(error?.message.contains("no room") == true)
         #expect(error?.retryIsSafe == true)
@@ -371,7 +374,7 @@ struct ClientFailureTests {
         try await withClient(of: node) { client in
             let call = Task { try await client.health() }
             try await until { node.heldCount == 1 }
-            let shutdown = Task { await client.shutdown(grace: .seconds(60)) }
+            let shutdown = Task { await client.shutdown(grace: .seconds(300)) }
             let short = CallOptions(timeout: .milliseconds(50))
             try await until { await failure { try await client.health(options: short) }?.code == .unavailable }
             node.release()

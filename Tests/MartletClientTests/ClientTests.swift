@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 import Vocabulary
 import Wire
@@ -9,8 +10,9 @@ import Wire
 /// Times long enough to never pass on a busy machine unless a test is about them.
 func patient(port: Int) -> MartletClientConfiguration {
     var configuration = MartletClientConfiguration(port: port)
-    configuration.timeout = .seconds(60)
-    configuration.connectTimeout = .seconds(60)
+    configuration.timeout = .seconds(300)
+    configuration.connectTimeout = .seconds(300)
+    configuration.pingTimeout = .seconds(300)
     return configuration
 }
 
@@ -52,7 +54,7 @@ func failure(_ body: () async throws -> some Sendable) async -> MartletClientErr
     }
 }
 
-@Suite("MartletClient", .timeLimit(.minutes(10)))
+@Suite("MartletClient", .timeLimit(.minutes(30)), .ownThreads)
 struct ClientTests {
     @Test("every method is answered")
     func methods() async throws {
@@ -295,7 +297,7 @@ struct ClientTests {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let node = try await FakeNode.start()
         let client = try MartletClient(patient(port: node.port), eventLoopGroup: group)
-        _ = try await client.health(options: CallOptions(timeout: .seconds(60)))
+        _ = try await client.health()
         await client.shutdown()
         #expect(try await group.next().submit { 7 }.get() == 7)
         await node.stop()

@@ -34,7 +34,7 @@ import Testing
             arrivals.append(UInt64(at))
         }
         var (now, next) = (UInt64(0), 0)
-        var queue = BatchQueue(entriesMax: 16, togetherMax: 16)
+        var queue = BatchQueue(entriesMax: 16)
         var curve = ServiceTimeCurve()
         var outcome = Outcome()
         func score() {

@@ -8,13 +8,15 @@ import Vocabulary
     private let curve = ServiceTimeCurve()
 
     private func queue(_ entries: [(id: Int, rows: Int)], together: Int = 8, turn: Int = 256) -> BatchQueue {
-        var queue = BatchQueue(entriesMax: 64, togetherMax: together, turnRows: turn)
-        for entry in entries { add(entry.id, rows: entry.rows, to: &queue) }
+        var queue = BatchQueue(entriesMax: 64, turnRows: turn)
+        for entry in entries { add(entry.id, rows: entry.rows, limits: BatchLimits(requests: together), to: &queue) }
         return queue
     }
 
-    private func add(_ id: Int, rows: Int, deadline: UInt64 = .max, to queue: inout BatchQueue) {
-        let isTaken = queue.add(id, rows: rows, deadline: deadline, at: 0)
+    private func add(
+        _ id: Int, rows: Int, limits: BatchLimits = BatchLimits(), deadline: UInt64 = .max, to queue: inout BatchQueue
+    ) {
+        let isTaken = queue.add(id, rows: rows, limits: limits, deadline: deadline, at: 0)
         #expect(isTaken)
     }
 
@@ -58,11 +60,29 @@ import Vocabulary
         #expect(reason(begun) == .full)
     }
 
+    @Test("a batch keeps to the narrowest limits of those in it, and one that wants fewer beside it comes by itself")
+    func limits() {
+        var queue = queue([(1, 10), (2, 10)])
+        #expect(reason(queue) == nil)
+        add(3, rows: 10, limits: BatchLimits(requests: 1), to: &queue)
+        #expect(reason(queue) == .full)
+        let pair = queue.takeBatch(rowsMax: 64, at: 0)
+        #expect(pair.map(\.id) == [1, 2] && reason(queue) == .full)
+        add(4, rows: 10, to: &queue)
+        let alone = queue.takeBatch(rowsMax: 64, at: 0)
+        #expect(alone.map(\.id) == [3] && reason(queue) == nil)
+        add(5, rows: 30, limits: BatchLimits(rows: 16), to: &queue)
+        #expect(reason(queue) == .full)
+        let narrow = (0..<2).map { _ in queue.takeBatch(rowsMax: 64, at: 0) }
+        #expect(narrow.map { $0.map(\.id) } == [[4, 5], [5]])
+        #expect(narrow.map { $0.map(\.rows) } == [[0..<10, 0..<6], [6..<22]])
+    }
+
     @Test("does not wait when a deadline would be missed by what the batch and the waiting are expected to cost")
     func deadline() {
         var curve = ServiceTimeCurve()
         for _ in 0..<20 { for rows in [8, 64] { curve.record(rows: rows, nanoseconds: UInt64(1000 + 10 * rows)) } }
-        var queue = BatchQueue(entriesMax: 8, togetherMax: 8)
+        var queue = BatchQueue(entriesMax: 8)
         add(1, rows: 10, to: &queue)
         add(2, rows: 10, deadline: 5_000, to: &queue)
         func reason(_ now: UInt64) -> BatchCloseReason? {
@@ -93,7 +113,7 @@ import Vocabulary
 
     @Test("an entry whose deadline passed leaves alone")
     func expiry() {
-        var queue = BatchQueue(entriesMax: 8, togetherMax: 8)
+        var queue = BatchQueue(entriesMax: 8)
         for (id, deadline) in [(1, UInt64.max), (2, 100), (3, 50), (4, 101)] {
             add(id, rows: 5, deadline: deadline, to: &queue)
         }
@@ -105,7 +125,7 @@ import Vocabulary
 
     @Test("takes no more than it may, and says so")
     func full() {
-        var queue = BatchQueue(entriesMax: 2, togetherMax: 8)
+        var queue = BatchQueue(entriesMax: 2)
         add(1, rows: 5, to: &queue)
         add(2, rows: 5, to: &queue)
         let third = queue.add(3, rows: 5, deadline: .max, at: 0)
@@ -155,17 +175,19 @@ import Vocabulary
     @Test("nothing is lost, nothing goes twice, and every bound holds", arguments: [1, 2, 3, 4, 5, 6])
     func anything(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
-        let (entriesMax, together, turn) = (
-            Int.random(in: 1...40, using: &random), Int.random(in: 1...12, using: &random),
-            Int.random(in: 1...300, using: &random)
-        )
-        var queue = BatchQueue(entriesMax: entriesMax, togetherMax: together, turnRows: turn)
-        /// Rows, rows that went, deadline.
-        var waiting: [Int: (rows: Int, gone: Int, deadline: UInt64)] = [:]
+        let (entriesMax, turn) = (Int.random(in: 1...40, using: &random), Int.random(in: 1...300, using: &random))
+        var queue = BatchQueue(entriesMax: entriesMax, turnRows: turn)
+        /// Rows, rows that went, deadline, limits.
+        var waiting: [Int: (rows: Int, gone: Int, deadline: UInt64, limits: BatchLimits)] = [:]
         var now: UInt64 = 0
         func took(_ parts: [BatchQueue.Part], _ rowsMax: Int) {
-            #expect(parts.count <= together && Set(parts.map(\.id)).count == parts.count)
-            #expect(parts.reduce(0) { $0 + $1.rows.count } <= rowsMax + rowsMax / 4)
+            #expect(Set(parts.map(\.id)).count == parts.count)
+            let rows = parts.reduce(0) { $0 + $1.rows.count }
+            #expect(rows <= rowsMax + rowsMax / 4)
+            for part in parts {
+                guard let limits = waiting[part.id]?.limits else { continue }
+                #expect(parts.count <= limits.requests && rows <= limits.rows + limits.rows / 4)
+            }
             #expect(parts.isEmpty == waiting.isEmpty)
             for part in parts {
                 let entry = waiting[part.id]
@@ -182,9 +204,11 @@ import Vocabulary
                 ? Int.random(in: 1...20, using: &random) : Int.random(in: 1...2000, using: &random)
             let deadline = Bool.random(using: &random) ? UInt64.max : now + UInt64.random(in: 0...2000, using: &random)
             let fits = waiting.count < entriesMax
-            let isTaken = queue.add(id, rows: rows, deadline: deadline, at: now)
+            let limits = BatchLimits(
+                rows: Int.random(in: 1...150, using: &random), requests: Int.random(in: 1...12, using: &random))
+            let isTaken = queue.add(id, rows: rows, limits: limits, deadline: deadline, at: now)
             #expect(isTaken == fits)
-            if fits { waiting[id] = (rows, 0, deadline) }
+            if fits { waiting[id] = (rows, 0, deadline, limits) }
             switch Int.random(in: 0..<8, using: &random) {
             case 0:
                 if let some = waiting.keys.randomElement(using: &random) {

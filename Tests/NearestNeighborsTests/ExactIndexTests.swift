@@ -4,7 +4,7 @@ import VectorMath
 
 @testable import NearestNeighbors
 
-@Suite struct ExactIndexTests {
+@Suite(.ownThreads) struct ExactIndexTests {
     @Test(
         "gives what sorting all scores gives, for every metric, predicate and k", arguments: SimilarityMetric.allCases)
     func agreesWithSort(metric: SimilarityMetric) throws {

@@ -5,7 +5,7 @@ import VectorMath
 
 @testable import NearestNeighbors
 
-@Suite struct HNSWArtifactTests {
+@Suite(.ownThreads) struct HNSWArtifactTests {
     static let dimension = 9
 
     func sample(rows: Int, metric: SimilarityMetric = .innerProduct) throws -> (FactorMatrix, HNSWIndex) {

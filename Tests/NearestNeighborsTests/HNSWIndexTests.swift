@@ -5,7 +5,7 @@ import VectorMath
 
 @testable import NearestNeighbors
 
-@Suite struct HNSWIndexTests {
+@Suite(.ownThreads) struct HNSWIndexTests {
     /// Recall@10 over 60 queries, clustered rows. Seen: .99 and above.
     @Test(
         "finds at least .95 of the true ten at efSearch 100", arguments: SimilarityMetric.allCases,

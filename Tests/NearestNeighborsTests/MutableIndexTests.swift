@@ -5,7 +5,7 @@ import VectorMath
 
 @testable import NearestNeighbors
 
-@Suite struct MutableIndexTests {
+@Suite(.ownThreads) struct MutableIndexTests {
     private func configuration(
         _ metric: SimilarityMetric, dimension: Int, capacity: Int, ratio: Double = 0.1, repairs: Bool = true,
         linkMetric: SimilarityMetric? = nil

@@ -7,7 +7,7 @@ import VectorMath
 @testable import NearestNeighbors
 
 /// Searches in threads beside changes.
-@Suite struct MutableIndexThreadTests {
+@Suite(.ownThreads) struct MutableIndexThreadTests {
     /// Rows 0..<100 stay as they are, rows from 400 are deleted before the searches begin and never come back; the rest
     /// comes and goes.
     @Test(

@@ -6,7 +6,7 @@ import VectorMath
 @testable import NearestNeighbors
 
 /// Indexes over rows in half precision must answer as an exact search of the floats that the halves stand for.
-@Suite struct RowPrecisionTests {
+@Suite(.ownThreads) struct RowPrecisionTests {
     static let metrics: [SimilarityMetric] = [.innerProduct, .cosine, .l2]
 
     /// `matrix` in half precision, and the same as floats.

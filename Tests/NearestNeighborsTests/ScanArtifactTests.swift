@@ -5,7 +5,7 @@ import VectorMath
 
 @testable import NearestNeighbors
 
-@Suite struct ScanArtifactTests {
+@Suite(.ownThreads) struct ScanArtifactTests {
     @Test("an index comes back from a bundle and gives the exact answers", arguments: SimilarityMetric.allCases)
     func roundTrip(metric: SimilarityMetric) throws {
         let folder = try TemporaryFolder()

@@ -5,7 +5,7 @@ import VectorMath
 @testable import NearestNeighbors
 
 /// A scan that leaves out what cannot be among the best must give what a scan of everything gives, bit for bit.
-@Suite struct ScanIndexTests {
+@Suite(.ownThreads) struct ScanIndexTests {
     static let metrics: [SimilarityMetric] = [.innerProduct, .cosine, .l2]
 
     @Test("the answer is the exact one for every metric, size and dimension", arguments: metrics)

@@ -7,7 +7,7 @@ import Vocabulary
 
 @testable import NearestNeighbors
 
-@Suite struct SearchPlannerTests {
+@Suite(.ownThreads) struct SearchPlannerTests {
     /// Scans of 50, 95 and 245 us; walks of 20, 60 and, at 400 rows, none.
     static func planner(_ mode: SearchPlanner.Mode = .auto, hasGraph: Bool = true) -> SearchPlanner {
         var points = [10, 100, 400].map { SearchPlanner.Point(k: $0, scanNanoseconds: Double($0) * 500 + 45_000) }

@@ -7,7 +7,7 @@ import VectorMath
 @testable import NearestNeighbors
 
 /// A scan that others help with must give what it gives alone, bit for bit, whoever reads what.
-@Suite struct SharedScanTests {
+@Suite(.ownThreads) struct SharedScanTests {
     private static func search(
         _ index: ScanIndex, _ query: [Float], k: Int, where predicate: RowPredicate? = nil, threads: Int,
         _ scratch: SearchScratch = SearchScratch()
@@ -186,7 +186,7 @@ import VectorMath
         }
     }
 
-    @Test("threads that help all the time, with whatever there is, change nothing", .timeLimit(.minutes(10)))
+    @Test("threads that help all the time, with whatever there is, change nothing", .timeLimit(.minutes(30)))
     func stress() throws {
         let seed = UInt64.random(in: 0..<(1 << 40))
         var random = SeededGenerator(seed: seed)

@@ -6,7 +6,7 @@ import VectorMath
 @testable import NearestNeighbors
 
 /// Walks by 8-bit codes and by halves must answer as walks by the rows: true scores, nearly the same rows.
-@Suite struct WalkRowsTests {
+@Suite(.ownThreads) struct WalkRowsTests {
     /// Recall@10 over 30 queries. Seen: .99 and above, and never .02 below the walk by the rows.
     @Test(
         "a walk by codes finds what one by the rows finds", arguments: SimilarityMetric.allCases,

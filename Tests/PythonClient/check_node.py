@@ -363,17 +363,16 @@ def cancel(context):
 
 @check
 def timeouts(context):
-    """One microsecond is too little for anything that is not cached; a minute is enough."""
+    """One microsecond is too little for anything that is not cached; ten minutes are enough."""
     connection = context.client.connections[0]
     many = pb.RecommendManyRequest(users=["t%d" % number for number in range(1000)], k=20)
     frame = connection.reply_to(connection.send("RecommendMany", many, timeout=1e-6))
     assert frame.code in (m.DEADLINE_EXCEEDED, m.OK), frame.code
-    assert context.client.recommend("user-x", k=3, timeout=60).items
+    assert context.client.recommend("user-x", k=3, timeout=600).items
 
 
 def raw(context):
-    connection = socket.create_connection((context.host, context.port), 10)
-    connection.settimeout(20)
+    connection = socket.create_connection((context.host, context.port), 300)
     return connection
 
 

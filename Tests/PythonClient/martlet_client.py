@@ -126,7 +126,7 @@ class Frame:
 class Connection:
     """One TCP connection after its handshake. Calls may be sent many at a time; see `send` and `reply_to`."""
 
-    def __init__(self, host, port, shard=None, name="python", timeout=10.0):
+    def __init__(self, host, port, shard=None, name="python", timeout=300.0):
         self.socket = socket.create_connection((host, port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.frame_bytes_max = FRAME_BYTES_MAX_DEFAULT
@@ -281,7 +281,7 @@ class Client:
     def load_model(self, path):
         return self.connections[0].call("LoadModel", pb.LoadModelRequest(path=path))
 
-    def wait_until_ready(self, seconds=10.0):
+    def wait_until_ready(self, seconds=300.0):
         end = time.monotonic() + seconds
         while self.health().state != pb.HealthReply.STATE_READY:
             if time.monotonic() > end:

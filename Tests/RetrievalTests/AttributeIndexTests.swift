@@ -4,7 +4,7 @@ import Testing
 
 @testable import Retrieval
 
-@Suite struct AttributeIndexTests {
+@Suite(.ownThreads) struct AttributeIndexTests {
     @Test(arguments: [0, 1, 63, 64, 65, 700, 6000])
     func `A compiled filter holds the items that satisfy it, whatever it asks`(count: Int) throws {
         let sample = FilterSample(itemCount: count, seed: 31)
@@ -73,7 +73,7 @@ import Testing
     }
 }
 
-@Suite struct FilterCacheTests {
+@Suite(.ownThreads) struct FilterCacheTests {
     private func filters(_ count: Int) -> [ItemFilter] {
         (0..<count).map { ItemFilter(conditions: [ItemCondition("year", max: Double(1990 + $0))]) }
     }

@@ -11,7 +11,7 @@ import VectorMath
 #endif
 
 /// Likeness by tags and attributes, against vectors in dictionaries.
-@Suite struct ContentIndexTests {
+@Suite(.ownThreads) struct ContentIndexTests {
     /// An item's vector by its definition, without the limits, which these items do not reach.
     private struct Oracle {
         var vectors: [[String: Double]] = []

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Retrieval
 
-@Suite struct ItemAvailabilityTests {
+@Suite(.ownThreads) struct ItemAvailabilityTests {
     private func availability(_ windows: [AvailabilityWindow]) throws -> ItemAvailability {
         let details = try ItemDetailColumns([], windows: { windows[Int($0)] }, itemCount: windows.count)
         return ItemAvailability(try #require(details.availability))
@@ -51,7 +51,7 @@ import Testing
     }
 }
 
-@Suite struct EligibilityMaskBitmapTests {
+@Suite(.ownThreads) struct EligibilityMaskBitmapTests {
     @Test func `It holds what is in both bitmaps and not blocked, however many were blocked before`() {
         var random = SeededGenerator(seed: 42)
         for count in [0, 1, 63, 64, 65, 1000, 5000] {

@@ -10,7 +10,7 @@ import Vocabulary
 @testable import Retrieval
 
 /// The sources `content` and `user_to_user`, and folded-in factors, through the generator that serves.
-@Suite struct LikeSourcesTests {
+@Suite(.ownThreads) struct LikeSourcesTests {
     static let rank = 12
     let sample: FilterSample
     let histories: [[UInt32]]

@@ -6,7 +6,7 @@ import Vocabulary
 
 @testable import Serving
 
-@Suite struct EventIntakeTests {
+@Suite(.ownThreads) struct EventIntakeTests {
     private final class Origin: CallOrigin {
         let isCancelled = false
     }

@@ -5,7 +5,7 @@ import VectorMath
 
 @testable import Serving
 
-@Suite("Candidates that a ranker cannot know")
+@Suite("Candidates that a ranker cannot know", .ownThreads)
 struct RankedCandidatesTests {
     @Test("keep their places among the ranked ones, and pages show every candidate once", arguments: 0..<200)
     func places(seed: UInt64) {

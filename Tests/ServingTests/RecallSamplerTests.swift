@@ -8,7 +8,7 @@ import Vocabulary
 @testable import NearestNeighbors
 @testable import Serving
 
-@Suite struct RecallSamplerTests {
+@Suite(.ownThreads) struct RecallSamplerTests {
     /// A hand-driven clock, and the closures that wait to be run.
     final class Bench: Sendable {
         let now = Mutex<UInt64>(1_000_000)

@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Serving
 
-@Suite("ResultCache")
+@Suite("ResultCache", .ownThreads)
 struct ResultCacheTests {
     /// A small generator with a fixed seed (SplitMix64).
     struct Generator: RandomNumberGenerator {

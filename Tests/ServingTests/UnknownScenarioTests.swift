@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Serving
 
-@Suite struct UnknownScenarioTests {
+@Suite(.ownThreads) struct UnknownScenarioTests {
     private func message(_ names: [String]) -> String {
         let scenarios = Dictionary(uniqueKeysWithValues: names.map { ($0, ScenarioConfiguration()) })
         return ServingConfiguration(scenarios: scenarios).unknownScenario("hoem").message

@@ -4,7 +4,7 @@ import Vocabulary
 
 @testable import Telemetry
 
-@Suite struct ScrapeTests {
+@Suite(.ownThreads) struct ScrapeTests {
     /// A node with two shards and something in every metric.
     static func busyNode() -> NodeMetrics {
         let shards = (0..<2).map { ShardMetrics(shard: $0, scenarios: ["default", "odd \"name\"\\\n"]) }
@@ -127,7 +127,7 @@ import Vocabulary
     }
 }
 
-@Suite struct MetricCatalogueTests {
+@Suite(.ownThreads) struct MetricCatalogueTests {
     @Test func `every line follows the naming rules`() {
         for metric in MetricCatalogue.all {
             #expect(metric.name.hasPrefix("martlet_") || metric.name.hasPrefix("process_"), "\(metric.name)")
@@ -154,7 +154,7 @@ import Vocabulary
     }
 }
 
-@Suite struct ExpositionFormatTests {
+@Suite(.ownThreads) struct ExpositionFormatTests {
     @Test(
         arguments: [
             (nil, ExpositionFormat.prometheusText),

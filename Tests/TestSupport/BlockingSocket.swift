@@ -13,7 +13,7 @@ package final class BlockingSocket {
     private let descriptor: Int32
 
     /// Connects to 127.0.0.1. A receive waits at most `timeoutSeconds`.
-    package init(port: Int, timeoutSeconds: Int = 30) throws {
+    package init(port: Int, timeoutSeconds: Int = 300) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw Failure(description: "socket: errno \(errno)") }
         var wait = timeval(tv_sec: timeoutSeconds, tv_usec: 0)

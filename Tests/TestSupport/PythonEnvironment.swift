@@ -41,7 +41,7 @@ package final class PythonEnvironment: Sendable {
         if (try? run(interpreter, ["-c", imports]))?.status == 0 { return interpreter }
         try? FileManager.default.removeItem(atPath: folder)
         guard (try? run(python, ["-m", "venv", folder]))?.status == 0,
-            (try? run(interpreter, ["-m", "pip", "install", "--quiet", "--timeout", "20", "--retries", "1"] + packages))?
+            (try? run(interpreter, ["-m", "pip", "install", "--quiet", "--timeout", "60", "--retries", "5"] + packages))?
                 .status == 0,
             (try? run(interpreter, ["-c", imports]))?.status == 0
         else { return nil }

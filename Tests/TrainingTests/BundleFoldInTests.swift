@@ -2,13 +2,14 @@ import Artifacts
 import FactorModels
 import NearestNeighbors
 import Retrieval
+import TestSupport
 import Testing
 import VectorMath
 
 @testable import Training
 
 /// A trained bundle's own users, folded in from their histories.
-@Suite struct BundleFoldInTests {
+@Suite(.ownThreads) struct BundleFoldInTests {
     @Test(arguments: [RowPrecision.f32, .f16])
     func `a bundle's users come back from their histories`(precision: RowPrecision) throws {
         let sample = try TrainedSample()

@@ -1,9 +1,10 @@
+import TestSupport
 import Testing
 import Vocabulary
 
 @testable import Training
 
-@Suite struct BundleOrderTests {
+@Suite(.ownThreads) struct BundleOrderTests {
     private func interactions(_ lines: [(String, String, Int64)]) -> Interactions {
         var builder = InteractionBuilder(hasValues: false, hasTimes: true)
         for (user, item, time) in lines { builder.add(user: user, item: item, time: time) }

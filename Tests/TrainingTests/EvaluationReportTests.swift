@@ -1,9 +1,10 @@
 import Artifacts
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite struct EvaluationReportTests {
+@Suite(.ownThreads) struct EvaluationReportTests {
     private var report: EvaluationReport {
         var metrics = RankingMetrics(k: 20, itemCounts: [3, 2, 1], trainingUsers: 4)
         metrics.add(ranking: [0, 1], relevant: [1])

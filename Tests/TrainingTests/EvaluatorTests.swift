@@ -1,11 +1,12 @@
 import Artifacts
 import Retrieval
+import TestSupport
 import Testing
 import VectorMath
 
 @testable import Training
 
-@Suite struct EvaluatorTests {
+@Suite(.ownThreads) struct EvaluatorTests {
     private func evaluator(_ path: String, k: Int, threads: Int = 1) throws -> Evaluator {
         let bundle = try Bundle(opening: path)
         let exact = try RetrievalModel(bundle: bundle, options: RetrievalModel.Options(index: .scan))

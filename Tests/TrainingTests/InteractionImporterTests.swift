@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite struct InteractionImporterTests {
+@Suite(.ownThreads) struct InteractionImporterTests {
     let folder: ScratchFolder
     init() throws { folder = try ScratchFolder() }
 

@@ -1,9 +1,10 @@
 import Catalog
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite struct ItemAttributesTests {
+@Suite(.ownThreads) struct ItemAttributesTests {
     let folder: ScratchFolder
     init() throws { folder = try ScratchFolder() }
 

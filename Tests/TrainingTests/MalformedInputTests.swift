@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite struct MalformedInputTests {
+@Suite(.ownThreads) struct MalformedInputTests {
     let folder: ScratchFolder
     init() throws { folder = try ScratchFolder() }
 

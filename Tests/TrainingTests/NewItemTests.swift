@@ -2,13 +2,14 @@ import Catalog
 import FactorModels
 import NearestNeighbors
 import Retrieval
+import TestSupport
 import Testing
 import VectorMath
 
 @testable import Training
 
 /// Items that nobody had yet, by what they are.
-@Suite struct NewItemTests {
+@Suite(.ownThreads) struct NewItemTests {
     /// The part of an item's users, all held out, that are among the 100 who score its factor highest.
     private func recall(_ factor: [Float], _ wanted: Set<Int>, _ model: FactorModel) -> Double {
         var user = [Float](repeating: 0, count: model.rank)

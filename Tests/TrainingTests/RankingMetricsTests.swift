@@ -4,7 +4,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct RankingMetricsTests {
+@Suite(.ownThreads) struct RankingMetricsTests {
     @Test func `Two users by hand`() {
         var metrics = RankingMetrics(k: 4, itemCounts: [8, 4, 2, 1, 1, 0], trainingUsers: 8)
         // Hits at ranks 2 and 4 of 3 relevant; nothing found of 1.

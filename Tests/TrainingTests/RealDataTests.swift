@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite struct RealDataTests {
+@Suite(.ownThreads) struct RealDataTests {
     @Test(.enabled(if: RealData.has("gowalla"), RealData.comment("gowalla")))
     func `Gowalla has the counts its authors state`() throws {
         let (train, report) = try InteractionImporter().read("\(RealData.root)/gowalla/train.txt")

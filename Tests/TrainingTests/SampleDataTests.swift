@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite struct SampleDataTests {
+@Suite(.ownThreads) struct SampleDataTests {
     private let configuration = SampleConfiguration(users: 400, items: 200, interactions: 12_000, seed: 3)
 
     @Test func `The same seed gives the same files and another one others`() throws {

@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite struct SplitTests {
+@Suite(.ownThreads) struct SplitTests {
     private func sample(_ seed: UInt64, shuffled: Bool = false) -> Interactions {
         var random = SplitMix64(seed: seed)
         var pairs = (0..<600).map { n in

@@ -4,6 +4,7 @@ import FactorModels
 import Foundation
 import NearestNeighbors
 import Retrieval
+import TestSupport
 import Testing
 import VectorMath
 import Vocabulary
@@ -43,7 +44,7 @@ struct TrainedSample {
     }
 }
 
-@Suite struct TrainerTests {
+@Suite(.ownThreads) struct TrainerTests {
     @Test func `A bundle holds users, items, titles, histories and all sources`() throws {
         let sample = try TrainedSample()
         let bundle = try Bundle(opening: sample.bundlePath)

@@ -1,12 +1,13 @@
 import FactorModels
 import Retrieval
 import Synchronization
+import TestSupport
 import Testing
 import Vocabulary
 
 @testable import Training
 
-@Suite struct TunerTests {
+@Suite(.ownThreads) struct TunerTests {
     /// Users of two tastes with their own items each, and everybody's favourites.
     private func interactions() throws -> (training: Interactions, validation: Interactions) {
         var random = SplitMix64(seed: 5)

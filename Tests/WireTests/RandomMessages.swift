@@ -80,6 +80,7 @@ extension SeededGenerator {
                 features: features, items: items, values: floats(items.count * features.count),
                 contributions: floats(items.count * features.count))
         }
+        reply.requestID = text()
         return reply
     }
 
@@ -114,6 +115,7 @@ extension SeededGenerator {
         reply.items = texts(count)
         reply.scores = floats(count)
         if chance(2) { reply.propensities = floats(count) }
+        reply.requestID = text()
         reply.fallbacks = (0..<users).map { _ in Fallback.allCases.randomElement(using: &self) ?? .none }
         reply.statuses = (0..<users).map { _ in StatusCode.allCases.randomElement(using: &self) ?? .ok }
         reply.generation = integer(UInt64.self)

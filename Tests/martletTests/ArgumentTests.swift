@@ -6,7 +6,7 @@ import Testing
 
 @testable import martlet
 
-@Suite("Arguments of martlet")
+@Suite("Arguments of martlet", .ownThreads)
 struct ArgumentTests {
     /// What a person reads who gives these arguments; nil where they are taken.
     private func complaint(_ arguments: String...) -> String? {

@@ -62,7 +62,7 @@ private final class InventedNode: Sendable {
     }
 }
 
-@Suite("Sending a file of events") struct IngestRunTests {
+@Suite("Sending a file of events", .ownThreads) struct IngestRunTests {
     let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

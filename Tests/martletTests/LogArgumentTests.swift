@@ -1,10 +1,11 @@
 import ArgumentParser
+import TestSupport
 import Testing
 import Training
 
 @testable import martlet
 
-@Suite("Arguments of the log's commands") struct LogArgumentTests {
+@Suite("Arguments of the log's commands", .ownThreads) struct LogArgumentTests {
     @Test(
         "an argument that cannot be meant is refused by name",
         arguments: [

@@ -9,7 +9,7 @@ import Training
 @testable import martlet
 
 /// From interactions to a bundle whose ranker LightGBM trained, by the commands.
-@Suite struct RankerExportTests {
+@Suite(.ownThreads) struct RankerExportTests {
     private func complaint(_ arguments: String...) -> String? {
         do {
             _ = try Martlet.parseAsRoot(["ranker", "export-examples", "--output", "o"] + arguments)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import martlet
 
-@Suite struct RankerImportTests {
+@Suite(.ownThreads) struct RankerImportTests {
     private func complaint(_ arguments: String...) -> String? {
         do {
             _ = try Martlet.parseAsRoot(["ranker", "import", "--features", "f", "--output", "o"] + arguments)

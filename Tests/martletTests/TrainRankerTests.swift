@@ -12,7 +12,7 @@ import Training
 ///
 /// Everybody draws from the same popular items, whatever they had: the best order is that of popularity, which retrieval by
 /// likeness misses and a ranker learns.
-@Suite struct TrainRankerTests {
+@Suite(.ownThreads) struct TrainRankerTests {
     private func write(_ folder: TemporaryFolder, users: Int = 400) throws {
         var random = SeededGenerator(seed: 21)
         var (training, test) = ("user,item\n", "user,item\n")

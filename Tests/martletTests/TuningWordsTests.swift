@@ -1,11 +1,12 @@
 import Foundation
 import Retrieval
+import TestSupport
 import Testing
 
 @testable import Training
 @testable import martlet
 
-@Suite("Words of a tuning")
+@Suite("Words of a tuning", .ownThreads)
 struct TuningWordsTests {
     private func outcome(_ trials: [(change: String, ndcg: Double, isKept: Bool)]) -> Tuner.Outcome {
         var plan = TrainingPlan()

@@ -509,10 +509,14 @@ struct  Martlet__V1__RecommendReply
   float *values;
   size_t n_contributions;
   float *contributions;
+  /*
+   * under which the slate was logged, for events to name; empty: it was not
+   */
+  ProtobufCBinaryData request_id;
 };
 #define MARTLET__V1__RECOMMEND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0,NULL, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
+    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0,NULL, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL} }
 
 
 /*
@@ -643,10 +647,14 @@ struct  Martlet__V1__RecommendManyReply
    */
   size_t n_propensities;
   float *propensities;
+  /*
+   * under which the slates were logged, for events to name; empty: they were not
+   */
+  ProtobufCBinaryData request_id;
 };
 #define MARTLET__V1__RECOMMEND_MANY_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_many_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, {0,NULL} }
 
 
 struct  Martlet__V1__RankRequest

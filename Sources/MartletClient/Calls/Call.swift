@@ -98,7 +98,8 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
     // MARK: The connection's side
 
     var frameBytes: Int {
-        FrameHeader.byteCount + (options.trace == nil ? 0 : TraceContext.byteCount) + request.encodedByteCount
+        FrameHeader.byteCount + (options.trace == nil ? 0 : TraceContext.byteCount)
+            + RequestIDExtension.bytes(options.requestID).count + request.encodedByteCount
     }
 
     func writeFrame(id: UInt32, now: NIODeadline, to buffer: inout ByteBuffer) {
@@ -110,7 +111,7 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
         let header = FrameHeader.call(
             method, id: id, timeoutMicroseconds: microseconds, slot: slot,
             flags: options.bypassesCache ? .bypassCache : [], bodyBytes: 0)
-        request.writeFrame(header, trace: options.trace, to: &buffer)
+        request.writeFrame(header, trace: options.trace, requestID: options.requestID, to: &buffer)
     }
 
     func complete(_ header: FrameHeader, _ body: ByteBuffer, arena: DecodeArena) {

@@ -47,6 +47,9 @@ public struct CallOptions: Sendable {
     public var timeout: Duration?
     /// Travels with the call.
     public var trace: TraceContext?
+    /// An ID of the caller's for a slate, 1 to 64 bytes: calls that name the same one are logged all or none, and events
+    /// that name it belong to them. "": the node makes one where it logs a slate (`RecommendReply.requestID`).
+    public var requestID = ""
     /// The answer is not to come from the node's result cache, nor to enter it.
     public var bypassesCache = false
     /// Told what the node said about the answer, before the answer is returned. Runs on the connection's event loop:

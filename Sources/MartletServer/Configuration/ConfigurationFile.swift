@@ -22,6 +22,14 @@ struct ConfigurationFile {
         var reranking: RerankingConfiguration?
         var ranker: RankerUse?
         var rankCandidates: Int?
+        var slatesSample: Double?
+        var batchRows: Int?
+        var batchRequests: Int?
+
+        static let keys = [
+            "k", "cache_ttl", "retrieval", "ranker", "rank_candidates", "batch_rows", "batch_requests", "reranking",
+            "slates_sample",
+        ]
     }
 
     static let bytesMax = 1 << 20
@@ -105,7 +113,7 @@ struct ConfigurationFile {
 
     private mutating func readScenario(_ node: Node, key: String) -> ScenarioChange? {
         guard case .mapping(let mapping) = node else {
-            fail(node, "'\(key)' must hold settings: k, cache_ttl, retrieval, ranker, rank_candidates or reranking")
+            fail(node, "'\(key)' must hold settings: \(ScenarioChange.keys.joined(separator: ", "))")
             return nil
         }
         var change = ScenarioChange()
@@ -130,9 +138,20 @@ struct ConfigurationFile {
                 change.rankCandidates = scalar(value, "\(key).rank_candidates") { (text) throws(SettingFault) in
                     try SettingValue.integer(text, in: 1...RetrievalMix.limitMax)
                 }
+            case "batch_rows":
+                change.batchRows = scalar(value, "\(key).batch_rows") { (text) throws(SettingFault) in
+                    try SettingValue.integer(text, in: Setting.batchRowsRange)
+                }
+            case "batch_requests":
+                change.batchRequests = scalar(value, "\(key).batch_requests") { (text) throws(SettingFault) in
+                    try SettingValue.integer(text, in: Setting.batchRequestsRange)
+                }
+            case "slates_sample":
+                change.slatesSample = scalar(value, "\(key).slates_sample") { (text) throws(SettingFault) in
+                    try SettingValue.share(text)
+                }
             default:
-                let known = ["k", "cache_ttl", "retrieval", "ranker", "rank_candidates", "reranking"]
-                failUnknown(keyNode, "\(key).\(part)", known: known.map { "\(key).\($0)" })
+                failUnknown(keyNode, "\(key).\(part)", known: ScenarioChange.keys.map { "\(key).\($0)" })
             }
         }
         return change

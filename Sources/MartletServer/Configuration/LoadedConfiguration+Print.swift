@@ -35,6 +35,9 @@ extension LoadedConfiguration {
             } else {
                 lines.append(("    # rank_candidates:", "as the bundle's ranker says"))
             }
+            if let share = scenario.slatesSample { lines.append(("    slates_sample: \(share)", "")) }
+            if let rows = scenario.batchRows { lines.append(("    batch_rows: \(rows)", "")) }
+            if let requests = scenario.batchRequests { lines.append(("    batch_requests: \(requests)", "")) }
             if let retrieval = scenario.retrieval {
                 lines.append(("    retrieval:", ""))
                 lines.append(("      normalisation: \(retrieval.normalisation.rawValue)", ""))

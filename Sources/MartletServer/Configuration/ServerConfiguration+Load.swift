@@ -134,8 +134,15 @@ extension ServerConfiguration {
                 "limits.write_buffer_bytes_max: \(SettingValue.text(size: limits.writeBufferBytesMax)) cannot hold one frame"
                     + " of limits.frame_bytes_max, \(SettingValue.text(size: limits.frameBytesMax))")
         }
+        if let directory = slates.directory, directory == events.directory {
+            problems.append(
+                "slates.directory: \(directory) is the folder of the event log; give the two different ones")
+        }
         do throws(LiveStateError) { _ = try EventTypes(events.types) } catch {
             problems.append("event_types: \(error)")
+        }
+        do throws(LiveStateError) { try ItemActivityConfiguration(liveItems).validate() } catch {
+            problems.append("live_items: \(error)")
         }
         if scenarios["default"] == nil { problems.append("scenarios: there must be one called 'default'") }
         return problems
@@ -156,6 +163,9 @@ extension LoadedConfiguration {
             if let reranking = change.reranking { result.reranking = reranking }
             if let ranker = change.ranker { result.ranker = ranker }
             if let count = change.rankCandidates { result.rankCandidates = count }
+            if let share = change.slatesSample { result.slatesSample = share }
+            if let rows = change.batchRows { result.batchRows = rows }
+            if let requests = change.batchRequests { result.batchRequests = requests }
             return result
         }
         var base = ScenarioConfiguration()

@@ -40,7 +40,9 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var searchHelpers = 1
     package var ranking = BatchConfiguration()
     package var events = EventsConfiguration()
+    package var slates = SlatesConfiguration()
     package var items = ItemsConfiguration()
+    package var liveItems = LiveItemsConfiguration()
     package var cache = CacheConfiguration()
     package var limits = LimitsConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
@@ -92,6 +94,8 @@ package struct EventsConfiguration: Sendable, Equatable {
     package var futureMax: Duration = .seconds(300)
     /// Events of a user that are kept one by one.
     package var historyMax = 100
+    /// Events of a user by which it was only shown something that are kept one by one; 0: none.
+    package var shownMax = 100
     /// Items of a user that are remembered as seen beyond the history.
     package var seenMax = 2000
     /// Seen items are shown again when they were seen that long ago; zero: never.
@@ -106,12 +110,46 @@ package struct EventsConfiguration: Sendable, Equatable {
     package var ageMax: Duration = .seconds(10 * 365 * 86_400)
 }
 
+/// Which slates are logged, and where.
+package struct SlatesConfiguration: Sendable, Equatable {
+    /// The folder of the slate log; nil: `slates` in the event log's folder, and nowhere where there is none.
+    package var directory: String?
+    /// Share of the requests whose slates are logged, 0 to 1, where the scenario does not say.
+    package var sample = 0.01
+    /// Candidates of a slate that are logged beside those that were shown.
+    package var candidatesMax = 50
+    package var segmentBytes = 64 << 20
+    package var segmentAge: Duration = .seconds(3600)
+    package var retentionAge: Duration = .seconds(14 * 86_400)
+    package var retentionBytes = 4 << 30
+    /// Bytes that may wait for the disk; further slates are dropped.
+    package var pendingBytesMax = 16 << 20
+}
+
 /// Changes of items that the model does not know of.
 package struct ItemsConfiguration: Sendable, Equatable {
     /// Items that may have changes; changes of further ones are refused.
     package var changesMax = 100_000
     /// Of their descriptions.
     package var bytesMax = 1 << 30
+}
+
+/// What users do with items: how it is counted, and how long that is good for.
+package struct LiveItemsConfiguration: Sendable, Equatable {
+    /// Between two merges of what the shards have counted.
+    package var mergeInterval: Duration = .seconds(1)
+    /// After as long an event counts half, in what happens now.
+    package var fastHalfLife: Duration = .seconds(3600)
+    /// The same, in what is usual.
+    package var slowHalfLife: Duration = .seconds(86_400)
+    /// Counts that are older are not served.
+    package var ageMax: Duration = .seconds(60)
+    /// Of all counts; those of the least active items go.
+    package var bytesMax = 64 << 20
+    /// Items of a scenario's list of those that trend.
+    package var trendingMax = 500
+    /// Impressions that a scenario's rate of clicks is worth in that of one of its items.
+    package var priorImpressions = 50
 }
 
 /// The result cache of all shards together.
@@ -174,6 +212,12 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var ranker = RankerUse.auto
     /// Candidates that are ranked at most; nil: as many as the bundle's ranker was fitted with.
     package var rankCandidates: Int?
+    /// Share of the requests whose slates are logged; nil: `slates.sample`.
+    package var slatesSample: Double?
+    /// nil: `ranking.batch_rows`.
+    package var batchRows: Int?
+    /// nil: `ranking.batch_requests`.
+    package var batchRequests: Int?
 
     package init() {}
 }

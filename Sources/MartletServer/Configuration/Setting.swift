@@ -17,6 +17,10 @@ package struct Setting: Sendable {
 
     package static let variablePrefix = "MARTLET_"
 
+    /// Of the node and of a scenario alike.
+    static let batchRowsRange = 8...4096
+    static let batchRequestsRange = 1...64
+
     /// The value's text in `configuration`; nil where nothing is set.
     package func text(in configuration: ServerConfiguration) -> String? { read(configuration) }
 
@@ -155,10 +159,10 @@ package struct Setting: Sendable {
             "search_helpers", \.searchHelpers, in: 0...16,
             "Idle event loops that may help with one long exact scan; 0: none."),
         integer(
-            "ranking.batch_rows", \.ranking.batchRows, in: 8...4096,
+            "ranking.batch_rows", \.ranking.batchRows, in: batchRowsRange,
             "Candidates that go through a ranker at once; fewer where so many take more than 250 us."),
         integer(
-            "ranking.batch_requests", \.ranking.batchRequests, in: 1...64,
+            "ranking.batch_requests", \.ranking.batchRequests, in: batchRequestsRange,
             "Requests whose candidates may share a batch; 1: each is ranked alone."),
         Setting("events.directory", "The folder of the event log; without one, events are gone when the node ends.") {
             $0.events.directory
@@ -200,6 +204,9 @@ package struct Setting: Sendable {
         integer(
             "events.history_max", \.events.historyMax, in: 1...4096, "Events of a user that are kept one by one."),
         integer(
+            "events.shown_max", \.events.shownMax, in: 0...4096,
+            "Impressions of a user that are kept one by one, for live features of rankers; 0: none."),
+        integer(
             "events.seen_max", \.events.seenMax, in: 64...65_000,
             "Items of a user that are remembered as seen beyond the history; the oldest are forgotten."),
         duration(
@@ -214,12 +221,66 @@ package struct Setting: Sendable {
         integer(
             "events.items_max", \.events.itemsMax, in: 1000...50_000_000,
             "Items that events and models may have named; events for others are stored and count for nothing."),
+        Setting(
+            "slates.directory",
+            "The folder of the slate log; default: `slates` in `events.directory`, and without that nothing is logged."
+        ) {
+            $0.slates.directory
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.slates.directory = try SettingValue.path(text)
+        },
+        Setting(
+            "slates.sample",
+            "Share of the requests whose slates are logged with features and some candidates, 0 to 1; a scenario may say otherwise (slates_sample)."
+        ) {
+            "\($0.slates.sample)"
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.slates.sample = try SettingValue.share(text)
+        },
+        integer(
+            "slates.candidates_max", \.slates.candidatesMax, in: 0...2000,
+            "Candidates that are logged with a slate beside the items that it shows."),
+        size(
+            "slates.segment_bytes", \.slates.segmentBytes, in: (64 << 10)...(1 << 30),
+            "A segment of the slate log that has reached this size is followed by another."),
+        duration(
+            "slates.segment_age", \.slates.segmentAge, from: .seconds(1), "The same, of a segment that is this old."),
+        duration(
+            "slates.retention_age", \.slates.retentionAge, from: .seconds(1), to: SettingValue.ageMax,
+            "Older segments of the slate log are removed."),
+        size(
+            "slates.retention_bytes", \.slates.retentionBytes, in: (1 << 20)...(1 << 50),
+            "Segments of the slate log beyond this are removed, oldest first."),
+        size(
+            "slates.pending_bytes_max", \.slates.pendingBytesMax, in: (64 << 10)...(1 << 30),
+            "Slates that wait for the disk; further ones are dropped and counted."),
         integer(
             "items.changes_max", \.items.changesMax, in: 0...10_000_000,
             "Items that may have changes which the model does not know of; changes of further ones are refused."),
         size(
             "items.bytes_max", \.items.bytesMax, in: (1 << 20)...(1 << 40),
             "What their descriptions may take; further descriptions are refused."),
+        duration(
+            "live_items.merge_interval", \.liveItems.mergeInterval, from: .milliseconds(10), to: .seconds(3600),
+            "Between merges of what the shards have counted of items, after which all of it is served."),
+        duration(
+            "live_items.fast_half_life", \.liveItems.fastHalfLife, from: .seconds(1), to: .seconds(365 * 86_400),
+            "After as long a click counts half in what happens now."),
+        duration(
+            "live_items.slow_half_life", \.liveItems.slowHalfLife, from: .seconds(1), to: .seconds(3650 * 86_400),
+            "The same, in what is usual; events ten times as old count nothing."),
+        duration(
+            "live_items.age_max", \.liveItems.ageMax, from: .milliseconds(10), to: SettingValue.ageMax,
+            "Counts of items that were merged longer ago are not served: the source `trending` falls silent."),
+        size(
+            "live_items.bytes_max", \.liveItems.bytesMax, in: (64 << 10)...(1 << 40),
+            "What is counted of all items; the least active ones are forgotten beyond."),
+        integer(
+            "live_items.trending_max", \.liveItems.trendingMax, in: 1...10_000,
+            "Items that a scenario's list of those that trend has at most."),
+        integer(
+            "live_items.prior_impressions", \.liveItems.priorImpressions, in: 0...1_000_000,
+            "Impressions that a scenario's rate of clicks is worth in that of one of its items."),
         size("cache.bytes", \.cache.bytes, in: 0...(1 << 40), "Result cache of all shards together; 0 turns it off."),
         size(
             "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),

@@ -91,6 +91,12 @@ enum CallRouter {
             filter: ItemFilter(view.filter), context: view.context.texts)
         template.explores = !view.noExploration
         template.seed = view.seed
+        if let slates = worker.slates,
+            let id = slates.sample(
+                scenario: worker.node.scenarioIndex(template.scenario), own: RequestIDExtension.read(frame))
+        {
+            template.logID = id
+        }
         var parts = [[(position: Int, user: String)]](repeating: [], count: worker.node.shardCount)
         for (position, user) in view.users.enumerated() {
             parts[worker.node.partitions.shard(of: Slot(user: user))].append((position, user.text))

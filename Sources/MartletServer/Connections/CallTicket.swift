@@ -22,6 +22,8 @@ final class CallTicket: CallOrigin {
     let cacheKey: [UInt8]?
     /// Known once the request is decoded; written by the loop that holds the call.
     var scenario: String
+    /// The caller's own request ID, where slates are logged and one came.
+    let requestID: String?
     /// Collects the parts when the call was split over shards.
     let gather: (any CallGather)?
 
@@ -29,8 +31,10 @@ final class CallTicket: CallOrigin {
 
     init(
         home: LoopWorker, connection: ConnectionHandler, callID: UInt32, method: Wire.Method, arrived: UInt64,
-        deadline: UInt64, cacheKey: [UInt8]? = nil, scenario: String = "", gather: (any CallGather)? = nil
+        deadline: UInt64, cacheKey: [UInt8]? = nil, scenario: String = "", requestID: String? = nil,
+        gather: (any CallGather)? = nil
     ) {
+        self.requestID = requestID
         self.home = home
         self.connection = connection
         self.callID = callID

@@ -243,10 +243,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
             let answer = shard.answer(to: frame.body, now: now)
         {
             hits.add(scenario: Int(answer.tag), isStale: answer.isStale, worker)
+            var suffix: [UInt8] = []
+            if worker.slates != nil {
+                suffix = worker.logRepeated(
+                    scenario: Int(answer.tag), frame.body, answer.body, own: RequestIDExtension.read(frame))
+            }
             appendReply(
                 id: header.callID, status: .ok, flags: answer.flags, microseconds: 0,
-                load: worker.loadHint(shard.depth),
-                body: answer.body)
+                load: worker.loadHint(shard.depth), body: answer.body, suffix: suffix)
             if answer.wantsRefresh { worker.refilling.add(stale: Array(frame.body)) }
             return
         }
@@ -287,13 +291,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Answers a call in flight.
     func reply(
         to ticket: CallTicket, status: StatusCode, flags: ReplyFlags, microseconds: UInt32, load: UInt16,
-        body: UnsafeRawBufferPointer
+        body: UnsafeRawBufferPointer, suffix: [UInt8] = []
     ) {
         guard inFlight[ticket.callID] === ticket else { return }
         inFlight[ticket.callID] = nil
         node.state.callsEnded(1)
         if ticket.isCancelled { worker.metrics.countCancelled() }
-        appendReply(id: ticket.callID, status: status, flags: flags, microseconds: microseconds, load: load, body: body)
+        appendReply(
+            id: ticket.callID, status: status, flags: flags, microseconds: microseconds, load: load, body: body,
+            suffix: suffix)
     }
 
     /// Answers a call that was turned away before it was registered.
@@ -308,12 +314,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Writing
 
+    /// - Parameter suffix: Further fields, behind the body.
     private func appendReply(
         id: UInt32, status: StatusCode, flags: ReplyFlags, microseconds: UInt32, load: UInt16,
-        body: UnsafeRawBufferPointer
+        body: UnsafeRawBufferPointer, suffix: [UInt8] = []
     ) {
         let header = FrameHeader.reply(
-            status, id: id, flags: flags, serverMicroseconds: microseconds, loadHint: load, bodyBytes: body.count)
+            status, id: id, flags: flags, serverMicroseconds: microseconds, loadHint: load,
+            bodyBytes: body.count + suffix.count)
         // The encoder lets no larger answer out, and the cache keeps what it encoded.
         assert(Int(header.length) <= node.limits.frameBytesMax, "a reply of \(header.length) bytes")
         withOutgoing {
@@ -322,6 +330,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 header.write(into: base)
                 if let source = body.baseAddress {
                     (base + FrameHeader.byteCount).copyMemory(from: source, byteCount: body.count)
+                }
+                if !suffix.isEmpty {
+                    suffix.withUnsafeBytes { bytes in
+                        guard let source = bytes.baseAddress else { return }
+                        (base + FrameHeader.byteCount + body.count).copyMemory(from: source, byteCount: bytes.count)
+                    }
                 }
                 return header.frameBytes
             }

@@ -23,6 +23,8 @@ final class LoopWorker {
     let node: NodeContext
     let arena = DecodeArena()
     let encoder: AnswerEncoder
+    /// Nil where no slate is logged.
+    let slates: SlateDesk?
 
     private var wake: LoopWake?
     private var stepIsScheduled = false
@@ -38,7 +40,8 @@ final class LoopWorker {
         warmMax: node.serving.cache.warmKeysMax / max(1, node.shardCount))
     private(set) var connections: [ObjectIdentifier: ConnectionHandler] = [:]
 
-    init(index: Int, eventLoop: any EventLoop, shard: Shard, node: NodeContext) {
+    init(index: Int, eventLoop: any EventLoop, shard: Shard, node: NodeContext, slates: SlateDesk? = nil) {
+        self.slates = slates
         self.index = index
         self.eventLoop = eventLoop
         self.shard = shard
@@ -240,6 +243,7 @@ final class LoopWorker {
         if case .slates(let slates) = answer {
             metrics.countReranked(.explored, slates.exploredItems)
             metrics.countReranked(.pinned, slates.pinnedItems)
+            for capture in slates.captures { _ = self.slates?.log(capture, isOfMany: true) }
         }
         if case .rejected(let rejection) = answer {
             if rejection.reason == .deadlineExceeded { metrics.countDeadlineExceeded(at: .queue) }
@@ -271,6 +275,7 @@ final class LoopWorker {
                     version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items))
             }
         }
+        slates?.remember(slate.capture.map(\.requestID), for: key)
     }
 
     /// Sends a kept answer to a call that waited for another of the same bytes.
@@ -279,12 +284,17 @@ final class LoopWorker {
         metrics.recordRequest(scenario: Int(kept.tag), .cached, nanoseconds: nanoseconds)
         metrics.countRequest(ticket.method.counted, .ok)
         let microseconds = UInt32(clamping: nanoseconds / 1000)
+        let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
+            logRepeated(scenario: Int(kept.tag), $0, kept.body, own: ticket.requestID)
+        }
         if ticket.home === self {
             ticket.connection.reply(
-                to: ticket, status: .ok, flags: kept.flags, microseconds: microseconds, load: 0, body: kept.body)
+                to: ticket, status: .ok, flags: kept.flags, microseconds: microseconds, load: 0, body: kept.body,
+                suffix: suffix)
         } else {
             replyRemotely(
-                ticket, status: .ok, flags: kept.flags, microseconds: microseconds, load: 0, body: kept.body)
+                ticket, status: .ok, flags: kept.flags, microseconds: microseconds, load: 0, body: kept.body,
+                suffix: suffix)
         }
     }
 
@@ -298,6 +308,8 @@ final class LoopWorker {
             if status == .ok, slate.isCacheable, let key = ticket.cacheKey {
                 keep(slate, key, ticket.scenario, done, shard)
             }
+            // Behind what is kept: the answer has this ID once.
+            if status == .ok, let capture = slate.capture { log(capture) }
             metrics.recordRequest(
                 scenario: node.scenarioIndex(ticket.scenario),
                 status != .ok ? .failed : slate.degraded.isEmpty && slate.fallback == .none ? .served : .degraded,
@@ -323,6 +335,28 @@ final class LoopWorker {
             outboxes[ticket.home.index].replies.append(reply)
             scheduleMail()
         }
+    }
+
+    /// Logs the slate whose answer was encoded last, and names its request ID in the answer.
+    private func log(_ capture: SlateCapture) {
+        guard let slates else { return }
+        let suffix = SlateDesk.suffix(capture.requestID)
+        if encoder.hasRoom(suffix.count), slates.log(capture) { encoder.append(suffix) }
+    }
+
+    /// Logs a slate that the cache gives out again, where it is sampled.
+    ///
+    /// - Returns: What is put behind the answer.
+    func logRepeated(
+        scenario: Int, _ request: UnsafeRawBufferPointer, _ answer: UnsafeRawBufferPointer,
+        own: @autoclosure () -> String?
+    ) -> [UInt8] {
+        guard let slates, let id = slates.sample(scenario: scenario, own: own()) else { return [] }
+        let suffix = SlateDesk.suffix(id)
+        guard FrameHeader.byteCount - 4 + answer.count + suffix.count <= node.limits.frameBytesMax,
+            slates.log(repeated: request, answer, as: id)
+        else { return [] }
+        return suffix
     }
 
     /// Sends an answer that is not kept: a part of a gather, or a rejection at the door.
@@ -452,12 +486,14 @@ final class LoopWorker {
     /// Sends the answer of a forwarded call that needed no work.
     func replyRemotely(
         _ ticket: CallTicket, status: StatusCode, flags: ReplyFlags, microseconds: UInt32, load: UInt16,
-        body: UnsafeRawBufferPointer
+        body: UnsafeRawBufferPointer, suffix: [UInt8] = []
     ) {
+        var buffer = node.allocator.buffer(capacity: body.count + suffix.count)
+        buffer.writeBytes(body)
+        buffer.writeBytes(suffix)
         outboxes[ticket.home.index].replies.append(
             RemoteReply(
-                ticket: ticket, status: status, flags: flags, microseconds: microseconds, load: load,
-                body: node.allocator.buffer(bytes: body)))
+                ticket: ticket, status: status, flags: flags, microseconds: microseconds, load: load, body: buffer))
         scheduleMail()
     }
 }

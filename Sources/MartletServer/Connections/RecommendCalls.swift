@@ -17,7 +17,8 @@ enum RecommendCalls {
         let worker = connection.worker
         let ticket = CallTicket(
             home: worker, connection: connection, callID: frame.header.callID, method: .recommend, arrived: now,
-            deadline: worker.node.deadline(frame.header, now), cacheKey: isBypassed ? nil : Array(frame.body))
+            deadline: worker.node.deadline(frame.header, now), cacheKey: isBypassed ? nil : Array(frame.body),
+            requestID: worker.slates == nil ? nil : RequestIDExtension.read(frame))
         guard connection.open(ticket) else { return }
         // The header's slot is a hint that saves decoding here; the owner checks it.
         if let slot = frame.header.slot {
@@ -38,12 +39,14 @@ enum RecommendCalls {
             nonisolated(unsafe) let body = body
             let isAnswered = worker.shard.assumeIsolated { shard in
                 guard let answer = shard.answer(to: body, now: now) else { return false }
+                let suffix = worker.logRepeated(
+                    scenario: Int(answer.tag), body, answer.body, own: ticket.requestID)
                 worker.metrics.countHits(
                     1, scenario: Int(answer.tag), nanoseconds: now &- ticket.arrived, stale: answer.isStale ? 1 : 0)
                 worker.replyRemotely(
                     ticket, status: .ok, flags: answer.flags,
                     microseconds: UInt32(clamping: (now &- ticket.arrived) / 1000),
-                    load: worker.loadHint(shard.depth), body: answer.body)
+                    load: worker.loadHint(shard.depth), body: answer.body, suffix: suffix)
                 if answer.wantsRefresh { worker.refilling.add(stale: Array(body)) }
                 return true
             }
@@ -66,8 +69,14 @@ enum RecommendCalls {
                 worker.forward(LoopWorker.ForwardedCall(ticket: ticket, body: Array(body)), to: owner)
                 return
             }
-            let request = RecommendationRequest(view)
+            var request = RecommendationRequest(view)
             ticket.scenario = request.scenario
+            if let slates = worker.slates,
+                let id = slates.sample(
+                    scenario: worker.node.scenarioIndex(request.scenario), own: ticket.requestID)
+            {
+                request.logID = id
+            }
             worker.metrics.record(.decode, nanoseconds: LoopWorker.now &- started)
             worker.metrics.countCache(.l1, ticket.cacheKey == nil ? .bypass : .miss)
             worker.submit(.recommend(request), ticket)

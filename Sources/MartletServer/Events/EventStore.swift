@@ -88,19 +88,32 @@ final class EventStore: Sendable {
     }
 
     /// What a shard is to know of its users, empty.
-    func makeLiveUsers(slots: Range<Int>, shardCount: Int) throws -> LiveUsers {
+    ///
+    /// - Parameter activity: Where it counts the events of items.
+    func makeLiveUsers(slots: Range<Int>, shardCount: Int, activity: ItemActivityDelta) throws -> LiveUsers {
         var bounds = UserStatesConfiguration()
         bounds.historyMax = configuration.historyMax
         bounds.seenMax = configuration.seenMax
         bounds.seenAgeSeconds = UInt32(clamping: configuration.seenAge.components.seconds)
-        bounds.bytesMax = max(64 << 10, configuration.stateBytesMax / shardCount)
+        let bytesMax = configuration.stateBytesMax / shardCount
+        var shown: UserStates?
+        if configuration.shownMax > 0 {
+            // What was only shown is worth little of the memory, and may take no more.
+            var shownBounds = UserStatesConfiguration(historyMax: configuration.shownMax, seenMax: 0)
+            shownBounds.bytesMax = max(64 << 10, bytesMax / Self.shownShare)
+            shown = try UserStates(shownBounds, types: types, slots: slots)
+        }
+        bounds.bytesMax = max(64 << 10, bytesMax - (shown == nil ? 0 : bytesMax / Self.shownShare))
         return LiveUsers(
             states: try UserStates(bounds, types: types, slots: slots),
             recent: try RecentEvents(capacity: max(1, configuration.repeatsWindow / shardCount), seed: seed),
-            numbers: numbers,
+            numbers: numbers, shown: shown, activity: activity,
             // Users who share an epoch void each other's kept answers: 16 MiB in all are room for four million.
             epochCount: max(1 << 16, (1 << 22) / shardCount))
     }
+
+    /// Of the memory for users' states, one in so many bytes may be of what they were only shown.
+    private static let shownShare = 8
 
     /// Brings what the log holds back into the shards.
     func replay(on pool: NIOThreadPool, _ node: NodeContext) async throws {

@@ -3,6 +3,7 @@ import LiveState
 import Logging
 import NIOCore
 import Serving
+import Synchronization
 import Vocabulary
 
 /// Makes the shards know what they knew: the newest sound snapshot, then the log's records behind it. One thread that is no
@@ -13,9 +14,13 @@ struct Replay {
     private let logger: Logger
     /// By slot: the last record that its users know of.
     private var known = [UInt64](repeating: 0, count: Slot.count)
+    /// By slot: the last record that the activity of items knows of.
+    private var counted = [UInt64](repeating: 0, count: Slot.count)
+    /// Whether a shard's counts of items need room.
+    private let needsMerge = Flag()
     /// The last record that the snapshot's item changes know of.
     private var changesKnown: UInt64 = 0
-    private var waiting: [[UserEvent]]
+    private var waiting: [[ReplayedEvent]]
     private var pending: [EventLoopFuture<Void>] = []
     private(set) var outcome = Outcome()
 
@@ -26,6 +31,10 @@ struct Replay {
         /// Changes of items, behind the snapshot's.
         var itemChanges = 0
         var report = LogReport()
+    }
+
+    private final class Flag: Sendable {
+        let isSet = Atomic<Bool>(false)
     }
 
     /// Events that go to a shard at once: some milliseconds of its time.
@@ -41,7 +50,7 @@ struct Replay {
     /// - Throws: `LogError` when the log cannot be read.
     mutating func run(_ storage: any LogStorage) throws {
         try loadSnapshot(storage)
-        let first = min(known.min() ?? 0, changesKnown)
+        let first = min(known.min() ?? 0, counted.min() ?? 0, changesKnown)
         var sequence = first
         outcome.report = try LogReader(storage).read(after: first) { record in
             sequence = record.sequence
@@ -51,7 +60,7 @@ struct Replay {
                 let changes = try ItemChangeRecord.decode(record.payload)
                 outcome.itemChanges += changes.count
                 node.items?.restore(changes, through: sequence)
-            case .itemChanges, nil: break
+            case .itemChanges, .slates, nil: break
             }
         }
         node.items?.restore([], through: sequence)
@@ -61,17 +70,24 @@ struct Replay {
 
     private mutating func take(_ event: UserEvent, _ sequence: UInt64) throws {
         let slot = Slot(user: event.user)
-        guard sequence > known[Int(slot.value)] else { return }
+        var counts = EventCounts()
+        if sequence > known[Int(slot.value)] { counts.insert(.user) }
+        if sequence > counted[Int(slot.value)] { counts.insert(.item) }
+        if counts.isEmpty { return }
         outcome.events += 1
         let shard = node.partitions.shard(of: slot)
-        waiting[shard].append(event)
+        waiting[shard].append(ReplayedEvent(event, counts: counts))
         if waiting[shard].count >= Self.batch { try send(shard, sequence - 1) }
     }
 
     private mutating func send(_ shard: Int, _ sequence: UInt64) throws {
         let events = waiting[shard]
         waiting[shard].removeAll(keepingCapacity: true)
-        try perform(on: shard) { $0.replay(events, through: sequence) }
+        try perform(on: shard) { [needsMerge] in
+            if $0.replay(events, through: sequence) { needsMerge.isSet.store(true, ordering: .relaxed) }
+        }
+        // What may be under way until then still has room.
+        if needsMerge.isSet.exchange(false, ordering: .relaxed) { node.activity?.merge() }
     }
 
     /// A few pieces of work ahead of the shards, no more.
@@ -107,8 +123,10 @@ struct Replay {
     /// What a damaged snapshot brought is let go. Items keep their numbers: they are as good as others.
     private mutating func forget() throws {
         known = [UInt64](repeating: 0, count: Slot.count)
+        counted = known
         changesKnown = 0
         node.items?.removeAll()
+        node.activity?.removeAll()
         for shard in waiting.indices { try perform(on: shard) { $0.liveUsers?.removeAll() } }
         try settle()
     }
@@ -116,6 +134,8 @@ struct Replay {
     private mutating func load(_ name: String, _ storage: any LogStorage) throws {
         let named = try ItemNumbers(countMax: numbers.countMax)
         var repeats: [[UInt8]] = []
+        var activity = node.activity?.makeActivity()
+        var loader = ItemActivityLoader()
         try SnapshotReader(storage).read(name) { section, sequence, bytes in
             switch section {
             case .types: break
@@ -130,6 +150,10 @@ struct Replay {
             case .changes:
                 changesKnown = sequence
                 node.items?.restore(try ItemChangeRecord.decode(bytes), through: sequence)
+            case .activity:
+                guard var filled = activity.take() else { break }
+                defer { activity = filled }
+                try loader.take(bytes, itemCount: named.count, into: &filled)
             case .end: break
             }
         }
@@ -139,6 +163,8 @@ struct Replay {
                 throw LogError(.malformed, path: name, "item \(number) has another number now")
             }
         }
+        if let activity { node.activity?.restore(activity) }
+        for known in loader.known { for slot in known.slots { counted[slot] = known.through } }
         let all = repeats
         for shard in waiting.indices {
             let own = all.count == waiting.count ? [all[shard]] : all
@@ -162,6 +188,6 @@ struct Replay {
         for (shard, part) in parts.enumerated() where !part.isEmpty {
             try perform(on: shard) { shard in for bytes in part { try shard.liveUsers?.states.load(bytes) } }
         }
-        for shard in parts.indices { try perform(on: shard) { $0.replay([], through: sequence) } }
+        for shard in parts.indices { try perform(on: shard) { _ = $0.replay([], through: sequence) } }
     }
 }

@@ -46,8 +46,12 @@ struct SnapshotTaker {
             // Behind the users: what they know of is not replayed, so its IDs must be here.
             try addRepeats(of: worker, to: writer)
         }
-        // Those that came while users were written: users know no others.
+        let activity = node.activity?.snapshot()
+        // Those that came while users were written: users and the activity of items know no others.
         items = try add(itemsFrom: items, to: writer)
+        for payload in activity?.payloads ?? [] {
+            try writer.add(.activity, knowing: activity?.knows ?? 0, payload)
+        }
         // Of a log that lost its end with the machine's power, new records would have numbers that the snapshot knows
         // already, and would not be replayed.
         guard log.synchronize() else {

@@ -267,7 +267,7 @@ final class ItemDesk: @unchecked Sendable {
             figures.changed = UInt64(book.count)
             figures.deleted = UInt64(book.deletedCount)
             figures.added = UInt64(overlay?.content.present.count ?? 0)
-            figures.bytes = UInt64(book.bytes + (overlay?.added?.byteCount ?? 0))
+            figures.bytes = UInt64(book.bytes + (overlay?.added?.byteCount ?? 0) + (overlay?.restated?.byteCount ?? 0))
             figures.version = version
             figures.publishedAt = now
             figures.publicationNanoseconds = took

@@ -1,6 +1,5 @@
 import Artifacts
 import CandidateRanking
-import Glibc
 import LiveState
 import Logging
 import NIOPosix
@@ -37,6 +36,7 @@ actor ModelControl {
     private let wallClock: @Sendable () -> Int64
     private let numbers: ItemNumbers
     private let items: ItemDesk
+    private let niceness: Int32
     private var workers: [LoopWorker] = []
     private var nextNumber: UInt64 = 1
     private var isLoading = false
@@ -46,11 +46,12 @@ actor ModelControl {
     ///   - root: The folder that LoadModel may load from; nil refuses every LoadModel.
     ///   - numbers: The items' numbers; those of each model are added.
     ///   - items: Knows what has changed of the items.
+    ///   - niceness: Of loads while a generation serves.
     init(
         root: String?, options: RetrievalModel.Options, calibration: RankerCalibration,
         scenarios: [String: Serving.ScenarioConfiguration],
         metrics: NodeMetrics, logger: Logger, pool: NIOThreadPool, numbers: ItemNumbers,
-        items: ItemDesk, wallClock: @escaping @Sendable () -> Int64 = WallClock.system
+        items: ItemDesk, wallClock: @escaping @Sendable () -> Int64 = WallClock.system, niceness: Int32
     ) {
         self.root = root
         self.scenarios = scenarios
@@ -62,6 +63,7 @@ actor ModelControl {
         self.pool = pool
         self.numbers = numbers
         self.items = items
+        self.niceness = niceness
     }
 
     func connect(_ workers: [LoopWorker]) { self.workers = workers }
@@ -85,18 +87,18 @@ actor ModelControl {
         let started = LoopWorker.now
         let number = nextNumber
         var options = options
-        // While a generation serves, the cores are for its requests.
-        options.threads = current == nil ? nil : 1
+        // While a generation serves, the cores are for its requests. Until then nothing is in the first load's way.
+        let isFirst = current == nil
+        options.threads = isFirst ? nil : 1
         let loadOptions = options
         var rankerOptions = self.calibration
         rankerOptions.threads = options.threads
         let rankerCalibration = rankerOptions
-        let (wallClock, numbers, items) = (wallClock, numbers, items)
+        let (wallClock, numbers, items, niceness) = (wallClock, numbers, items, niceness)
         let generation: Generation
         do {
             generation = try await pool.runIfActive {
-                // Below the loops: loading must not cost requests their time.
-                setpriority(__priority_which_t(0), 0, 10)
+                if !isFirst { BackgroundNiceness.apply(niceness) }
                 let generation = try GenerationLoader.load(
                     path, number: number, options: loadOptions, calibration: rankerCalibration, numbers: numbers)
                 // The first look at all windows, here rather than in a request.

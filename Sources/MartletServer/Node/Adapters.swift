@@ -1,4 +1,5 @@
 import Foundation
+import LiveState
 import NIOCore
 import Retrieval
 import Serving
@@ -25,6 +26,19 @@ extension ServingConfiguration {
             callsTogetherMax: configuration.callsTogether,
             ranking: RankingConfiguration(
                 batchRowsMax: configuration.ranking.batchRows, batchRequestsMax: configuration.ranking.batchRequests))
+        activityAgeMaxNanoseconds = configuration.liveItems.ageMax.nanoseconds
+        slateCandidatesMax = configuration.slates.candidatesMax
+    }
+}
+
+extension ItemActivityConfiguration {
+    init(_ items: LiveItemsConfiguration) {
+        self.init()
+        fastHalfLife = Double(items.fastHalfLife.nanoseconds) / 1e9
+        slowHalfLife = Double(items.slowHalfLife.nanoseconds) / 1e9
+        priorImpressions = Double(items.priorImpressions)
+        trendingMax = items.trendingMax
+        bytesMax = items.bytesMax
     }
 }
 
@@ -33,6 +47,8 @@ extension Serving.ScenarioConfiguration {
         self.init(
             k: scenario.k, mix: scenario.retrieval, ranker: scenario.ranker, rankCandidates: scenario.rankCandidates,
             timeToLive: scenario.cacheTTL, reranking: scenario.reranking.flatMap { $0.isEmpty ? nil : $0 })
+        batchRowsMax = scenario.batchRows
+        batchRequestsMax = scenario.batchRequests
     }
 }
 

@@ -41,6 +41,7 @@ final class NodeContext {
     private(set) var workers: [LoopWorker] = []
     private var control: (any NodeControl)?
     private(set) var items: ItemDesk?
+    private(set) var activity: ActivityDesk?
 
     /// - Parameter scenarioNames: In the order of their numbers in metrics; "" counts as the first.
     init(
@@ -59,8 +60,11 @@ final class NodeContext {
         defaultDeadlineNanoseconds = defaultDeadline.nanoseconds
     }
 
-    func connect(_ workers: [LoopWorker], _ control: any NodeControl, _ items: ItemDesk) {
+    func connect(
+        _ workers: [LoopWorker], _ control: any NodeControl, _ items: ItemDesk, _ activity: ActivityDesk
+    ) {
         self.workers = workers
+        self.activity = activity
         self.items = items
         self.control = control
     }
@@ -101,7 +105,7 @@ final class NodeContext {
     }
 }
 
-/// `workers`, `control` and `items` are set before the first connection is accepted and only read afterwards.
+/// `workers`, `control`, `items` and `activity` are set before the first connection is accepted and only read afterwards.
 extension NodeContext: @unchecked Sendable {}
 
 /// The calls that are about the node and not about users.

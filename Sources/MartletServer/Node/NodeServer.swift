@@ -1,6 +1,7 @@
 import Artifacts
 import CandidateRanking
 import Glibc
+import LiveState
 import Logging
 import NIOCore
 import NIOPosix
@@ -42,6 +43,7 @@ package enum NodeServer {
 /// ```
 package final class ServingNode: Service {
     private let configuration: ServerConfiguration
+    private let niceness: BackgroundNiceness
     private let logger: Logger
     private let context: NodeContext
     private let models: ModelControl
@@ -58,6 +60,10 @@ package final class ServingNode: Service {
     private let events: EventStore
     private let items: ItemDesk
     private let warming: CacheWarming
+    private let activity: ActivityDesk
+    /// Merges what the shards count of items, below what answers calls.
+    private let mergePool = NIOThreadPool(numberOfThreads: 1)
+    private let slates: SlateStore
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -68,19 +74,27 @@ package final class ServingNode: Service {
         func set(http: HTTPPort?) { self.http = http }
     }
 
-    /// - Parameter wallClock: Unix seconds, for windows of availability.
+    /// - Parameters:
+    ///   - wallClock: Unix seconds, for windows of availability.
+    ///   - niceness: How far work beside requests stands back.
     /// - Throws: `LogError` when the event log cannot be opened.
     package init(
         configuration: ServerConfiguration, logger: Logger,
-        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.system,
+        niceness: BackgroundNiceness = BackgroundNiceness()
     ) throws {
         self.configuration = configuration
+        self.niceness = niceness
         let events = try EventStore(configuration.events, logger: logger)
         self.events = events
         let items = ItemDesk(
             configuration.items, log: events.log, numbers: events.numbers,
             durability: EventRules(configuration.events).durability)
         self.items = items
+        let activity = try ActivityDesk(
+            ItemActivityConfiguration(configuration.liveItems),
+            scenarios: configuration.orderedScenarios.map(\.name), wallClock: wallClock)
+        self.activity = activity
         self.logger = logger
         let shardCount = configuration.shards == 0 ? System.coreCount : configuration.shards
         let ordered = configuration.orderedScenarios
@@ -101,7 +115,7 @@ package final class ServingNode: Service {
             calibration: RankerCalibration(
                 precision: configuration.rankerPrecision, itemBytesMax: configuration.rankerItemBytes),
             scenarios: serving.scenarios, metrics: metrics, logger: logger, pool: pool, numbers: events.numbers,
-            items: items, wallClock: wallClock)
+            items: items, wallClock: wallClock, niceness: niceness.loading)
         warming = CacheWarming(
             node: context, path: configuration.cache.warmFile, keysMax: configuration.cache.warmKeys, logger: logger)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
@@ -113,13 +127,16 @@ package final class ServingNode: Service {
             run: { check in
                 samplingPool.submit { state in
                     // Whatever else wants the core comes first.
-                    setpriority(__priority_which_t(0), 0, 19)
+                    BackgroundNiceness.apply(niceness.checking)
                     if case .active = state { check() }
                 }
             }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })
+        let slates = SlateStore(configuration, shardCount: shardCount, logger: logger)
+        self.slates = slates
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
-            let live = try events.makeLiveUsers(slots: slots, shardCount: shardCount)
+            let live = try events.makeLiveUsers(
+                slots: slots, shardCount: shardCount, activity: activity.makeDelta())
             return LoopWorker(
                 index: metrics.shard, eventLoop: eventLoop,
                 shard: Shard(
@@ -128,9 +145,10 @@ package final class ServingNode: Service {
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
                     recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live,
                     board: items.board),
-                node: context)
+                node: context, slates: slates.makeDesk(shard: metrics.shard))
         }
-        context.connect(workers, ControlDesk(node: context, models: models), items)
+        context.connect(workers, ControlDesk(node: context, models: models), items, activity)
+        activity.connect(workers, partitions)
         events.connect(workers, items)
         items.connect(workers)
     }
@@ -161,6 +179,7 @@ package final class ServingNode: Service {
         pool.start()
         samplingPool.start()
         snapshotPool.start()
+        mergePool.start()
         await models.connect(context.workers)
         for worker in context.workers { try await worker.eventLoop.flatSubmit { worker.start() }.get() }
         if let endpoint = configuration.http {
@@ -168,6 +187,8 @@ package final class ServingNode: Service {
             await ports.set(http: http)
         }
         try await events.replay(on: pool, context)
+        try await pool.runIfActive { [activity] in activity.publishAll() }
+        scheduleMerges()
         if let bundle = configuration.bundle { _ = try await models.load(bundle) }
         let address: SocketAddress?
         do {
@@ -195,6 +216,18 @@ package final class ServingNode: Service {
     }
 
     /// Now and then, off the loops.
+    private func scheduleMerges() {
+        let interval = TimeAmount(configuration.liveItems.mergeInterval)
+        acceptorLoop.next().scheduleRepeatedTask(initialDelay: interval, delay: interval) {
+            [activity, mergePool, niceness] _ in
+            mergePool.submit { state in
+                BackgroundNiceness.apply(niceness.merging)
+                if case .active = state { activity.publish() }
+            }
+        }
+    }
+
+    /// The same.
     private func scheduleSnapshots() {
         let interval = TimeAmount(configuration.events.snapshotInterval)
         let hasEvents = configuration.events.directory != nil
@@ -223,22 +256,32 @@ package final class ServingNode: Service {
     /// What has changed of the items.
     var changedItems: ItemsReading { items.reading }
 
+    /// What trends and how often items were shown and clicked, as it is served.
+    var itemActivity: ActivityDesk { activity }
+
+    /// Of all items that events or models named.
+    var itemNumbers: ItemNumbers { events.numbers }
+    /// What the slate log counts.
+    package var slateReading: SlateLogReading { slates.reading }
+
     private func becomeReady() {
         context.state.becomeReady()
         metrics.setReady(true)
     }
 
     private func openHTTP(_ endpoint: SocketEndpoint) async throws -> HTTPPort {
-        let status = StatusDocument(node: context, models: models)
+        let status = StatusDocument(node: context, models: models, numbers: events.numbers, slates: slates)
         let metrics = metrics
         let state = context.state
-        let (events, items) = (events, items)
+        let (events, items, activity, slates) = (events, items, activity, slates)
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
                 metrics.setMemory(.liveState, bytes: Int(metrics.shards.reduce(0) { $0 + $1.liveBytes }))
                 metrics.setEventLog(events.reading)
+                metrics.setSlateLog(slates.reading)
                 metrics.setItems(items.reading)
+                metrics.setLiveItems(activity.reading)
                 return metrics.scrape(format)
             },
             readiness: {
@@ -297,11 +340,14 @@ package final class ServingNode: Service {
         // What is in line is stored first, and told to those who wait as far as their connections stand.
         events.close()
         items.close()
+        activity.close()
+        slates.close()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()
         try? await samplingPool.shutdownGracefully()
         try? await snapshotPool.shutdownGracefully()
+        try? await mergePool.shutdownGracefully()
         logger.info("node stopped")
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import LiveState
 import NearestNeighbors
 import Serving
 import Telemetry
@@ -8,8 +9,13 @@ import Vocabulary
 final class StatusDocument: Sendable {
     private let node: NodeContext
     private let models: ModelControl
+    /// Of items, for their IDs.
+    private let numbers: ItemNumbers
+    private let slates: SlateStore
 
-    init(node: NodeContext, models: ModelControl) {
+    init(node: NodeContext, models: ModelControl, numbers: ItemNumbers, slates: SlateStore) {
+        self.numbers = numbers
+        self.slates = slates
         self.node = node
         self.models = models
     }
@@ -43,6 +49,88 @@ final class StatusDocument: Sendable {
                 ageSeconds = Double(reading.ageNanoseconds) / 1e9
             }
         }
+        /// What users do with items, as it is served.
+        struct LiveItems: Encodable {
+            struct Trending: Encodable {
+                var item: String
+                var trend: Double
+                var impressions: Double
+                var clicks: Double
+                var clickRate: Double
+            }
+            struct Scenario: Encodable {
+                /// Absent: all together.
+                var scenario: String?
+                var items: Int
+                var impressions: Double
+                var clicks: Double
+                var clickRate: Double
+                /// How much more happens than usual.
+                var rise: Double
+                /// The first of them.
+                var trending: [Trending]
+            }
+            var items: UInt64
+            var counts: UInt64
+            var bytes: UInt64
+            var evicted: UInt64
+            var dropped: UInt64
+            var merges: UInt64
+            var ageSeconds: Double
+            var scenarios: [Scenario]
+
+            private static let trendingMax = 5
+
+            init(_ reading: LiveItemsReading, _ view: ItemActivityView?, _ numbers: ItemNumbers) {
+                items = reading.items
+                counts = reading.counts
+                bytes = reading.bytes
+                evicted = reading.evicted
+                dropped = reading.dropped
+                merges = reading.merges
+                ageSeconds = Double(reading.ageNanoseconds) / 1e9
+                func rounded(_ value: Double) -> Double { (value * 1e4).rounded() / 1e4 }
+                scenarios = (0..<(view?.scenarios.count ?? 0)).compactMap { number in
+                    guard let view else { return nil }
+                    let counts = view.counts(scenario: number)
+                    let rates = view.rates(scenario: number)
+                    let trending = view.trending(scenario: number).prefix(Self.trendingMax).map { item in
+                        let values = view.values(of: item.item, scenario: number)
+                        return Trending(
+                            item: numbers.id(item.item).map { String(decoding: $0, as: UTF8.self) } ?? "",
+                            trend: rounded(values.trend), impressions: rounded(values.impressions),
+                            clicks: rounded(values.clicks), clickRate: rounded(values.clickRate))
+                    }
+                    return Scenario(
+                        scenario: number == 0 ? nil : view.scenarios.names[number - 1],
+                        items: view.itemCount(scenario: number), impressions: rounded(counts.impressions),
+                        clicks: rounded(counts.clicks), clickRate: rounded(rates.rate), rise: rounded(rates.rise),
+                        trending: trending)
+                }
+            }
+        }
+        /// The slate log; absent where no slate is logged.
+        struct Slates: Encodable {
+            var directory: String
+            var logged: UInt64
+            var dropped: UInt64
+            var lost: UInt64
+            var bytes: UInt64
+            var failures: UInt64
+            var fault: String?
+
+            init?(_ store: SlateStore) {
+                guard let directory = store.directory else { return nil }
+                let reading = store.reading
+                self.directory = directory
+                logged = reading.logged
+                dropped = reading.dropped
+                lost = reading.lost
+                bytes = reading.bytes
+                failures = reading.failures
+                fault = store.fault
+            }
+        }
         struct Shard: Encodable {
             var shard: Int
             var slots: String
@@ -68,6 +156,8 @@ final class StatusDocument: Sendable {
         /// Absent where the bundle has none.
         var ranker: RankerStatus?
         var items: Items
+        var liveItems: LiveItems
+        var slates: Slates?
         var connections: Int
         var callsInFlight: Int
         var shards: [Shard]
@@ -90,7 +180,9 @@ final class StatusDocument: Sendable {
             uptimeSeconds: Double(LoopWorker.now &- node.state.startedNanoseconds) / 1e9,
             generation: summary.generation, model: summary.model,
             itemRows: models.itemRows.withLock { $0?.rawValue }, ranker: models.ranker.withLock { $0 },
-            items: Document.Items(node.items?.reading ?? ItemsReading()), connections: node.state.connectionCount,
+            items: Document.Items(node.items?.reading ?? ItemsReading()),
+            liveItems: Document.LiveItems(node.activity?.reading ?? LiveItemsReading(), node.activity?.view, numbers),
+            slates: Document.Slates(slates), connections: node.state.connectionCount,
             callsInFlight: node.state.callsInFlight,
             shards: node.metrics.shards.map {
                 let slots = node.partitions.slots(of: $0.shard)

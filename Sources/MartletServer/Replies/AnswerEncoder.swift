@@ -27,6 +27,21 @@ final class AnswerEncoder {
         try body(UnsafeRawBufferPointer(rebasing: memory[..<count]))
     }
 
+    /// Whether so many more bytes fit a frame.
+    func hasRoom(_ bytes: Int) -> Bool { FrameHeader.byteCount - 4 + count + bytes <= frameBytesMax }
+
+    /// Puts further fields behind the body encoded last.
+    func append(_ fields: [UInt8]) {
+        if count + fields.count > memory.count {
+            let wider = UnsafeMutableRawBufferPointer.allocate(byteCount: count + fields.count + 1024, alignment: 16)
+            wider.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[..<count]))
+            memory.deallocate()
+            memory = wider
+        }
+        UnsafeMutableRawBufferPointer(rebasing: memory[count...]).copyBytes(from: fields)
+        count += fields.count
+    }
+
     /// Encodes an answer of one shard.
     func encode(_ answer: ShardAnswer) -> (StatusCode, ReplyFlags) {
         switch answer {
@@ -146,8 +161,13 @@ final class AnswerEncoder {
         }
         var reply = GetItemReply()
         reply.item = items.name(row)
-        reply.title = items.title(row)
-        reply.tags = items.tags(row)
+        if let restated = details.overlay?.restated, let index = restated.index(of: details.row) {
+            reply.title = restated.catalog.title(index)
+            reply.tags = restated.catalog.tags(index)
+        } else {
+            reply.title = items.title(row)
+            reply.tags = items.tags(row)
+        }
         reply.interactions = items.interactions(row)
         reply.popularityRank = isAdded ? 0 : row + 1
         reply.generation = details.generation.number
@@ -180,6 +200,7 @@ final class AnswerEncoder {
                                     statuses: statuses)
                                 fields.generation = generation.number
                                 fields.model = label
+                                fields.requestID = parts.first?.logID ?? ""
                                 propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities
                                     write(fields)
@@ -211,7 +232,7 @@ final class AnswerEncoder {
         titles.removeAll(keepingCapacity: true)
     }
 
-    /// - Parameter overlay: Names the items that are not the model's.
+    /// - Parameter overlay: Names the items that are not the model's, and titles those that it describes anew.
     private func collect(
         _ items: [SlateItem], _ generation: Generation, _ overlay: ItemOverlay?, withTitles: Bool
     ) {
@@ -224,7 +245,12 @@ final class AnswerEncoder {
             }
             ids.append(source.nameBytes(row))
             scores.append(item.score)
-            if withTitles { titles.append(source.titleBytes(row)) }
+            guard withTitles else { continue }
+            if let restated = overlay?.restated, let index = restated.index(of: item.row) {
+                titles.append(restated.catalog.titleBytes(index))
+            } else {
+                titles.append(source.titleBytes(row))
+            }
         }
     }
 

@@ -19,19 +19,23 @@ final class NetworkPart: @unchecked Sendable {
     private let dense: [Int]
     private let bias: Float
 
-    /// - Parameter hasBias: The biases are counted in one of the parts that are added up.
+    /// - Parameters:
+    ///   - hasBias: The biases are counted in one of the parts that are added up.
+    ///   - isMine: By side, and whether a field differs from candidate to candidate.
     init(
         _ weights: NetworkWeights, of network: Network, precision: LayerPrecision, hasBias: Bool,
-        where isMine: (FeatureSide) -> Bool
+        where isMine: (FeatureSide, Bool) -> Bool
     ) {
         self.network = network
         let layout = network.layout
         bias = hasBias ? weights.bias : 0
-        let categorical = layout.categorical.indices.filter { isMine(layout.categorical[$0].side) }
+        let categorical = layout.categorical.indices.filter {
+            isMine(layout.categorical[$0].side, layout.categorical[$0].isPerCandidate)
+        }
         self.categorical = categorical
         let lists = layout.categorical.indices.filter { layout.categorical[$0].isMultivalued }
         bags = categorical.map { lists.firstIndex(of: $0) }
-        dense = layout.dense.indices.filter { isMine(layout.dense[$0].side) }
+        dense = layout.dense.indices.filter { isMine(layout.dense[$0].side, layout.dense[$0].isPerCandidate) }
         let first = weights.layers[0]
         let width = weights.shape.embeddingWidth
         let columns =

@@ -36,7 +36,7 @@ package final class SplitNetwork: @unchecked Sendable {
     /// Whether a network of this layout has a first layer that can be cut: it is deep, and what differs from candidate to
     /// candidate and is not of items are numbers.
     package static func isPossible(_ shape: NetworkShape, _ layout: FeatureLayout) -> Bool {
-        shape.isDeep && !layout.categorical.contains { isPerCandidate($0.side) }
+        shape.isDeep && !layout.categorical.contains(where: \.isPerCandidate)
     }
 
     /// Bytes of `itemCount` items' parts.
@@ -44,8 +44,6 @@ package final class SplitNetwork: @unchecked Sendable {
         let first = DenseAlgebra.padded(shape.hidden.first ?? 0)
         return itemCount * (first * (isHalf ? 2 : 4) + (shape.embeddingWidth + 1) * 4)
     }
-
-    private static func isPerCandidate(_ side: FeatureSide) -> Bool { side == .cross || side == .live }
 
     /// Cuts a network and computes the items' parts.
     ///
@@ -69,7 +67,7 @@ package final class SplitNetwork: @unchecked Sendable {
         let width = weights.shape.embeddingWidth
         byteCount = Self.byteCount(weights.shape, itemCount: items.count, isHalf: isHalf)
         itemCount = items.count
-        let crossNumbers = layout.dense.indices.filter { Self.isPerCandidate(layout.dense[$0].side) }
+        let crossNumbers = layout.dense.indices.filter { layout.dense[$0].isPerCandidate }
         self.crossNumbers = crossNumbers
         let at = layout.categorical.count * width
         cross =
@@ -77,9 +75,9 @@ package final class SplitNetwork: @unchecked Sendable {
             ? nil : NetworkPart.layer(weights.layers[0], crossNumbers.map { at + $0 }, hasBias: false, .f32)
         crossStride = cross?.inputStride ?? 0
         request = NetworkPart(weights, of: network, precision: network.precision, hasBias: true) {
-            $0 == .user || $0 == .context
+            $0 != .item && !$1
         }
-        let part = NetworkPart(weights, of: network, precision: .f32, hasBias: false) { $0 == .item }
+        let part = NetworkPart(weights, of: network, precision: .f32, hasBias: false) { side, _ in side == .item }
         itemParts = AlignedMemory.allocate(byteCount: items.count * firstStride * (isHalf ? 2 : 4))
         itemSums = Self.floats(items.count * width)
         itemLogits = Self.floats(items.count)

@@ -10,13 +10,25 @@ package final class LiveUsers {
     package internal(set) var recent: RecentEvents
     package let numbers: ItemNumbers
     package let epochs: UserEpochs
+    /// What users were only shown; nil: it is not remembered. Gone when the node stops, but for what the log holds behind the
+    /// last snapshot.
+    package let shown: UserStates?
     private var buffer = HistoryBuffer()
+    /// Events of items since the last merge; nil: they are not counted.
+    private var activity: ItemActivityDelta?
 
     /// - Parameters:
     ///   - recent: Knows events by their IDs.
     ///   - numbers: Shared by all shards.
+    ///   - shown: For what users were only shown; of the same types and slots as `states`.
+    ///   - activity: Where events of items are counted; nil: nowhere.
     ///   - epochCount: Users beyond as many share epochs.
-    package init(states: UserStates, recent: RecentEvents, numbers: ItemNumbers, epochCount: Int = 1 << 16) {
+    package init(
+        states: UserStates, recent: RecentEvents, numbers: ItemNumbers, shown: UserStates? = nil,
+        activity: ItemActivityDelta? = nil, epochCount: Int = 1 << 16
+    ) {
+        self.shown = shown
+        self.activity = activity
         types = states.types
         self.states = states
         self.recent = recent
@@ -24,7 +36,9 @@ package final class LiveUsers {
         epochs = UserEpochs(count: epochCount)
     }
 
-    package var byteCount: Int { states.statistics.bytes + recent.bytes + epochs.byteCount }
+    package var byteCount: Int {
+        states.statistics.bytes + (shown?.statistics.bytes ?? 0) + recent.bytes + epochs.byteCount
+    }
 
     // MARK: Events
 
@@ -37,25 +51,39 @@ package final class LiveUsers {
         }
     }
 
+    /// Gives what was counted of items, and counts into `empty` from now on; nil where nothing is counted.
+    func exchangeActivity(_ empty: ItemActivityDelta) -> ItemActivityDelta? {
+        guard let counted = activity else { return nil }
+        activity = empty
+        return counted
+    }
+
+    var activityIsHalfFull: Bool { activity?.isHalfFull ?? false }
+
     /// Makes an event count.
     ///
-    /// - Parameter now: Seconds since 1970.
+    /// - Parameters:
+    ///   - now: Seconds since 1970.
+    ///   - counts: For what it is to count.
     /// - Returns: The number of its item; nil where no more items can have one: then it counts for nothing but its ID.
     @discardableResult
-    package func apply(_ event: UserEvent, now: Int64) -> UInt32? {
-        if let key = key(of: event) { _ = recent.insert(key) }
+    package func apply(_ event: UserEvent, now: Int64, counts: EventCounts = .all) -> UInt32? {
+        if counts.contains(.user), let key = key(of: event) { _ = recent.insert(key) }
         guard let type = types.code(named: event.type), let item = numbers.numberAdding(event.item) else { return nil }
-        // What was only shown says nothing of the user, and would push out of the history what does.
-        if types.impressions.contains(type), types[type]?.weight == 0, !types.changesTheUser(type) { return item }
+        if counts.contains(.item), let activity, let kind = types.itemEventKind(type) {
+            activity.count(
+                kind, item: item, scenario: activity.scenarios[event.scenario],
+                seconds: UInt32(clamping: event.timeMilliseconds / 1000), now: UInt32(clamping: now))
+        }
+        guard counts.contains(.user) else { return item }
+        let taken = HistoryEvent(
+            item: item, type: type, seconds: UInt32(clamping: event.timeMilliseconds / 1000), value: event.value)
+        let (isShown, now) = (types.isOnlyShown(type), UInt32(clamping: now))
         var user = event.user
         let outcome = user.withUTF8 {
-            states.apply(
-                HistoryEvent(
-                    item: item, type: type, seconds: UInt32(clamping: event.timeMilliseconds / 1000),
-                    value: event.value),
-                user: UnsafeRawBufferPointer($0), now: UInt32(clamping: now))
+            (isShown ? shown : states)?.apply(taken, user: UnsafeRawBufferPointer($0), now: now)
         }
-        if outcome.changedSlate { epochs.bump(event.user) }
+        if !isShown, let outcome, outcome.changedSlate { epochs.bump(event.user) }
         return item
     }
 
@@ -120,21 +148,49 @@ package final class LiveUsers {
             }
         }
         guard knowledge.isKnown else { return }
-        // Newest first: the first that is met of an item is the one that counts.
-        var met: Set<UInt32> = []
-        for event in buffer {
-            guard let row = Self.row(event.item, rows), met.insert(row).inserted,
-                let weight = types[event.type]?.weight, weight > 0
-            else { continue }
-            knowledge.liked.append(row)
-            knowledge.weights.append(weight)
+        buffer.liked(types, row: { Self.row($0, rows) }, rows: &knowledge.liked, weights: &knowledge.weights)
+    }
+
+    /// Puts what a ranker's live features take of a user in place of what `activity` held.
+    ///
+    /// - Parameters:
+    ///   - rows: By an item's number its row in the generation that asks; nil: no feature is of single items.
+    ///   - now: Seconds since 1970.
+    /// - Complexity: O(events); allocates nothing once it is warm.
+    package func read(_ user: String, rows: [UInt32]?, now: Int64, into activity: inout UserActivity) {
+        var user = user
+        user.withUTF8 {
+            activity.fill(
+                UnsafeRawBufferPointer($0), states, shown: shown, now: UInt32(clamping: now),
+                row: rows.map { rows in { Self.row($0, rows) } })
         }
-        knowledge.liked.reverse()
-        knowledge.weights.reverse()
     }
 
     private static func row(_ item: UInt32, _ rows: [UInt32]) -> UInt32? {
         guard Int(item) < rows.count, rows[Int(item)] != .max else { return nil }
         return rows[Int(item)]
+    }
+}
+
+/// For what an event counts. A snapshot may know of it for one thing and not for the other.
+package struct EventCounts: OptionSet, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// For what is known of its user, and of its ID.
+    package static let user = EventCounts(rawValue: 1)
+    /// For the activity of its item.
+    package static let item = EventCounts(rawValue: 2)
+    package static let all: EventCounts = [.user, .item]
+}
+
+/// An event that was stored by an earlier process.
+package struct ReplayedEvent: Sendable {
+    package var event: UserEvent
+    package var counts: EventCounts
+
+    package init(_ event: UserEvent, counts: EventCounts = .all) {
+        self.event = event
+        self.counts = counts
     }
 }

@@ -22,6 +22,9 @@ package struct ScenarioConfiguration: Sendable, Equatable {
     package var ranker: RankerUse
     /// Candidates that are ranked at most; nil: as many as the ranker was fitted with.
     package var rankCandidates: Int?
+    /// Rows, and requests, of the ranker's batches that this scenario's candidates are in; nil: as the node says.
+    package var batchRowsMax: Int?
+    package var batchRequestsMax: Int?
     /// How long an answer may be kept; nil takes the cache's.
     package var timeToLive: Duration?
     /// What happens between the scores and the answer; nil: nothing, unless a request pins items.
@@ -55,6 +58,8 @@ package final class Generation: Sendable {
     package let ranker: CandidateRanker?
     /// By an item's number (`ItemNumbers`) its row; `UInt32.max` where the model has no such item.
     package let rowsByNumber: [UInt32]
+    /// By row the item's number, `UInt32.max` for none; empty where the ranker asks for no activity of items.
+    package let numbersByRow: [UInt32]
     /// Bytes by part, as the bundle's files and tables say.
     package let memory: [(part: MemoryPart, bytes: Int)]
 
@@ -74,6 +79,14 @@ package final class Generation: Sendable {
         self.model = model
         self.ranker = ranker
         self.rowsByNumber = rowsByNumber
+        var numbers: [UInt32] = []
+        if ranker?.plan.live.items == true {
+            numbers = Array(repeating: .max, count: model.items.count)
+            for (number, row) in rowsByNumber.enumerated() where Int(row) < numbers.count {
+                numbers[Int(row)] = UInt32(number)
+            }
+        }
+        numbersByRow = numbers
         self.memory = memory
     }
 }
@@ -90,6 +103,15 @@ package struct ServingConfiguration: Sendable {
     /// Slates of a shard that are made at the same time, where their scans gain by taking turns; 1: one after the other.
     package var callsTogetherMax: Int
     package var ranking: RankingConfiguration
+    /// What trends is not served when it was found longer ago.
+    package var activityAgeMaxNanoseconds: UInt64 = 60_000_000_000
+    /// Candidates of a logged slate beside those that were shown.
+    package var slateCandidatesMax = 50
+
+    /// Requests of the largest batches of any scenario.
+    package var batchRequestsMax: Int {
+        scenarios.values.reduce(ranking.batchRequestsMax) { max($0, $1.batchRequestsMax ?? 0) }
+    }
 
     package init(
         scenarios: [String: ScenarioConfiguration] = ["": ScenarioConfiguration()],

@@ -18,6 +18,9 @@ package final class OverlayBuilder {
     private var places: [[Float]] = []
     private var indexes: [String: Int] = [:]
     private var isStale = false
+    /// Items of the model that are described anew, by row.
+    private var restated: [UInt32: ItemDescription] = [:]
+    private var isRestatedStale = false
 
     /// Removals that kept answers are checked against; answers from before are not shown any more.
     private static let removalsMax = 4096
@@ -55,13 +58,13 @@ package final class OverlayBuilder {
             content.removalsFloor = floor
             content.removals.removeAll { $0.version <= floor }
         }
-        if isStale { makeAdded() }
+        makeColumns()
         return ItemOverlay(content, version: version, of: generation.model)
     }
 
     /// The overlay of what is known already.
     package func overlay(version: UInt64) -> ItemOverlay {
-        if isStale { makeAdded() }
+        makeColumns()
         return ItemOverlay(content, version: version, of: generation.model)
     }
 
@@ -69,6 +72,7 @@ package final class OverlayBuilder {
         content = ItemOverlay.Content()
         content.removalsFloor = version
         (descriptions, places, indexes, isStale) = ([], [], [:], true)
+        (restated, isRestatedStale) = ([:], true)
         for item in book.states.keys { take(item, book, version: version) }
     }
 
@@ -81,6 +85,11 @@ package final class OverlayBuilder {
         if let known = items.row(of: item) {
             row = known
             if state?.isDeleted ?? false { content.deleted.insert(row) } else { content.deleted.remove(row) }
+            let said = state?.description.flatMap { $0.describes ? $0 : nil }
+            if restated[row] != said {
+                restated[row] = said
+                isRestatedStale = true
+            }
         } else {
             guard let added = add(item, state) else { return }
             row = added
@@ -128,56 +137,30 @@ package final class OverlayBuilder {
         return ItemOverlay.Window(from: description.fromSeconds ?? .min, until: description.untilSeconds ?? .max)
     }
 
-    // MARK: Added items
+    // MARK: Columns
 
-    /// Makes columns of the descriptions.
-    private func makeAdded() {
-        isStale = false
+    /// Makes columns of descriptions that have changed.
+    private func makeColumns() {
         // What cannot be put into columns is refused when it comes: this is for what a log holds.
-        content.added = descriptions.isEmpty ? nil : try? makeItems()
+        if isStale {
+            content.added = descriptions.isEmpty ? nil : try? makeAdded()
+            content.restated = content.restated.map {
+                RestatedItems($0, added: content.added, of: generation.model)
+            }
+        }
+        if isRestatedStale { content.restated = restated.isEmpty ? nil : try? makeRestated() }
+        (isStale, isRestatedStale) = (false, false)
     }
 
-    private func makeItems() throws(ArtifactError) -> AddedItems {
-        let details = items.details
-        let descriptions = descriptions
-        func texts(_ row: UInt32, _ name: String) -> [String] {
-            guard let value = descriptions[Int(row)].attributes.first(where: { $0.attribute == name }) else {
-                return []
-            }
-            return value.texts.isEmpty ? value.number.map { ["\($0)"] } ?? [] : value.texts
-        }
-        let sources = details.attributes.map { attribute in
-            switch attribute.content {
-            case .text:
-                ItemDetailColumns.Source(
-                    name: attribute.name,
-                    .text { Array(texts($0, attribute.name).prefix(ItemAttribute.valuesPerItemMax)) })
-            case .number:
-                ItemDetailColumns.Source(
-                    name: attribute.name,
-                    .number { row in
-                        guard
-                            let value = descriptions[Int(row)].attributes.first(where: {
-                                $0.attribute == attribute.name
-                            })
-                        else { return nil }
-                        return (value.number ?? value.texts.first.flatMap { Double($0) }).flatMap {
-                            $0.isFinite ? $0 : nil
-                        }
-                    })
-            }
-        }
-        let count = descriptions.count
-        let catalog = try ItemCatalog(
-            ids: try IDDictionary(descriptions.map(\.item), what: "added item"),
-            title: { descriptions[Int($0)].title },
-            tags: { row in
-                let more =
-                    details.attributes.contains { $0.name == details.tagsName } ? [] : texts(row, details.tagsName)
-                return descriptions[Int(row)].tags + more
-            },
-            interactions: Array(repeating: 0, count: count), recentScores: Array(repeating: 0, count: count),
-            details: try ItemDetailColumns(sources, tagsName: details.tagsName, itemCount: count))
-        return AddedItems(catalog: catalog, vectors: places, of: generation.model)
+    private func makeAdded() throws(ArtifactError) -> AddedItems {
+        let columns = DescribedItems(descriptions.map { ($0, nil) }, beside: items)
+        return AddedItems(catalog: try columns.catalog(), vectors: places, of: generation.model)
+    }
+
+    private func makeRestated() throws(ArtifactError) -> RestatedItems {
+        let sorted = restated.sorted { $0.key < $1.key }
+        let columns = DescribedItems(sorted.map { ($0.value, $0.key) }, beside: items)
+        return RestatedItems(
+            sorted.map(\.key), catalog: try columns.catalog(), added: content.added, of: generation.model)
     }
 }

@@ -3,7 +3,7 @@ import MicroBatching
 import Telemetry
 import Vocabulary
 
-/// How candidates of several requests go through a ranker together.
+/// How candidates of several requests go through a ranker together, where their scenario does not say.
 package struct RankingConfiguration: Sendable, Equatable {
     /// Rows of a batch; fewer where so many take longer than a step may.
     package var batchRowsMax: Int
@@ -13,6 +13,12 @@ package struct RankingConfiguration: Sendable, Equatable {
     package init(batchRowsMax: Int = 128, batchRequestsMax: Int = 16) {
         self.batchRowsMax = batchRowsMax
         self.batchRequestsMax = batchRequestsMax
+    }
+
+    /// Of the batches that a scenario's requests are in.
+    func limits(in scenario: ScenarioConfiguration?) -> BatchLimits {
+        BatchLimits(
+            rows: scenario?.batchRowsMax ?? batchRowsMax, requests: scenario?.batchRequestsMax ?? batchRequestsMax)
     }
 }
 
@@ -47,7 +53,7 @@ final class RankingBatcher {
         self.configuration = configuration
         self.metrics = metrics
         batches = BatchScorer(ranker)
-        queue = BatchQueue(entriesMax: seatsMax, togetherMax: configuration.batchRequestsMax)
+        queue = BatchQueue(entriesMax: seatsMax)
     }
 
     /// The seat with a number; no two runs may hold it at the same time.
@@ -59,9 +65,13 @@ final class RankingBatcher {
     // MARK: Seats
 
     /// False when the queue is full.
-    fileprivate func enter(_ seat: RankingSeat, deadline: UInt64, _ now: UInt64) -> Bool {
+    fileprivate func enter(
+        _ seat: RankingSeat, in scenario: ScenarioConfiguration?, deadline: UInt64, _ now: UInt64
+    ) -> Bool {
         if let metrics { seat.scorer.features.forEachMissing(metrics.countMissingFeatures) }
-        return queue.add(seat.number, rows: seat.scorer.features.count, deadline: deadline, at: now)
+        return queue.add(
+            seat.number, rows: seat.scorer.features.count, limits: configuration.limits(in: scenario),
+            deadline: deadline, at: now)
     }
 
     fileprivate func leave(_ seat: RankingSeat, isLate: Bool) {
@@ -70,11 +80,11 @@ final class RankingBatcher {
 
     // MARK: Batches
 
-    /// As many rows as a step has time for.
+    /// As many rows as a step has time for; requests bring limits of their own.
     private var rowsMax: Int {
         let fitting = curve.rows(within: Self.stepNanoseconds) ?? Self.rowsAtFirst
         let tiled = fitting / Self.rowsTile * Self.rowsTile
-        return min(max(tiled, Self.rowsMin), configuration.batchRowsMax)
+        return max(tiled, Self.rowsMin)
     }
 
     /// Why a batch should go before anything else is done; nil: it may wait for more rows.
@@ -110,11 +120,16 @@ struct RankingSeat {
 
     /// Computes the features of a request's candidates and puts them in line.
     ///
-    /// - Parameter keepsRows: For who looks at single features.
+    /// - Parameters:
+    ///   - scenario: May have limits of batches of its own.
+    ///   - keepsRows: For who looks at single features.
     /// - Returns: False when too many wait.
-    func enter(_ request: RankingRequest, keepsRows: Bool = false, deadline: UInt64, _ now: UInt64) -> Bool {
+    func enter(
+        _ request: RankingRequest, in scenario: ScenarioConfiguration? = nil, keepsRows: Bool = false,
+        deadline: UInt64, _ now: UInt64
+    ) -> Bool {
         scorer.begin(request, keepsRows: keepsRows)
-        return batcher.enter(self, deadline: deadline, now)
+        return batcher.enter(self, in: scenario, deadline: deadline, now)
     }
 
     var isScored: Bool { scorer.isDone }

@@ -1,4 +1,5 @@
 import Catalog
+import Retrieval
 import VectorMath
 
 /// The boosts of a configuration, by what they speak of, for one model.
@@ -12,20 +13,23 @@ struct Boosts: Sendable {
     var isEmpty: Bool { byRow.isEmpty && byAttribute.isEmpty }
 
     /// - Parameter missing: Gets the names that the items do not have.
-    init(_ boosts: [RerankingConfiguration.Boost], of items: ItemCatalog, missing: inout [String]) {
+    init(
+        _ boosts: [RerankingConfiguration.Boost], of items: ItemCatalog, _ changed: ChangedItems = ChangedItems(),
+        missing: inout [String]
+    ) {
         precondition(boosts.count <= RerankingConfiguration.boostsMax, "\(boosts.count) boosts")
         for (number, boost) in boosts.enumerated() {
             changes.append((boost.factor, boost.add))
             let bit: UInt64 = 1 << UInt64(number)
             switch boost.target {
             case .item(let item):
-                guard let row = items.row(of: item) else {
+                guard let row = items.row(of: item) ?? changed.added?.row(of: item) else {
                     missing.append("item '\(item)'")
                     continue
                 }
                 byRow[row, default: 0] |= bit
             case .value(let name, let value):
-                guard let values = ItemValues(name, of: items) else {
+                guard let values = ItemValues(name, of: items, changed) else {
                     missing.append("attribute '\(name)'")
                     continue
                 }

@@ -1,36 +1,65 @@
 import Catalog
+import Retrieval
 
-/// The values that items have of one attribute, as numbers that can be compared.
-enum ItemValues: Sendable {
-    case text(TextAttribute)
-    case number(NumberAttribute)
+/// What is said of items beside a model.
+package struct ChangedItems: Sendable {
+    /// Beside the model's items.
+    package var added: AddedItems?
+    /// The model's, described anew.
+    package var restated: RestatedItems?
 
-    /// - Returns: Nil when the items have no attribute of that name.
-    init?(_ name: String, of items: ItemCatalog) {
+    package init(added: AddedItems? = nil, restated: RestatedItems? = nil) {
+        self.added = added
+        self.restated = restated
+    }
+
+    package init(_ overlay: ItemOverlay) { self.init(added: overlay.added, restated: overlay.restated) }
+
+    func isSame(as other: ChangedItems) -> Bool { added === other.added && restated === other.restated }
+}
+
+/// The values that items have of one attribute, as numbers that can be compared: those of the model, those described anew,
+/// and those beside it.
+struct ItemValues: Sendable {
+    private let content: ItemAttribute.Content
+    /// Of the rows from `rowCount` on.
+    private let added: AddedValues?
+    /// In place of `content`.
+    private let restated: (items: RestatedItems, values: AddedValues)?
+    /// Items of the model.
+    private let rowCount: Int
+
+    /// - Returns: Nil when the model's items have no attribute of that name.
+    init?(_ name: String, of items: ItemCatalog, _ changed: ChangedItems = ChangedItems()) {
         if let attribute = items.details.attributes.first(where: { $0.name == name }) {
-            switch attribute.content {
-            case .text(let text): self = .text(text)
-            case .number(let number): self = .number(number)
-            }
+            content = attribute.content
         } else if name == items.details.tagsName, items.tagCount > 0 {
-            self = .text(items.tagValues)
+            content = .text(items.tagValues)
         } else {
             return nil
         }
+        added = changed.added?.values[name]
+        restated = changed.restated.flatMap { items in items.values[name].map { (items, $0) } }
+        rowCount = items.count
     }
 
-    /// Items that have values; those beyond, which are beside the model's, have none.
-    private var rowCount: Int {
-        switch self {
-        case .text(let text): text.rowCount
-        case .number(let number): number.values.count
-        }
+    /// Where the values of an item stand; nil: in `content`.
+    @inline(__always)
+    private func elsewhere(_ row: UInt32) -> (values: AddedValues?, index: UInt32)? {
+        if Int(row) >= rowCount { return (added, UInt32(Int(row) - rowCount)) }
+        guard let restated, let index = restated.items.index(of: row) else { return nil }
+        return (restated.values, index)
     }
 
     /// Appends the item's values, ascending, each once.
     func append(_ row: UInt32, to values: inout [UInt64]) {
-        guard Int(row) < rowCount else { return }
-        switch self {
+        if let (other, index) = elsewhere(row) {
+            let first = values.count
+            Self.forEach(other, index) { values.append($0) }
+            if values.count > first + 1 { values[first...].sort() }
+            return
+        }
+        switch content {
         case .text(let text):
             for value in text.numbers(row) { values.append(UInt64(value)) }
         case .number(let number):
@@ -38,33 +67,56 @@ enum ItemValues: Sendable {
         }
     }
 
+    /// Calls `body` with each value of an item, in no order; none where nothing is known of it.
+    private static func forEach(_ values: AddedValues?, _ index: UInt32, _ body: (UInt64) -> Void) {
+        guard let values else { return }
+        switch values.content {
+        case .text(let text):
+            guard Int(index) < text.rowCount else { return }
+            for own in text.numbers(index) { body(UInt64(values.numbers[Int(own)])) }
+        case .number(let number):
+            guard Int(index) < number.values.count else { return }
+            if let value = number.value(index) { body(Self.key(value)) }
+        }
+    }
+
     /// Calls `body` with the place of each row and each of its values; what the columns cost to reach is paid once.
     @inline(__always)
     func forEach(_ rows: some Sequence<UInt32>, _ body: (Int, UInt64) -> Void) {
-        let rowCount = rowCount
-        switch self {
+        switch content {
         case .text(let text):
-            for (place, row) in rows.enumerated() where Int(row) < rowCount {
-                for value in text.numbers(row) { body(place, UInt64(value)) }
+            for (place, row) in rows.enumerated() {
+                if let (other, index) = elsewhere(row) {
+                    Self.forEach(other, index) { body(place, $0) }
+                } else {
+                    for value in text.numbers(row) { body(place, UInt64(value)) }
+                }
             }
         case .number(let number):
-            for (place, row) in rows.enumerated() where Int(row) < rowCount {
-                if let value = number.value(row) { body(place, Self.key(value)) }
+            for (place, row) in rows.enumerated() {
+                if let (other, index) = elsewhere(row) {
+                    Self.forEach(other, index) { body(place, $0) }
+                } else if let value = number.value(row) {
+                    body(place, Self.key(value))
+                }
             }
         }
     }
 
     /// The number of a value as people write it; nil when no item can have it.
     func key(of value: String) -> UInt64? {
-        switch self {
-        case .text(let text): text.number(of: value).map(UInt64.init)
+        switch content {
+        case .text(let text):
+            (text.number(of: value) ?? added?.number(of: value) ?? restated?.values.number(of: value))
+                .map(UInt64.init)
         case .number: Double(value).flatMap { $0.isFinite ? Self.key($0) : nil }
         }
     }
 
     /// Whether the values are numbers below 64, which fit the bits of a word.
     var areBits: Bool {
-        if case .text(let text) = self { text.valueCount <= 64 } else { false }
+        guard case .text(let text) = content else { return false }
+        return max(text.valueCount, added?.valueCount ?? 0, restated?.values.valueCount ?? 0) <= 64
     }
 
     /// -0 is 0.

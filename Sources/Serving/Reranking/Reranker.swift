@@ -13,13 +13,19 @@ package struct Reranker: Sendable {
     private let diversity: (basis: LikenessBasis, strength: Float)?
     private let caps: [(values: ItemValues, most: Int)]
     private let boosts: Boosts
+    /// What is said of items beside the model.
+    let changed: ChangedItems
 
+    /// - Parameter changed: With attributes and vectors as the model's items have.
     /// - Complexity: O(names).
-    package init(_ configuration: RerankingConfiguration, model: RetrievalModel) {
+    package init(
+        _ configuration: RerankingConfiguration, model: RetrievalModel, changed: ChangedItems = ChangedItems()
+    ) {
         self.configuration = configuration
+        self.changed = changed
         var missing: [String] = []
         func values(_ attribute: String) -> ItemValues? {
-            if let values = ItemValues(attribute, of: model.items) { return values }
+            if let values = ItemValues(attribute, of: model.items, changed) { return values }
             missing.append("attribute '\(attribute)'")
             return nil
         }
@@ -28,13 +34,13 @@ package struct Reranker: Sendable {
         case .factors:
             let rows = (model.als ?? model.spectral)?.rows
             if rows == nil { missing.append("factors") }
-            diversity = rows.map { (.factors($0), configuration.diversity?.strength ?? 0) }
+            diversity = rows.map { (.factors($0, added: changed.added), configuration.diversity?.strength ?? 0) }
         case .attribute(let name):
             diversity = values(name).map { (.values($0), configuration.diversity?.strength ?? 0) }
         }
         caps = configuration.caps.compactMap { cap in values(cap.attribute).map { ($0, cap.most) } }
-        boosts = Boosts(configuration.boosts, of: model.items, missing: &missing)
-        for pin in configuration.pins where model.items.row(of: pin.item) == nil {
+        boosts = Boosts(configuration.boosts, of: model.items, changed, missing: &missing)
+        for pin in configuration.pins where (model.items.row(of: pin.item) ?? changed.added?.row(of: pin.item)) == nil {
             missing.append("item '\(pin.item)'")
         }
         self.missing = missing.enumerated().filter { !missing[..<$0.offset].contains($0.element) }.map(\.element)

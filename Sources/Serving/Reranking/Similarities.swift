@@ -1,8 +1,10 @@
+import Retrieval
 import VectorMath
 
 /// What likeness is computed from, for one model.
 enum LikenessBasis: Sendable {
-    case factors(RowMatrix)
+    /// Of the model's items, and of those beside it.
+    case factors(RowMatrix, added: AddedItems? = nil)
     case values(ItemValues)
 }
 
@@ -23,7 +25,7 @@ struct Similarities {
     init(_ basis: LikenessBasis, pool: some Collection<UInt32>) {
         greatest = Array(repeating: 0, count: pool.count)
         switch basis {
-        case .factors(let matrix): rows = .cosines(UnsafeCosines(matrix, rows: pool))
+        case .factors(let matrix, let added): rows = .cosines(UnsafeCosines(matrix, added: added, rows: pool))
         case .values(let values) where values.areBits: rows = .bits(ValueBits(values, rows: pool), values)
         case .values(let values): rows = .shares(ValueLists(values, rows: pool), values)
         }

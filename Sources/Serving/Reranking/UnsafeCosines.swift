@@ -1,3 +1,4 @@
+import Retrieval
 import VectorMath
 
 /// The cosines of some rows of a matrix with one more row at a time.
@@ -6,6 +7,7 @@ import VectorMath
 /// the places of a slate are filled. A row of zeros is like nothing.
 struct UnsafeCosines {
     private let matrix: RowMatrix
+    private let added: AddedItems?
     private let dimension: Int
     private let stride: Int
     private let count: Int
@@ -13,10 +15,13 @@ struct UnsafeCosines {
     private var query: [Float]
     private var products: [Float]
 
-    /// - Parameter rows: Those past the matrix are rows of zeros.
+    /// - Parameters:
+    ///   - added: Has the rows past the matrix; without it they are zeros.
+    ///   - rows: Of the matrix, or past it.
     /// - Complexity: O(rows * rank).
-    init(_ matrix: RowMatrix, rows: some Collection<UInt32>) {
+    init(_ matrix: RowMatrix, added: AddedItems? = nil, rows: some Collection<UInt32>) {
         self.matrix = matrix
+        self.added = added
         dimension = matrix.columnCount
         stride = (dimension + FactorMatrix.rowAlignment - 1) / FactorMatrix.rowAlignment * FactorMatrix.rowAlignment
         count = rows.count
@@ -26,21 +31,25 @@ struct UnsafeCosines {
         units.withUnsafeMutableBufferPointer { units in
             guard let base = units.baseAddress else { return }
             for (place, row) in rows.enumerated() {
-                Self.copyUnit(matrix, row, dimension, into: base + place * stride)
+                Self.copyUnit(matrix, added, row, dimension, into: base + place * stride)
             }
         }
     }
 
     private static func copyUnit(
-        _ matrix: RowMatrix, _ row: UInt32, _ dimension: Int, into out: UnsafeMutablePointer<Float>
+        _ matrix: RowMatrix, _ added: AddedItems?, _ row: UInt32, _ dimension: Int,
+        into out: UnsafeMutablePointer<Float>
     ) {
-        guard Int(row) < matrix.rowCount else {
+        if Int(row) < matrix.rowCount {
+            switch matrix {
+            case .floats(let rows): out.update(from: rows.base + Int(row) * rows.stride, count: dimension)
+            case .halves(let rows): Kernels.widen(rows.base + Int(row) * rows.stride, count: dimension, into: out)
+            }
+        } else if let added, added.dimension == dimension, Int(row) - matrix.rowCount < added.count {
+            added.copyVector(Int(row) - matrix.rowCount, into: out)
+        } else {
             for column in 0..<dimension { out[column] = 0 }
             return
-        }
-        switch matrix {
-        case .floats(let rows): out.update(from: rows.base + Int(row) * rows.stride, count: dimension)
-        case .halves(let rows): Kernels.widen(rows.base + Int(row) * rows.stride, count: dimension, into: out)
         }
         let square = Kernels.dot(out, out, dimension: dimension)
         let scale = square > 0 && square.isFinite ? 1 / square.squareRoot() : 0
@@ -52,14 +61,14 @@ struct UnsafeCosines {
     /// - Complexity: O(rows * rank).
     mutating func raise(_ greatest: inout [Float], by row: UInt32) {
         precondition(greatest.count == count, "\(greatest.count) cosines of \(count) rows")
-        let (count, stride, dimension, matrix) = (count, stride, dimension, matrix)
+        let (count, stride, dimension, matrix, added) = (count, stride, dimension, matrix, added)
         query.withUnsafeMutableBufferPointer { query in
             units.withUnsafeBufferPointer { units in
                 products.withUnsafeMutableBufferPointer { products in
                     guard let query = query.baseAddress, let units = units.baseAddress,
                         let products = products.baseAddress
                     else { return }
-                    Self.copyUnit(matrix, row, dimension, into: query)
+                    Self.copyUnit(matrix, added, row, dimension, into: query)
                     Kernels.dot(query, rows: units, stride: stride, count: count, dimension: dimension, into: products)
                     for index in 0..<count where products[index] > greatest[index] {
                         greatest[index] = products[index]

@@ -1,5 +1,7 @@
+import CandidateRanking
 import FactorModels
 import Glibc
+import LiveState
 import NearestNeighbors
 import Retrieval
 import Telemetry
@@ -30,6 +32,8 @@ package final class Engine {
     let recallSampler: RecallSampler?
     private let live: LiveUsers?
     private var foldScratch: RidgeScratch?
+    /// Of the user who was asked for last.
+    private var activity = UserActivity()
     private let filters: FilterCache
     private let wallClock: @Sendable () -> Int64
     /// Gives seeds of draws for requests that bring none.
@@ -41,19 +45,28 @@ package final class Engine {
     private var moment: (overlay: ItemOverlay, moment: ItemOverlay.Moment)?
     /// Filters over the added items of an overlay.
     private var addedFilters: (added: AddedItems, filters: FilterCache)?
+    /// `filters`, with the items that an overlay describes anew.
+    private var restatedFilters: (restated: RestatedItems, filters: FilterCache)?
     private let filterBytesMax: Int
+    /// What the shard's users and all others did with items lately; nil: nothing is known.
+    private(set) var itemActivity: ItemActivityView?
+    /// By a scenario's number what trends, of `itemActivity` and `trendingOverlay`.
+    private var trendingRows: [Int: [ScoredRow]] = [:]
+    private var trendingOverlay: ItemOverlay?
 
     /// - Parameters:
     ///   - filterBytesMax: For compiled filters.
     ///   - wallClock: Unix seconds; may go back.
     ///   - callsMax: Calls that are under way at the same time.
     ///   - overlay: Nil: nothing has changed.
+    ///   - itemActivity: Nil: nothing is known.
     init(
         generation: Generation, recallSampler: RecallSampler?, filterBytesMax: Int,
         wallClock: @escaping @Sendable () -> Int64, seeds: @escaping @Sendable () -> UInt64,
         ranking: RankingConfiguration, callsMax: Int, metrics: ShardMetrics, live: LiveUsers? = nil,
-        overlay: ItemOverlay? = nil
+        overlay: ItemOverlay? = nil, itemActivity: ItemActivityView? = nil
     ) {
+        self.itemActivity = itemActivity
         self.overlay = overlay ?? ItemOverlay(of: generation.model)
         self.filterBytesMax = filterBytesMax
         self.live = live
@@ -65,10 +78,13 @@ package final class Engine {
         filters = FilterCache(generation.model.attributes, bytesMax: filterBytesMax)
     }
 
-    /// The scenario's re-ranking for this generation's items; made at the first use.
-    func reranker(_ configuration: RerankingConfiguration, scenario: String) -> Reranker {
-        if let reranker = rerankers[scenario] { return reranker }
-        let reranker = Reranker(configuration, model: generation.model)
+    /// The scenario's re-ranking for this generation's items and those beside them; made at the first use.
+    ///
+    /// - Complexity: O(names of the configuration) after items were added or described anew.
+    func reranker(_ configuration: RerankingConfiguration, scenario: String, _ overlay: ItemOverlay) -> Reranker {
+        let changed = ChangedItems(overlay)
+        if let reranker = rerankers[scenario], reranker.changed.isSame(as: changed) { return reranker }
+        let reranker = Reranker(configuration, model: generation.model, changed: changed)
         rerankers[scenario] = reranker
         return reranker
     }
@@ -93,6 +109,43 @@ package final class Engine {
         generation.model.items.row(of: item) ?? overlay.added?.row(of: item)
     }
 
+    // MARK: Activity of items
+
+    /// Serves new calls by what was merged last.
+    func take(_ activity: ItemActivityView) {
+        itemActivity = activity
+        trendingRows.removeAll(keepingCapacity: true)
+    }
+
+    /// Items of a list below which a scenario has too little of its own.
+    private static let trendingItemsMin = 20
+
+    /// What trends for a scenario, as rows of the generation and of an overlay, highest first; nil where nothing is known of
+    /// it, or only of a time longer ago than `ageMax`.
+    ///
+    /// - Parameter now: Uptime in nanoseconds.
+    /// - Complexity: O(1), once after each merge and each change of items O(list).
+    func trending(_ scenario: String, _ overlay: ItemOverlay, now: UInt64, ageMax: UInt64) -> [ScoredRow]? {
+        guard let activity = itemActivity, activity.age(at: now) <= ageMax else { return nil }
+        if trendingOverlay !== overlay {
+            trendingOverlay = overlay
+            trendingRows.removeAll(keepingCapacity: true)
+        }
+        let number = activity.scenarios[scenario]
+        if let rows = trendingRows[number] { return rows }
+        let known = generation.rowsByNumber
+        let items = activity.trending(scenario: number, itemsMin: Self.trendingItemsMin).items
+        let rows = items.compactMap { item -> ScoredRow? in
+            let place = Int(item.item)
+            let row =
+                place < known.count && known[place] != .max
+                ? known[place] : overlay.content.rowsByNumber[item.item]
+            return row.map { ScoredRow(row: $0, score: item.trend) }
+        }
+        trendingRows[number] = rows
+        return rows
+    }
+
     // MARK: Filters
 
     /// The items that satisfy a filter, of the model and of the overlay.
@@ -100,8 +153,9 @@ package final class Engine {
     /// - Throws: `Rejection` for a filter that does not fit the model's items.
     func rows(of filter: ItemFilter) throws(Rejection) -> FilteredRows {
         do throws(FilterFault) {
-            var rows = FilteredRows(items: try filters.rows(of: filter))
-            guard let added = overlay.added, !filter.isEmpty else { return rows }
+            if filter.isEmpty { return FilteredRows(items: nil) }
+            var rows = FilteredRows(items: try knownRows(of: filter))
+            guard let added = overlay.added else { return rows }
             if addedFilters?.added !== added {
                 addedFilters = (added, FilterCache(added.attributes, bytesMax: filterBytesMax / 16))
             }
@@ -112,6 +166,20 @@ package final class Engine {
         }
     }
 
+    /// Those of the model.
+    private func knownRows(of filter: ItemFilter) throws(FilterFault) -> RowBitmap? {
+        guard let restated = overlay.restated else { return try filters.rows(of: filter) }
+        if restatedFilters?.restated !== restated {
+            let (filters, index) = (filters, generation.model.attributes)
+            let patched = FilterCache(bytesMax: filterBytesMax / 4) { (filter) throws(FilterFault) in
+                let known = if let kept = try filters.rows(of: filter) { kept } else { try index.rows(of: filter) }
+                return try restated.rows(of: filter, known: known)
+            }
+            restatedFilters = (restated, patched)
+        }
+        return try restatedFilters?.filters.rows(of: filter)
+    }
+
     /// Puts what events tell of a user in place of what `knowledge` held.
     func read(_ user: String, _ overlay: ItemOverlay, into knowledge: inout LiveUsers.Knowledge) {
         guard let live else { return }
@@ -119,6 +187,30 @@ package final class Engine {
             user, rows: generation.rowsByNumber, added: overlay.content.rowsByNumber, now: wallClock(),
             into: &knowledge)
     }
+
+    /// What the ranker's live features read of a user now. One of the engine's own, so that the next call has its memory.
+    func liveReadings(of user: String) -> LiveReadings {
+        var readings = LiveReadings()
+        guard let needs = generation.ranker?.plan.live, needs.timeToLive != nil else { return readings }
+        let now = wallClock()
+        if needs.items, let view = itemActivity {
+            readings.items = LiveItems(view, numbers: generation.numbersByRow, now: now)
+        }
+        if needs.user, let live {
+            live.read(user, rows: needs.pairs ? generation.rowsByNumber : nil, now: now, into: &activity)
+            readings.user = activity
+        }
+        return readings
+    }
+
+    /// Until when an answer may be kept that was ranked now by live features; nil: they do not say.
+    var liveUntil: Int64? {
+        guard let timeToLive = generation.ranker?.plan.live.timeToLive else { return nil }
+        return wallClock() + Int64(timeToLive) - 1
+    }
+
+    /// Whether an answer may be kept for some seconds only.
+    var isTimed: Bool { overlay.isTimed || generation.ranker?.plan.live.timeToLive != nil }
 
     /// The factor of a history; empty where it has none.
     func fold(_ rows: [UInt32], _ weights: [Float], _ foldIn: FoldIn) -> [Float] {
@@ -167,6 +259,7 @@ package final class Engine {
     func retire() {
         filters.removeAll()
         addedFilters = nil
+        restatedFilters = nil
         moment = nil
         batcher?.isRetired = true
     }

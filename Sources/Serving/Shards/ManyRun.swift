@@ -31,6 +31,7 @@ final class ManyRun: ShardRun {
         overlay = engine.overlay
         result = ManySlates(generation: engine.generation, slates: [])
         result.overlay = overlay
+        result.logID = request.template.logID
         times.queue = now &- arrived
         // What is wrong with the parameters is wrong for every user: say it once.
         if configuration.scenarios[request.template.scenario] == nil {
@@ -80,6 +81,7 @@ final class ManyRun: ShardRun {
             switch run.answer {
             case .slate(let slate):
                 result.pinnedItems += slate.pinnedItems
+                if let capture = slate.capture { result.captures.append(capture) }
                 if let draws = slate.draws {
                     result.propensities[position] = draws.propensities
                     result.exploredItems += draws.exploredItems

@@ -9,6 +9,8 @@ final class RankRun: ShardRun {
     private let seat: RankingSeat
     private let user: UInt32?
     private var history = UserHistory()
+    /// As of the call's beginning, for all of its items.
+    private let live: LiveReadings
     /// The known items, by their place in the request.
     private var known: [(place: UInt32, row: UInt32)] = []
     private var unknown: [UInt32] = []
@@ -42,6 +44,7 @@ final class RankRun: ShardRun {
         user = model.users.row(of: request.user)
         let overlay = engine.overlay
         history.make(of: request.user, known: user.map { model.users.history(of: $0) }, engine, overlay)
+        live = engine.liveReadings(of: request.user)
         let now = engine.now(overlay) ?? 0
         for (place, item) in request.items.enumerated() {
             // One that is gone, or that a change keeps from being shown, is as good as unknown.
@@ -91,6 +94,7 @@ final class RankRun: ShardRun {
             user: user, history: history.rows, context: request.context,
             candidates: known[chunk].map { ScoredRow(row: $0.row, score: 0) }, isRetrieved: false)
         wanted.factor = history.factor
+        wanted.live = live
         let isTaken = seat.enter(
             wanted,
             keepsRows: request.explain, deadline: deadline, now)

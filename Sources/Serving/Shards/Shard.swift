@@ -1,5 +1,6 @@
 import DequeModule
 import EventLog
+import LiveState
 import Retrieval
 import Telemetry
 import Vocabulary
@@ -66,7 +67,7 @@ package actor Shard {
         self.index = index
         self.slots = slots
         callsMax = min(
-            max(configuration.callsTogetherMax, configuration.ranking.batchRequestsMax), CallsUnderWay.countMax)
+            max(configuration.callsTogetherMax, configuration.batchRequestsMax), CallsUnderWay.countMax)
         self.executor = executor
         self.configuration = configuration
         self.metrics = metrics
@@ -91,7 +92,25 @@ package actor Shard {
     package func takeOverlays() {
         guard let board else { return }
         for engine in engines { engine.take(board.overlay(of: engine.generation)) }
-        hasWindows = engines.first?.overlay.isTimed ?? false
+        hasWindows = engines.first?.isTimed ?? false
+    }
+
+    // MARK: Activity of items
+
+    private var itemActivity: ItemActivityView?
+
+    /// Serves new calls by what was merged last. The caller keeps the view before for a while: letting one go takes longer
+    /// than a loop should.
+    package func takeActivity(_ activity: ItemActivityView) {
+        itemActivity = activity
+        for engine in engines { engine.take(activity) }
+    }
+
+    /// Gives what was counted since the last time, and counts into `empty` from now on.
+    ///
+    /// - Returns: The counts, and the last record of the log that they and those before know of.
+    package func exchangeActivity(_ empty: ItemActivityDelta) -> (delta: ItemActivityDelta?, through: UInt64) {
+        (live?.exchangeActivity(empty), appliedThrough)
     }
 
     package func setHelpers(_ helpers: (any SearchHelpers)?) { self.helpers = helpers }
@@ -113,7 +132,7 @@ package actor Shard {
         engines.first?.retire()
         engines.insert(engine(for: generation), at: 0)
         generationNumber = generation.number
-        hasWindows = engines[0].overlay.isTimed
+        hasWindows = engines[0].isTimed
         metrics.setUsers(generation.model.users.rows(inSlots: slots).count)
         let released = engines.dropFirst(2).map(\.generation)
         engines.removeLast(released.count)
@@ -124,12 +143,12 @@ package actor Shard {
         Engine(
             generation: generation, recallSampler: recallSampler, filterBytesMax: filterBytesMax, wallClock: wallClock,
             seeds: seeds, ranking: configuration.ranking, callsMax: callsMax, metrics: metrics, live: live,
-            overlay: board?.overlay(of: generation))
+            overlay: board?.overlay(of: generation), itemActivity: itemActivity)
     }
 
     // MARK: Cache
 
-    /// Whether items of the generation come and go with the time.
+    /// Whether items of the generation come and go with the time, or what they are ranked by grows old.
     private var hasWindows = false
     /// The wall clock as read at `wallReadAt`.
     private var wallSeconds: Int64 = 0
@@ -214,11 +233,15 @@ package actor Shard {
     }
 
     /// Makes events count that were stored by an earlier process, up to the record of that number.
-    package func replay(_ events: [UserEvent], through sequence: UInt64) {
-        guard let live else { return }
+    ///
+    /// - Returns: Whether what was counted of items should be taken (`exchangeActivity`) before the next.
+    @discardableResult
+    package func replay(_ events: [ReplayedEvent], through sequence: UInt64) -> Bool {
+        guard let live else { return false }
         let now = wallClock()
-        for event in events { live.apply(event, now: now) }
+        for event in events { live.apply(event.event, now: now, counts: event.counts) }
         intake?.appliedThrough = max(intake?.appliedThrough ?? 0, sequence)
+        return live.activityIsHalfFull
     }
 
     /// The last record all of whose events count, as far as they are this shard's.

@@ -37,7 +37,9 @@ struct SlateExplainer {
         guard let best = shares.max(by: { ($0.contribution, $1.rank) < ($1.contribution, $0.rank) }) else {
             return Int(row) < model.items.count ? "Popular with everyone, number \(row + 1) of all." : "New here."
         }
-        if Int(row) >= model.items.count { return "New, and close to the taste that your history shows." }
+        if Int(row) >= model.items.count, best.source != .trending {
+            return "New, and close to the taste that your history shows."
+        }
         switch best.source {
         case .itemToItem:
             if let known = closestKnownItem(to: row, history) {
@@ -48,6 +50,7 @@ struct SlateExplainer {
         case .spectral: return "Close to the taste that your history shows (spectral, rank \(best.rank))."
         case .popular: return "Popular with everyone, number \(row + 1) of all."
         case .recent: return "Popular lately, number \(best.rank) of those new to you."
+        case .trending: return "Clicked more than usual just now (trending, rank \(best.rank))."
         case .content:
             let shared = history.withUnsafeBufferPointer { model.content?.common(row, with: $0, most: 3) } ?? []
             if shared.isEmpty { return "Like what is in your history (content, rank \(best.rank))." }

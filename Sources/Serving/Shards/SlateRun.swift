@@ -33,6 +33,8 @@ final class SlateRun: ShardRun {
     private var isCancelled = false
     /// The ranker's order; nil: retrieval's.
     private var ranked: RankedCandidates?
+    /// The candidates that it scored, in the order of its rows.
+    private var rankedRows: ArraySlice<ScoredRow> = []
     /// What the ranker made of the shown items is being found out; the answer is made but for that.
     private var features: SlateFeatureRun?
     private var sourceStarted: UInt64 = 0
@@ -86,7 +88,8 @@ final class SlateRun: ShardRun {
         self.request = request
         reranker = nil
         if scenario.reranking != nil || !request.pins.isEmpty || cursor?.shownRows != nil {
-            reranker = engine.reranker(scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario)
+            reranker = engine.reranker(
+                scenario.reranking ?? RerankingConfiguration(), scenario: request.scenario, overlay)
         }
         times = StageTimes(queue: now &- arrived)
 
@@ -98,6 +101,8 @@ final class SlateRun: ShardRun {
             available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known,
             blocked: history.blocked, engine: engine, overlay: overlay, mask: generator.mask)
         generator.added = overlay.added
+        generator.trending = engine.trending(
+            request.scenario, overlay, now: now, ageMax: configuration.activityAgeMaxNanoseconds)
 
         let mix: RetrievalMix
         if !history.rows.isEmpty {
@@ -105,7 +110,7 @@ final class SlateRun: ShardRun {
             mix = scenario.mix ?? model.mix
         } else {
             fallback = user == nil ? .unknownUser : .noHistory
-            mix = .unknownUser
+            mix = .unknownUser(beside: scenario.mix ?? model.mix)
         }
         generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
         history.rows.withUnsafeBufferPointer { rows in
@@ -208,7 +213,9 @@ final class SlateRun: ShardRun {
             user: model.users.row(of: request.user), history: history.rows, context: request.context,
             candidates: Array(rankable.known.prefix(count)), lists: generator.lists)
         ranked.factor = history.factor
-        let isTaken = seat.enter(ranked, keepsRows: request.explain, deadline: deadline, now)
+        ranked.live = engine.liveReadings(of: request.user)
+        let isTaken = seat.enter(
+            ranked, in: scenario, keepsRows: request.explain || !request.logID.isEmpty, deadline: deadline, now)
         guard isTaken else {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
@@ -243,6 +250,7 @@ final class SlateRun: ShardRun {
             return false
         } else if order.take(ranking.candidates, ranked: ranking.count, logit: seat.scorer.logit) {
             ranked = order
+            rankedRows = ranking.candidates.known.prefix(ranking.count)
         } else {
             degraded.insert(DegradationSet(.rankerSkipped))
         }
@@ -327,7 +335,15 @@ final class SlateRun: ShardRun {
         slate.draws = page.draws
         slate.pinnedItems = page.pinnedItems
         slate.explanation?.placements = page.placements
+        if !request.logID.isEmpty { slate.capture = capture(slate, page.placements) }
         return slate
+    }
+
+    private func capture(_ slate: Slate, _ placements: [RerankedItem]) -> SlateCapture {
+        SlateSources(
+            request: request, generator: generator, ranked: ranked, rankedRows: rankedRows, scorer: seat?.scorer,
+            reranker: reranker, candidatesMax: configuration.slateCandidatesMax
+        ).capture(slate, placements)
     }
 
     /// Candidates after the cursor, then popular items, until the page is full.
@@ -409,8 +425,14 @@ final class SlateRun: ShardRun {
         return pins
     }
 
-    /// When all of the items are available.
+    /// When all of the items are available, and nothing that they were ranked by is too old.
     private func seconds(of items: [SlateItem]) -> ClosedRange<Int64> {
+        let seconds = availableSeconds(of: items)
+        guard ranked != nil, let until = engine.liveUntil else { return seconds }
+        return seconds.lowerBound...max(seconds.lowerBound, min(seconds.upperBound, until))
+    }
+
+    private func availableSeconds(of items: [SlateItem]) -> ClosedRange<Int64> {
         guard overlay.isTimed else { return Slate.always }
         var (from, until) = (Int64.min, Int64.max)
         for item in items {
@@ -466,6 +488,7 @@ final class SlateRun: ShardRun {
     }
 
     private var currentMix: RetrievalMix {
-        fallback == .none ? (configuration.scenarios[request.scenario]?.mix ?? model.mix) : .unknownUser
+        let mix = configuration.scenarios[request.scenario]?.mix ?? model.mix
+        return fallback == .none ? mix : .unknownUser(beside: mix)
     }
 }

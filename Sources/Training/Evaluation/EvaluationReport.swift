@@ -25,6 +25,8 @@ package struct EvaluationReport: Sendable, Equatable {
     package var k: Int
     /// Users with a held-out item that could be recommended to them: those that are averaged over.
     package var users = 0
+    /// Choices before each of which was asked, and which are averaged over in place of users; nil: each user was asked for once.
+    package var choices: Int?
     /// Users of the test file that the bundle does not know: left out.
     package var unknownUsers = 0
     /// Known users with no held-out item left: left out.
@@ -71,6 +73,7 @@ extension EvaluationReport {
             "test_interactions": .int(Int64(testInteractions)), "unknown_items": .int(Int64(unknownItems)),
             "seen_items": .int(Int64(seenItems)), "sources": .object(sources),
             "served": self[EvaluationReport.servedName].map(object) ?? .null, "index": .object(indexes),
+            "choices": choices.map { .int(Int64($0)) } ?? .null,
         ]
     }
 
@@ -91,6 +94,7 @@ extension EvaluationReport {
         var text = EvaluationReport.aligned(lines)
         text +=
             "\n\(users.counted("user")), \(testInteractions.counted("held-out interaction")) (\(test)), every item ranked, training items removed\n"
+        if let choices { text += "asked before each of \(choices.counted("choice")), in the order of time\n" }
         if unknownUsers > 0 { text += "left out: \(unknownUsers) users that the bundle does not know\n" }
         if unknownItems > 0 {
             text += "left out: \(unknownItems) interactions with items that the bundle does not know\n"

@@ -1,5 +1,6 @@
 import CandidateRanking
 import Dispatch
+import Features
 import NearestNeighbors
 import Retrieval
 import Synchronization
@@ -38,17 +39,32 @@ package struct Evaluator {
 
     /// Evaluates against `test`, whose users and items are found by ID.
     ///
-    /// - Throws: `DatasetError` when no user is left to ask for; `CancellationError`.
+    /// A ranker with live features is asked at the time of the user's first choice in the test, where times are known; without
+    /// them its live features are missing.
+    ///
+    /// - Parameter eachChoice: Asks before each choice of the test, at its time, with what its user had chosen by then in the
+    ///   history, for that choice alone. Sources are not measured alone then.
+    /// - Throws: `DatasetError` when no user is left to ask for, or `eachChoice` finds no times; `CancellationError`.
     package func evaluate(
-        _ test: Interactions, name: String, cancellation: Cancellation = Cancellation(),
+        _ test: Interactions, name: String, eachChoice: Bool = false, cancellation: Cancellation = Cancellation(),
         onProgress: @escaping @Sendable (Double) -> Void = { _ in }
     ) throws -> EvaluationReport {
         var report = EvaluationReport(k: k)
         report.test = name
-        let cases = prepare(test, &report)
+        let isLive = eachChoice || ranker?.plan.live.timeToLive != nil
+        let timeline = isLive ? try EventTimeline(served, followedBy: test) : nil
+        if eachChoice, timeline == nil {
+            throw DatasetError(
+                .unreadable,
+                "\(name): to ask before each choice it must be known when they were made; the bundle or the test has no times"
+            )
+        }
+        let cases = prepare(test, eachChoice: eachChoice, &report)
         guard !cases.isEmpty else { throw DatasetError(.empty, nothingToEvaluate(report)) }
-        report.users = cases.count
-        report.rows = try rank(cases, cancellation, onProgress)
+        report.users = Set(cases.map(\.user)).count
+        if eachChoice { report.choices = cases.count }
+        report.rows = try rank(cases, timeline, hasSources: !eachChoice, cancellation, onProgress)
+        if eachChoice { return report }
         report.index = try [("als", served.als), ("spectral", served.spectral)].compactMap { kind, factors in
             try factors.map { try indexRecall(kind, $0, cases) }
         }
@@ -60,10 +76,12 @@ package struct Evaluator {
         let user: UInt32
         /// Ascending.
         let relevant: [UInt32]
+        /// The time of the first of them, in milliseconds since 1970; nil where the test has none.
+        let moment: Int64?
     }
 
     /// Finds users and items of the test by ID; what cannot be recommended is counted and left out.
-    private func prepare(_ test: Interactions, _ report: inout EvaluationReport) -> [Case] {
+    private func prepare(_ test: Interactions, eachChoice: Bool, _ report: inout EvaluationReport) -> [Case] {
         let itemRows = (0..<UInt32(test.itemCount)).map { row in
             test.items.withBytes(of: row) { served.items.row(of: UnsafeRawBufferPointer($0)) }
         }
@@ -79,17 +97,27 @@ package struct Evaluator {
             report.testInteractions += range.count
             let history = Set(served.users.history(of: user))
             var relevant: [UInt32] = []
+            var moments: [Int64?] = []
             for place in range {
                 guard let item = itemRows[Int(test.itemRows[place])] else {
                     report.unknownItems += 1
                     continue
                 }
-                if history.contains(item) { report.seenItems += 1 } else { relevant.append(item) }
+                if history.contains(item) {
+                    report.seenItems += 1
+                    continue
+                }
+                relevant.append(item)
+                moments.append(test.times?[place])
             }
             if relevant.isEmpty {
                 report.emptyUsers += 1
+            } else if eachChoice {
+                for (item, moment) in zip(relevant, moments) {
+                    cases.append(Case(user: user, relevant: [item], moment: moment))
+                }
             } else {
-                cases.append(Case(user: user, relevant: relevant.sorted()))
+                cases.append(Case(user: user, relevant: relevant.sorted(), moment: moments.first ?? nil))
             }
         }
         // In the order of rows, so that users whose data lie together are asked for together.
@@ -126,24 +154,37 @@ package struct Evaluator {
     }
 
     private func rank(
-        _ cases: [Case], _ cancellation: Cancellation, _ onProgress: @escaping @Sendable (Double) -> Void
+        _ cases: [Case], _ timeline: EventTimeline?, hasSources: Bool, _ cancellation: Cancellation,
+        _ onProgress: @escaping @Sendable (Double) -> Void
     ) throws -> [EvaluationReport.Row] {
         let counts = (0..<UInt32(served.items.count)).map { UInt32(clamping: served.items.interactions($0)) }
         let empty = RankingMetrics(k: k, itemCounts: counts, trainingUsers: served.users.count)
-        let solos = soloMixes
+        let solos = hasSources ? soloMixes : []
+        let timelineRows = timeline.map { TimelineRows($0, served) }
+        let needs = ranker?.plan.live ?? LiveNeeds(FeatureSchema(fields: []))
+        var cases = cases
+        if needs.items { cases.sort { ($0.moment ?? .min, $0.user) < ($1.moment ?? .min, $1.user) } }
+        let (ordered, items) = (cases, needs.items ? timeline.map { ItemReplays($0) } : nil)
         let tally = Tally(sources: solos.map { _ in empty }, served: empty)
-        let workers = min(threads, cases.count)
+        let workers = min(threads, ordered.count)
         let results = Mutex<[Int: Result<Tally, any Error>]>([:])
         let done = Atomic<Int>(0)
         DispatchQueue.concurrentPerform(iterations: workers) { worker in
             // Each worker has a fixed run of users, so that sums do not depend on which thread was faster.
-            let part = cases.count * worker / workers..<cases.count * (worker + 1) / workers
+            let part = ordered.count * worker / workers..<ordered.count * (worker + 1) / workers
             let result = Result {
                 var tally = tally
                 var asker = Asker(served: served, exact: exact, ranker: ranker, k: k)
+                if let timeline, let timelineRows {
+                    let replay = try part.first.flatMap { first in
+                        try items?.replay(
+                            worker, before: ordered[first].moment ?? .min, timelineRows, itemCount: served.items.count)
+                    }
+                    asker.reader = try MomentReader(timeline, timelineRows, served, needs, items: replay)
+                }
                 for (n, place) in part.enumerated() {
-                    try asker.ask(cases[place].user)
-                    let relevant = cases[place].relevant
+                    try asker.ask(ordered[place].user, at: ordered[place].moment)
+                    let relevant = ordered[place].relevant
                     func isRelevant(_ row: UInt32) -> Bool { relevant.hasSorted(row) }
                     for (i, solo) in solos.enumerated() {
                         let ranking = try asker.ranking(of: solo.source, solo.mix)
@@ -153,7 +194,7 @@ package struct Evaluator {
                     if n % 16 == 15 {
                         try cancellation.check()
                         let total = done.add(16, ordering: .relaxed).newValue
-                        if worker == 0 { onProgress(Double(total) / Double(cases.count)) }
+                        if worker == 0 { onProgress(Double(total) / Double(ordered.count)) }
                     }
                 }
                 return tally
@@ -218,6 +259,8 @@ private struct Asker {
     private var ranking: [UInt32] = []
     /// What the node would answer.
     private(set) var served: [UInt32] = []
+    /// Tells what users did by a moment; nil: nobody knows.
+    var reader: MomentReader?
 
     init(served: RetrievalModel, exact: RetrievalModel, ranker: CandidateRanker?, k: Int) {
         scorer = ranker.map { CandidateScorer($0) }
@@ -226,11 +269,14 @@ private struct Asker {
         self.k = k
     }
 
-    mutating func ask(_ user: UInt32) throws {
+    /// - Parameter moment: Milliseconds since 1970; nil: when the bundle was made.
+    mutating func ask(_ user: UInt32, at moment: Int64?) throws {
         self.user = user
-        try run(generator, generator.model.mix)
+        var now: UserMoment?
+        if let reader, let moment { now = reader.read(user, at: moment) }
+        try run(generator, generator.model.mix, now)
         if let scorer {
-            rank(by: scorer)
+            rank(by: scorer, now)
         } else {
             generator.select(k, into: &rows)
         }
@@ -238,14 +284,18 @@ private struct Asker {
         for row in rows { served.append(row.row) }
     }
 
-    private mutating func rank(by scorer: CandidateScorer) {
+    private mutating func rank(by scorer: CandidateScorer, _ now: UserMoment?) {
         let count = scorer.ranker.candidateCount
         generator.select(max(k, count), into: &rows)
         let ranked = Array(rows.prefix(count))
-        scorer.begin(
-            RankingRequest(
-                user: user, history: generator.model.users.history(of: user), candidates: ranked,
-                lists: generator.lists))
+        var request = RankingRequest(
+            user: user, history: now?.history ?? Array(generator.model.users.history(of: user)), candidates: ranked,
+            lists: generator.lists)
+        if let now {
+            request.factor = now.factor
+            request.live = now.live
+        }
+        scorer.begin(request)
         while !scorer.step() {}
         let order = ranked.indices.sorted {
             (scorer.logit($1), ranked[$0].row) < (scorer.logit($0), ranked[$1].row)
@@ -262,7 +312,7 @@ private struct Asker {
         {
             list = brought
         } else {
-            try run(solo, mix)
+            try run(solo, mix, nil)
             list = solo.lists.first
         }
         ranking.removeAll(keepingCapacity: true)
@@ -270,11 +320,19 @@ private struct Asker {
         return ranking
     }
 
-    private func run(_ generator: CandidateGenerator, _ mix: RetrievalMix) throws {
-        let history = generator.model.users.history(of: user)
+    private func run(_ generator: CandidateGenerator, _ mix: RetrievalMix, _ now: UserMoment?) throws {
+        guard let now else { return try run(generator, mix, generator.model.users.history(of: user), factor: []) }
+        try now.history.withUnsafeBufferPointer { try run(generator, mix, $0, factor: now.factor) }
+    }
+
+    private func run(
+        _ generator: CandidateGenerator, _ mix: RetrievalMix, _ history: UnsafeBufferPointer<UInt32>, factor: [Float]
+    ) throws {
         generator.mask.begin()
         for item in history { generator.mask.block(item) }
-        generator.begin(user: user, history: history, mix: mix)
+        factor.withUnsafeBufferPointer {
+            generator.begin(user: user, factor: $0.isEmpty ? nil : $0, history: history, mix: mix)
+        }
         while try !generator.step() {}
     }
 }

@@ -50,6 +50,11 @@ package struct EventWeights: Sendable, Equatable {
         self.init(weights)
     }
 
+    /// By name.
+    var sorted: [(name: String, weight: Double)] {
+        weights.sorted { $0.key < $1.key }.map { (name: $0.key, weight: $0.value) }
+    }
+
     /// "click=1,hide=-1,...", for notes.
     package var text: String {
         weights.sorted { $0.key < $1.key }.map { type, weight in

@@ -12,6 +12,8 @@ package struct LogImportOptions: Sendable {
     package var minimumValue: Double?
     /// How long after an impression the user may still answer it, in milliseconds; nil: impressions are not looked at.
     package var impressionWindow: UInt64?
+    /// Whether it is wanted what happened when.
+    package var keepsTimeline = false
 
     package init() {}
 }
@@ -56,12 +58,15 @@ package struct LogImport {
     }
 
     /// - Parameter base: What is known beside the log; a pair that stands in both is merged, and the log's value stays.
-    /// - Returns: The interactions, and the items that users were shown and passed over; nil without `impressionWindow`.
+    /// - Returns: The interactions; the items that users were shown and passed over, nil without `impressionWindow`; and all
+    ///   events in the order of their times, nil without `keepsTimeline`.
     /// - Throws: `LogError`, `DatasetError` when there is no interaction, what `onProgress` throws.
     package func read(
         _ archive: LogArchive, base: Interactions? = nil
-    ) throws -> (interactions: Interactions, report: LogImportReport, shown: ShownItems?) {
-        var pass = LogPass(options)
+    ) throws -> (
+        interactions: Interactions, report: LogImportReport, shown: ShownItems?, timeline: EventTimeline?
+    ) {
+        var pass = try LogPass(options)
         var seen = 0
         let found = try archive.read { event in
             pass.take(event)
@@ -113,9 +118,11 @@ private struct LogPass {
     private var pairs = InteractionBuilder(hasValues: true, hasTimes: true)
     private var unwanted = InteractionBuilder(hasValues: false, hasTimes: false)
     private var collector: ImpressionCollector?
+    private var timeline: EventTimelineBuilder?
 
-    init(_ options: LogImportOptions) {
+    init(_ options: LogImportOptions) throws {
         self.options = options
+        if options.keepsTimeline { timeline = EventTimelineBuilder(try options.weights.types()) }
         collector = options.impressionWindow.map { ImpressionCollector(window: $0) }
     }
 
@@ -132,6 +139,8 @@ private struct LogPass {
             report.unweighted[name, default: 0] += 1
             return
         }
+        timeline?.add(
+            user: event.user, item: event.item, type: event.type, time: Int64(clamping: event.timeMilliseconds))
         if event.type == EventWeights.impressionType {
             report.impressions += 1
             if weight == 0 { collector?.shown(event) }
@@ -161,9 +170,14 @@ private struct LogPass {
             user: event.user, item: event.item, value: Float(value), time: Int64(clamping: event.timeMilliseconds))
     }
 
-    consuming func finish(
+    mutating func finish(
         _ base: Interactions?, path: String
-    ) throws(DatasetError) -> (interactions: Interactions, report: LogImportReport, shown: ShownItems?) {
+    ) throws(DatasetError) -> (
+        interactions: Interactions, report: LogImportReport, shown: ShownItems?, timeline: EventTimeline?
+    ) {
+        var timeline = timeline
+        self.timeline = nil
+        if let base { timeline?.add(base) }
         var report = report
         let log = pairs.finish().interactions
         var all = log
@@ -176,7 +190,7 @@ private struct LogPass {
         guard all.count > 0 else {
             throw DatasetError(.empty, "\(path): every pair of user and item is one that the user did not want")
         }
-        return (all.withoutEmptyRows(), report, collector?.finish(until: options.until))
+        return (all.withoutEmptyRows(), report, collector?.finish(until: options.until), timeline?.finish())
     }
 }
 

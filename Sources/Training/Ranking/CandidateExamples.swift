@@ -13,15 +13,24 @@ struct CandidateExamples {
     struct Case: Sendable {
         let user: UInt32
         let relevant: [UInt32]
+        /// When the user is asked for, in milliseconds since 1970; nil: when the model was made.
+        var moment: Int64? = nil
     }
 
     let model: RetrievalModel
     /// Candidates of a user that are ranked.
     let candidatesMax: Int
     let threads: Int
+    /// What happened when. Users are then asked for at the moment of one of their later choices, with all that they did by
+    /// then; what they chose from that moment on is relevant.
+    var timeline: EventTimeline? = nil
+    /// Kept from one call of `forEach` to the next, whose cases are later; nil: each has its own.
+    var replays: ItemReplays? = nil
 
     /// Users of `later` that the model knows with something by which it can be judged.
-    func cases(_ later: Interactions) -> [Case] {
+    ///
+    /// - Parameter seed: Decides which choice's moment is taken.
+    func cases(_ later: Interactions, seed: UInt64) -> [Case] {
         let items = (0..<UInt32(later.itemCount)).map { row in
             later.items.withBytes(of: row) { model.items.row(of: UnsafeRawBufferPointer($0)) }
         }
@@ -32,9 +41,18 @@ struct CandidateExamples {
             }
             guard let user = found else { continue }
             let history = Set(model.users.history(of: user))
-            let relevant = later.range(of: laterUser).compactMap { items[Int(later.itemRows[$0])] }
-                .filter { !history.contains($0) }
-            if !relevant.isEmpty { cases.append(Case(user: user, relevant: relevant.sorted())) }
+            var chosen = later.range(of: laterUser).compactMap { place in
+                items[Int(later.itemRows[place])].map { (row: $0, time: later.times?[place]) }
+            }
+            chosen.removeAll { history.contains($0.row) }
+            guard !chosen.isEmpty else { continue }
+            var moment: Int64?
+            if timeline != nil {
+                var random = SplitMix64(seed: seed &+ later.users.hash(UInt32(laterUser)))
+                moment = chosen[Int(random.next() % UInt64(chosen.count))].time
+                if let moment { chosen.removeAll { $0.time ?? moment < moment } }
+            }
+            cases.append(Case(user: user, relevant: chosen.map(\.row).sorted(), moment: moment))
         }
         return cases.sorted { $0.user < $1.user }
     }
@@ -43,7 +61,7 @@ struct CandidateExamples {
     ///
     /// - Throws: `DatasetError` when there are fewer than `usersMin`.
     func shuffledCases(_ later: Interactions, seed: UInt64, usersMin: Int) throws -> [Case] {
-        var cases = cases(later)
+        var cases = cases(later, seed: seed)
         var random = SplitMix64(seed: seed)
         cases.shuffle(using: &random)
         guard cases.count >= usersMin else {
@@ -64,17 +82,35 @@ struct CandidateExamples {
     ) throws -> [Part] {
         let workers = max(1, min(threads, cases.count))
         let results = Mutex<[Int: Result<UncheckedPart<Part>, any Error>]>([:])
+        let rows = timeline.map { TimelineRows($0, model) }
+        var (cases, replays) = (cases, replays)
+        if let timeline, plan.live.items {
+            // What happened to items is gone through once, in the order of time.
+            cases.sort { ($0.moment ?? .min, $0.user) < ($1.moment ?? .min, $1.user) }
+            if replays == nil { replays = ItemReplays(timeline) }
+        } else {
+            replays = nil
+        }
+        let (ordered, items) = (cases, replays)
         DispatchQueue.concurrentPerform(iterations: workers) { worker in
-            let run = cases.count * worker / workers..<cases.count * (worker + 1) / workers
+            let run = ordered.count * worker / workers..<ordered.count * (worker + 1) / workers
             let result = Result {
                 var part = make()
                 let generator = CandidateGenerator(model: model)
                 let features = CandidateFeatures(plan)
                 features.keepsCrossNumbers = keepsCrossNumbers
+                var reader: MomentReader?
+                if let timeline, let rows {
+                    let replay = try run.first.flatMap { first in
+                        try items?.replay(
+                            worker, before: ordered[first].moment ?? .min, rows, itemCount: model.items.count)
+                    }
+                    reader = try MomentReader(timeline, rows, model, plan.live, items: replay)
+                }
                 for place in run {
-                    let request = try candidates(of: cases[place], generator)
+                    let request = try candidates(of: ordered[place], generator, reader)
                     features.fill(request)
-                    try body(&part, cases[place], request, features)
+                    try body(&part, ordered[place], request, features)
                 }
                 return UncheckedPart(part: part)
             }
@@ -88,14 +124,34 @@ struct CandidateExamples {
         let part: Part
     }
 
-    private func candidates(of one: Case, _ generator: CandidateGenerator) throws -> RankingRequest {
-        let history = model.users.history(of: one.user)
+    private func candidates(
+        of one: Case, _ generator: CandidateGenerator, _ reader: MomentReader?
+    ) throws -> RankingRequest {
+        guard let reader, let moment = one.moment else {
+            let known = model.users.history(of: one.user)
+            return try request(one.user, known, factor: [], LiveReadings(), generator)
+        }
+        let now = reader.read(one.user, at: moment)
+        return try now.history.withUnsafeBufferPointer {
+            try request(one.user, $0, factor: now.factor, now.live, generator)
+        }
+    }
+
+    private func request(
+        _ user: UInt32, _ history: UnsafeBufferPointer<UInt32>, factor: [Float], _ live: LiveReadings,
+        _ generator: CandidateGenerator
+    ) throws -> RankingRequest {
         generator.mask.begin()
         for item in history { generator.mask.block(item) }
-        generator.begin(user: one.user, history: history, mix: model.mix)
+        factor.withUnsafeBufferPointer {
+            generator.begin(user: user, factor: $0.isEmpty ? nil : $0, history: history, mix: model.mix)
+        }
         while try !generator.step() {}
         var selected: [ScoredRow] = []
         generator.select(candidatesMax, into: &selected)
-        return RankingRequest(user: one.user, history: history, candidates: selected, lists: generator.lists)
+        var request = RankingRequest(user: user, history: history, candidates: selected, lists: generator.lists)
+        request.factor = factor
+        request.live = live
+        return request
     }
 }

@@ -21,6 +21,8 @@ package struct ExampleExport {
         package var negatives: Int?
         /// Whether the users by whom `RankerFit.assess` judges trees of this window are left out; with its seed.
         package var keepsApart = true
+        /// What happened when: users are asked for at moments of later choices. Nil: when the model was made.
+        package var timeline: EventTimeline?
         package var seed: UInt64 = 1
         package var threads = 1
 
@@ -65,6 +67,13 @@ package struct ExampleExport {
         plan = try FeaturePlan(schema, model, path: path)
     }
 
+    /// Says why examples of a window cannot be as of moments.
+    ///
+    /// - Throws: `DatasetError`.
+    package static func checkTimes(_ window: RankerWindow, _ timeline: EventTimeline?) throws(DatasetError) {
+        try RankerFit.checkTimes(window, timeline)
+    }
+
     /// Writes a CSV with a header: label (1: chosen), part (`train`, or `valid` for a tenth of the window's users), user,
     /// item, then the features in the schema's order; rows of a user follow one another in retrieval's order.
     ///
@@ -79,8 +88,9 @@ package struct ExampleExport {
         _ later: Interactions, cancellation: Cancellation = Cancellation(), onProgress: (Double) -> Void = { _ in },
         write: ([UInt8]) throws -> Void
     ) throws -> Summary {
-        let examples = CandidateExamples(
-            model: model, candidatesMax: configuration.candidates, threads: configuration.threads)
+        var examples = CandidateExamples(
+            model: model, candidatesMax: configuration.candidates, threads: configuration.threads,
+            timeline: configuration.timeline)
         var cases = try examples.shuffledCases(later, seed: configuration.seed, usersMin: 1)
         var limits = UserDeal.Limits()
         limits.stopping = min(limits.stopping, configuration.usersMax / 10)
@@ -88,7 +98,14 @@ package struct ExampleExport {
         let deal = UserDeal(cases.count, judges: configuration.keepsApart, limits)
         var summary = Summary()
         summary.keptApart = deal.judging.count
-        cases = Array(cases[deal.learning] + cases[deal.stopping])
+        var parts = [Array(cases[deal.learning]), Array(cases[deal.stopping])]
+        if let timeline = configuration.timeline, plan.live.items {
+            for part in parts.indices {
+                parts[part].sort { ($0.moment ?? .min, $0.user) < ($1.moment ?? .min, $1.user) }
+            }
+            examples.replays = ItemReplays(timeline)
+        }
+        cases = parts[0] + parts[1]
         let (kept, learn) = (cases.count, deal.learning.count)
         let names = Self.columns + plan.schema.fields.map(\.name)
         try write(Array((names.map(Self.quoted).joined(separator: ",") + "\n").utf8))
@@ -182,11 +199,16 @@ extension FeatureSchema {
     /// The features that a model's data give, as trees take them: numbers as they are, missing ones missing, of attributes
     /// with at most `valuesMax` values the first as a category. The item itself is left out; trees would learn it by heart.
     ///
-    /// - Parameter hasTimes: Whether the model holds nothing that came after the choices that are learnt from; else nothing
-    ///   that tells of time is among them, as it would mean another thing in serving.
-    package static func forTrees(_ model: RetrievalModel, hasTimes: Bool, valuesMax: Int = 1024) -> FeatureSchema {
+    /// - Parameters:
+    ///   - hasTimes: Whether the model holds nothing that came after the choices that are learnt from; else nothing that tells
+    ///     of time is among them, as it would mean another thing in serving.
+    ///   - timeline: For features of users' live state; nil: without them.
+    package static func forTrees(
+        _ model: RetrievalModel, hasTimes: Bool, timeline: EventTimeline? = nil, valuesMax: Int = 1024
+    ) -> FeatureSchema {
         var fields: [FeatureField] = []
-        for var field in RankerSchema(hasTimes: hasTimes, hasItemIDs: false).unfitted(model).fields {
+        let schema = RankerSchema(hasTimes: hasTimes, hasItemIDs: false, timeline: timeline).unfitted(model)
+        for var field in schema.fields {
             switch field.kind {
             case .dense: field.kind = .dense(.none, missing: nil)
             case .categorical(let encoding, _):

@@ -5,6 +5,8 @@ package final class LabelledRows {
     package let rows: FeatureRows
     /// 0 or 1, one a row.
     package private(set) var labels: [Float] = []
+    /// How much each example counts, one a row; 1 where nothing else was said.
+    package private(set) var weights: [Float] = []
     /// Where lists end, ascending: each holds the rows since the last end. Empty where examples stand for themselves.
     package private(set) var listEnds: [Int] = []
 
@@ -13,21 +15,25 @@ package final class LabelledRows {
     package var count: Int { labels.count }
 
     /// Adds an example of which `fill` sets the features.
-    package func append(label: Bool, _ fill: (FeatureRows, Int) -> Void) {
+    package func append(label: Bool, weight: Float = 1, _ fill: (FeatureRows, Int) -> Void) {
         let row = rows.append()
         fill(rows, row)
         labels.append(label ? 1 : 0)
+        weights.append(weight)
     }
 
     /// Adds an example with the features of a row of another set.
-    package func append(label: Bool, copying row: Int, of other: FeatureRows) {
+    package func append(label: Bool, weight: Float = 1, copying row: Int, of other: FeatureRows) {
         rows.append(copying: row, of: other)
         labels.append(label ? 1 : 0)
+        weights.append(weight)
     }
 
     package func append(contentsOf other: LabelledRows) {
         let first = count
-        for row in 0..<other.count { append(label: other.labels[row] > 0.5, copying: row, of: other.rows) }
+        for row in 0..<other.count {
+            append(label: other.labels[row] > 0.5, weight: other.weights[row], copying: row, of: other.rows)
+        }
         for end in other.listEnds { listEnds.append(first + end) }
     }
 
@@ -43,7 +49,7 @@ package final class LabelledRows {
         let parts = (LabelledRows(rows.layout), LabelledRows(rows.layout))
         for row in 0..<count {
             let part = random.unit() < share ? parts.1 : parts.0
-            part.append(label: labels[row] > 0.5, copying: row, of: rows)
+            part.append(label: labels[row] > 0.5, weight: weights[row], copying: row, of: rows)
         }
         return parts
     }

@@ -53,21 +53,48 @@ package struct RankerFit {
         _ window: RankerWindow, earlier: RankerWindow? = nil, clock: () -> Double
     ) throws -> (ranker: NetworkRanker, report: RankerReport) {
         if let fault = plan.fault() { throw DatasetError(.unreadable, "the ranker cannot be fitted: \(fault)") }
+        if plan.live != .none { try Self.checkTimes(window, plan.timeline) }
         let newest = try Part(window, plan, threads, judges: earlier == nil)
-        let schema = try RankerSchema(
-            hasTimes: window.isPast && earlier?.isPast != false, hasItemIDs: plan.hasItemIDs
-        ).fitted(newest.examples, Array(newest.learning.prefix(Self.normalisedUsers)))
+        let hasTimes = window.isPast && earlier?.isPast != false
+        let slates = try usableSlates(for: [window, earlier].compactMap { $0?.model }, hasTimes: hasTimes)
+        let schema =
+            try slates?.schema
+            ?? RankerSchema(
+                hasTimes: hasTimes, hasItemIDs: plan.hasItemIDs, timeline: plan.live == .features ? plan.timeline : nil
+            ).fitted(newest.examples, Array(newest.learning.prefix(Self.normalisedUsers)))
         guard let earlier else {
-            let (ranker, count) = try fit([newest], schema, clock)
+            // Nobody judges, or stops the fit, whose slates teach.
+            let apart = Set((newest.judging + newest.stopping).map { window.model.users.name($0.user) })
+            let (ranker, count) = try fit([newest], schema, slates?.lessons { !apart.contains($0.user) }, clock)
             var report = try judge(newest.examples, newest.judging, .network(ranker))
             report.examples = count
             return (ranker, report)
         }
         let past = try Part(earlier, plan, threads, judges: false)
-        var report = try assess(.network(fit([past], schema, clock).ranker), window)
-        let (ranker, count) = try fit([newest, past], schema, clock)
+        let moment = UInt64(clamping: window.later.times?.min() ?? 0)
+        let before = slates?.lessons { $0.time < moment }
+        var report = try assess(.network(fit([past], schema, before, clock).ranker), window)
+        let stopping = Set((newest.stopping + past.stopping).map { window.model.users.name($0.user) })
+        let (ranker, count) = try fit(
+            [newest, past], schema, slates?.lessons { !stopping.contains($0.user) }, clock)
         report.examples = count
         return (ranker, report)
+    }
+
+    /// - Throws: `DatasetError` where nobody can tell what users did by a moment.
+    static func checkTimes(_ window: RankerWindow, _ timeline: EventTimeline?) throws(DatasetError) {
+        let remedy = "leave out --ranker-live, or take the features \"live...\" out of the schema"
+        guard timeline != nil, window.later.times != nil else {
+            throw DatasetError(
+                .unreadable,
+                "live features need to know when things happened, and the interactions have no times; \(remedy)")
+        }
+        guard window.isPast else {
+            throw DatasetError(
+                .unreadable,
+                "live features are learnt from users who come back after a moment, and fewer than \(RankerCuts.usersMin) do here; \(remedy)"
+            )
+        }
     }
 
     /// A window's users, dealt.
@@ -78,7 +105,9 @@ package struct RankerFit {
         let learning: [CandidateExamples.Case]
 
         init(_ window: RankerWindow, _ plan: RankerPlan, _ threads: Int, judges: Bool) throws {
-            examples = CandidateExamples(model: window.model, candidatesMax: plan.candidates, threads: threads)
+            examples = CandidateExamples(
+                model: window.model, candidatesMax: plan.candidates, threads: threads,
+                timeline: plan.live == .none ? nil : plan.timeline)
             let cases = try examples.shuffledCases(window.later, seed: plan.network.seed, usersMin: 20)
             let deal = UserDeal(cases.count, judges: judges, plan.limits)
             judging = Array(cases[deal.judging])
@@ -96,7 +125,11 @@ package struct RankerFit {
     package func assess(
         _ ranker: RankerArtifact, _ window: RankerWindow, isOfTaughtTime: Bool = false
     ) throws -> RankerReport {
-        let examples = CandidateExamples(model: window.model, candidatesMax: plan.candidates, threads: threads)
+        let isLive = plan.live != .none || LiveNeeds(ranker.schema).timeToLive != nil
+        if isLive { try Self.checkTimes(window, plan.timeline) }
+        let examples = CandidateExamples(
+            model: window.model, candidatesMax: plan.candidates, threads: threads,
+            timeline: isLive ? plan.timeline : nil)
         var cases = try examples.shuffledCases(window.later, seed: plan.network.seed, usersMin: 1)
         if case .trees = ranker, isOfTaughtTime {
             cases = Array(cases[UserDeal(cases.count, judges: true, plan.limits).judging])
@@ -117,17 +150,44 @@ package struct RankerFit {
         return try RankerJudge(examples: examples, k: k).judge(cases, candidates)
     }
 
+    /// The slates, where all models can compute their schema.
+    private func usableSlates(for models: [RetrievalModel], hasTimes: Bool) throws -> SlateExamples? {
+        guard let slates = plan.slates else { return nil }
+        var fault: String?
+        if !hasTimes, slates.schema.fields.contains(where: \.source.isTimed) {
+            fault = "their features tell of time, and too few users come back after a moment to learn from others by it"
+        }
+        let isLive = LiveNeeds(slates.schema).timeToLive != nil
+        if isLive, plan.live == .none || plan.timeline == nil {
+            fault = "some of their features are live, and those of other examples are not to be (--ranker-live)"
+        } else if !isLive, plan.live == .features {
+            fault = "none of their features is live, and live ones are asked for (--ranker-live)"
+        }
+        for model in models where fault == nil {
+            do { _ = try FeaturePlan(slates.schema, model, path: "the slates' schema") } catch { fault = "\(error)" }
+        }
+        guard let fault else { return slates }
+        onEvent(.finished(step: "slates", summary: "not learnt from: \(fault)"))
+        return nil
+    }
+
+    /// - Parameter lessons: Slates that teach; the users who chose something there teach by nothing else.
     private func fit(
-        _ parts: [Part], _ schema: FeatureSchema, _ clock: () -> Double
+        _ parts: [Part], _ schema: FeatureSchema, _ lessons: SlateExamples.Lessons?, _ clock: () -> Double
     ) throws -> (ranker: NetworkRanker, examples: Int) {
         let layout = FeatureLayout(schema)
         let (training, validation) = (LabelledRows(layout), LabelledRows(layout))
         for part in parts {
             let features = try FeaturePlan(schema, part.examples.model, path: "ranker")
             training.append(
-                contentsOf: try labelled(part.examples, part.learning, features, negatives: plan.negatives))
+                contentsOf: try labelled(
+                    part.examples,
+                    part.learning.filter { one in
+                        lessons?.users.contains(part.examples.model.users.name(one.user)) != true
+                    }, features, negatives: plan.negatives, isEnough: lessons?.users.isEmpty == false))
             validation.append(contentsOf: try labelled(part.examples, part.stopping, features, negatives: nil))
         }
+        lessons?.append(to: training)
         try cancellation.check()
         var network = plan.network
         network.listK = k
@@ -158,9 +218,12 @@ package struct RankerFit {
     /// The candidates of each user as a list, where one of them was chosen: without a choice there is nothing to learn from
     /// their order.
     ///
-    /// - Parameter negatives: Of each list, drawn; nil: all.
+    /// - Parameters:
+    ///   - negatives: Of each list, drawn; nil: all.
+    ///   - isEnough: Whether there may be nothing, as something else teaches too.
     private func labelled(
-        _ examples: CandidateExamples, _ cases: [CandidateExamples.Case], _ plan: FeaturePlan, negatives: Int?
+        _ examples: CandidateExamples, _ cases: [CandidateExamples.Case], _ plan: FeaturePlan, negatives: Int?,
+        isEnough: Bool = false
     ) throws -> LabelledRows {
         let seed = self.plan.network.seed
         let shown = self.plan.shown?.rows(in: examples.model) ?? []
@@ -182,7 +245,7 @@ package struct RankerFit {
         }
         let whole = LabelledRows(plan.layout)
         for part in parts { whole.append(contentsOf: part) }
-        guard whole.labels.contains(1), whole.labels.contains(0) else {
+        guard isEnough || (whole.labels.contains(1) && whole.labels.contains(0)) else {
             throw DatasetError(
                 .empty,
                 "none of what users chose later was among their candidates; there is nothing for a ranker to learn")

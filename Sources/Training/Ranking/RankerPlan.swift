@@ -3,6 +3,16 @@ import Features
 import RankingModels
 import Retrieval
 
+/// As of when a ranker's examples are.
+package enum RankerLive: String, Sendable, CaseIterable {
+    /// When the model was made.
+    case none
+    /// The moment of a later choice, with what the user did by then in the history.
+    case history
+    /// The same, and what the user did lately in features of its own.
+    case features
+}
+
 /// How a bundle's ranker is made.
 package struct RankerPlan: Sendable {
     package var network: NetworkConfiguration
@@ -22,8 +32,14 @@ package struct RankerPlan: Sendable {
     package var negatives = 60
     /// What users were shown and passed over: all of it that is among the candidates is learnt from as not chosen.
     package var shown: ShownItems?
+    /// What logged slates teach, with features as they were served; the fit then takes their schema.
+    package var slates: SlateExamples?
     /// Whether items have embeddings of their own.
     package var hasItemIDs = false
+    /// What of users' live state it learns with.
+    package var live = RankerLive.none
+    /// What happened when; nil: nobody knows.
+    package var timeline: EventTimeline?
     /// Whether a ranker is published that ranks no better than retrieval; else the bundle goes without.
     package var force = false
 

@@ -13,6 +13,8 @@ struct RankerSchema {
     /// Whether each item has an embedding. It remembers what was chosen in one stretch of time, which seldom is what is
     /// chosen in the next.
     let hasItemIDs: Bool
+    /// What happened when, for features of users' live state; nil: without them.
+    var timeline: EventTimeline? = nil
 
     /// What can be known of any user and item: attributes of the item, how popular it is, what each source says. The
     /// normalisations are still to be fitted.
@@ -76,6 +78,22 @@ struct RankerSchema {
         }
         plain("score", .retrievalScore)
         log("rank", .retrievalRank)
+        if let timeline {
+            for window in LiveWindow.allCases { log("events_\(window.rawValue)", .live(.events(.any, window))) }
+            log("session_events", .live(.sessionEvents))
+            log("session_items", .live(.sessionItems))
+            log("session_seconds", .live(.sessionSeconds))
+            log("idle_seconds", .live(.idle))
+            for signal in ItemSignal.allCases where timeline.hasShown || signal == .clicks || signal == .trend {
+                plain("item_\(signal.rawValue)_now", .live(.item(signal)))
+            }
+            if timeline.hasShown {
+                for window in [LiveWindow.hour, .day] {
+                    log("shown_\(window.rawValue)", .live(.events(.shown, window)))
+                    log("shown_item_\(window.rawValue)", .live(.pair(.shown, window)))
+                }
+            }
+        }
         return FeatureSchema(fields: fields)
     }
 
@@ -85,7 +103,7 @@ struct RankerSchema {
         var schema = unfitted(model)
         let plan = try FeaturePlan(schema, model, path: "ranker")
         let fields = schema.fields
-        let crossFields = fields.indices.filter { fields[$0].side == .cross }
+        let crossFields = fields.indices.filter { fields[$0].isPerCandidate }
         let itemFields = fields.indices.filter { fields[$0].side == .item && fields[$0].isNormalised }
         let columns = try examples.forEach(
             cases, plan, keepsCrossNumbers: true, make: { [[Double]](repeating: [], count: fields.count) }
@@ -100,6 +118,7 @@ struct RankerSchema {
                     if let value = plan.itemNumber(field: field, item: candidate.row) { columns[field].append(value) }
                 }
             }
+            for live in features.liveNumbers { if let number = live.number { columns[live.field].append(number) } }
             for field in fields.indices {
                 let history = request.history.count
                 if case .userHistory = fields[field].source { columns[field].append(Double(history)) }
@@ -113,6 +132,9 @@ struct RankerSchema {
             // Past the last place of all.
             case .sourceRank: missing = (values.max() ?? 0) + 1
             case .userIdle, .itemAge, .itemIdle: missing = 0
+            // Of who did nothing for so long: no events, and a pause at least as long.
+            case .live(.idle): missing = Double(fields[field].timeToLive ?? 0)
+            case .live: missing = 0
             // What a source did not bring counts like the least that it brought.
             default: missing = values.min() ?? 0
             }

@@ -257,9 +257,10 @@ final class NetworkTrainer {
         let (g, losses) = (logits.base + logits.stride, logits.base + 2 * logits.stride)
         for place in run {
             let logit = logits.base[place]
-            let label = data.labels[Int(batch[batch.startIndex + place])]
-            losses[place] = Float(BinaryMetrics.logLoss(Double(logit), Double(label)))
-            g[place] = (1 / (1 + exp(-logit)) - label) * share
+            let example = Int(batch[batch.startIndex + place])
+            let (label, weight) = (data.labels[example], data.weights[example])
+            losses[place] = weight * Float(BinaryMetrics.logLoss(Double(logit), Double(label)))
+            g[place] = (1 / (1 + exp(-logit)) - label) * share * weight
         }
     }
 
@@ -269,10 +270,16 @@ final class NetworkTrainer {
         let g = logits.base + logits.stride
         var (loss, begin, gradients) = (0.0, 0, [Float]())
         for end in ends {
-            let labels = (begin..<end).map { data.labels[Int(batch[batch.startIndex + $0])] }
-            loss += listLoss.derive(
-                UnsafeBufferPointer(start: logits.base + begin, count: end - begin), labels,
-                scale: 1 / Float(ends.count), &gradients)
+            let examples = (begin..<end).map { Int(batch[batch.startIndex + $0]) }
+            let labels = examples.map { data.labels[$0] }
+            // A list counts as much as its chosen examples do.
+            let chosen = examples.filter { data.labels[$0] > 0.5 }
+            let weight = chosen.reduce(Float(0)) { $0 + data.weights[$1] } / Float(max(chosen.count, 1))
+            loss +=
+                Double(weight)
+                * listLoss.derive(
+                    UnsafeBufferPointer(start: logits.base + begin, count: end - begin), labels,
+                    scale: weight / Float(ends.count), &gradients)
             for (place, gradient) in gradients.enumerated() { g[begin + place] = gradient }
             begin = end
         }

@@ -156,7 +156,7 @@ package struct Tuner {
             let model = try Spectral.fit(
                 matrix, plan.spectral ?? SpectralConfiguration(), threads: plan.threads, isCancelled: isCancelled)
             return lists(of: model, source, plan, ranker)
-        case .itemToItem, .popular, .recent, .content, .userToUser:
+        case .itemToItem, .popular, .recent, .content, .userToUser, .trending:
             let neighbors = try ItemNeighbors.fit(
                 matrix, plan.neighbors, threads: plan.threads, isCancelled: isCancelled)
             return [source: ranker.lists(neighbors)]

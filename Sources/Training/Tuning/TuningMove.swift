@@ -27,7 +27,7 @@ struct TuningMove {
             switch source {
             case .als: "\(String(describing: changed.als))"
             case .spectral: "\(String(describing: changed.spectral))"
-            case .itemToItem, .popular, .recent, .content, .userToUser: "\(changed.neighbors)"
+            case .itemToItem, .popular, .recent, .content, .userToUser, .trending: "\(changed.neighbors)"
             }
         return (changed, name, key)
     }

@@ -29,6 +29,7 @@ package struct RecommendReplyFields: ProtoEncodable {
     /// As many as items, or none.
     package var placements: [Placement] = []
     package var ranking = RankerFeatures()
+    package var requestID = ""
 
     /// - Precondition: as many scores as items.
     package init(items: UnsafeBufferPointer<UnsafeRawBufferPointer>, scores: UnsafeBufferPointer<Float>) {
@@ -55,6 +56,7 @@ package struct RecommendReplyFields: ProtoEncodable {
         sink.field(15, seed)
         for placement in placements { sink.message(16, placement) }
         ranking.write(to: &sink)
+        sink.field(21, requestID)
     }
 }
 
@@ -72,6 +74,7 @@ package struct RecommendManyReplyFields: ProtoEncodable {
     package var model = UnsafeRawBufferPointer(start: nil, count: 0)
     /// As many as items, or none.
     package var propensities = UnsafeBufferPointer<Float>(start: nil, count: 0)
+    package var requestID = ""
 
     /// - Precondition: one count, fallback and status for each user; one score for each item.
     package init(
@@ -99,6 +102,7 @@ package struct RecommendManyReplyFields: ProtoEncodable {
         sink.field(6, generation)
         sink.field(7, model)
         sink.packed(8, propensities)
+        sink.field(9, requestID)
     }
 }
 

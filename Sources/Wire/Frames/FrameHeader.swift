@@ -23,6 +23,8 @@ package struct CallFlags: OptionSet, Sendable {
     package static let traceContext = CallFlags(rawValue: 1)
     /// The answer is not to come from the result cache, nor to enter it.
     package static let bypassCache = CallFlags(rawValue: 2)
+    /// The extension holds a request ID of the caller's, see `RequestIDExtension`.
+    package static let requestID = CallFlags(rawValue: 4)
 }
 
 /// Bits of a reply's flags byte.

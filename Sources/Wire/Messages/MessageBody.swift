@@ -17,12 +17,21 @@ package struct MessageFault: Error, Hashable, Sendable, CustomStringConvertible 
 
 extension ProtoEncodable {
     /// Appends a frame with this body. The header's length is set here.
-    package func writeFrame(_ header: FrameHeader, trace: TraceContext? = nil, to buffer: inout ByteBuffer) {
+    ///
+    /// - Parameter requestID: Of a call; "" or one that is too long: none.
+    package func writeFrame(
+        _ header: FrameHeader, trace: TraceContext? = nil, requestID: String = "", to buffer: inout ByteBuffer
+    ) {
         var header = header
+        let idBytes = requestID.isEmpty ? [] : RequestIDExtension.bytes(requestID)
         let bodyBytes = encodedByteCount
         if trace != nil {
             header.extensionBytes = UInt16(TraceContext.byteCount)
             header.flags |= CallFlags.traceContext.rawValue
+        }
+        if !idBytes.isEmpty {
+            header.extensionBytes += UInt16(idBytes.count)
+            header.flags |= CallFlags.requestID.rawValue
         }
         header.length = UInt32(16 + Int(header.extensionBytes) + bodyBytes)
         let frameBytes = header.frameBytes
@@ -30,6 +39,10 @@ extension ProtoEncodable {
             guard let base = bytes.baseAddress else { return 0 }
             header.write(into: base)
             if let trace { trace.write(into: base + FrameHeader.byteCount) }
+            let idStart = frameBytes - bodyBytes - idBytes.count
+            for (place, byte) in idBytes.enumerated() {
+                base.storeBytes(of: byte, toByteOffset: idStart + place, as: UInt8.self)
+            }
             encode(into: base + (frameBytes - bodyBytes), byteCount: bodyBytes)
             return frameBytes
         }

@@ -129,6 +129,8 @@ public struct RecommendReply: Sendable, Hashable {
     public var placements: [Placement] = []
     /// What the ranker made of items; only where reasons were asked for and a ranker gave the order.
     public var ranking = RankerFeatures()
+    /// Under which the node logged the slate, for events to name; "": it did not.
+    public var requestID = ""
 
     public init() {}
 }
@@ -152,6 +154,7 @@ extension RecommendReply: MessageBody {
         sink.field(15, seed)
         for placement in placements { sink.message(16, placement) }
         ranking.write(to: &sink)
+        sink.field(21, requestID)
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -187,6 +190,7 @@ extension RecommendReply: MessageBody {
         }
         try Columns.check("placements", placements.count, placements.isEmpty ? 0 : items.count)
         ranking = try RankerFeatures(message, items: items.count)
+        requestID = message.request_id.text
     }
 }
 

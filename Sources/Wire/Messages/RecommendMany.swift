@@ -71,6 +71,8 @@ public struct RecommendManyReply: Sendable, Hashable {
     public var model = ""
     /// How probable each item was at its place, given those before it; none where nothing is left to chance.
     public var propensities: [Float] = []
+    /// Under which the node logged the slates, for events to name; "": it did not.
+    public var requestID = ""
 
     public init() {}
 
@@ -96,6 +98,7 @@ extension RecommendManyReply: MessageBody {
         sink.field(6, generation)
         sink.field(7, model)
         propensities.withUnsafeBufferPointer { sink.packed(8, $0) }
+        sink.field(9, requestID)
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -113,6 +116,7 @@ extension RecommendManyReply: MessageBody {
         generation = message.generation
         model = message.model.text
         propensities = Array(UnsafeBufferPointer(start: message.propensities, count: message.n_propensities))
+        requestID = message.request_id.text
         try Columns.check("propensities", propensities.count, propensities.isEmpty ? 0 : items.count)
         try Columns.check("scores", scores.count, items.count)
         try Columns.check("items", items.count, itemCounts.reduce(0) { $0 + Int($1) })

@@ -62,9 +62,16 @@ import Vocabulary
             "events.segment_bytes": "3MiB", "events.segment_age": "5m", "events.retention_age": "40d",
             "events.retention_bytes": "8GiB", "events.pending_bytes_max": "6MiB", "events.future_max": "9s",
             "events.snapshot_interval": "44s", "events.age_max": "100d", "events.history_max": "55",
+            "events.shown_max": "33",
             "events.seen_max": "66", "events.seen_age": "77d",
             "events.state_bytes_max": "88MiB", "events.repeats_window": "9999", "events.items_max": "1111",
             "items.changes_max": "2222", "items.bytes_max": "5MiB",
+            "live_items.merge_interval": "300ms", "live_items.fast_half_life": "5m",
+            "live_items.slow_half_life": "36h", "live_items.age_max": "21s", "live_items.bytes_max": "6MiB",
+            "live_items.trending_max": "71", "live_items.prior_impressions": "72",
+            "slates.directory": "/s", "slates.sample": "0.25", "slates.candidates_max": "33",
+            "slates.segment_bytes": "3MiB", "slates.segment_age": "5m", "slates.retention_age": "40d",
+            "slates.retention_bytes": "8GiB", "slates.pending_bytes_max": "6MiB",
         ]
         #expect(Set(values.keys) == Set(Setting.all.map(\.key)))
         var all: Set<String> = []
@@ -94,6 +101,7 @@ import Vocabulary
             scenarios:
               default:
                 k: 10
+                slates_sample: 0.5
                 cache_ttl: 0
                 retrieval:
                   normalisation: rank
@@ -109,6 +117,8 @@ import Vocabulary
                   exploration: {method: epsilon, epsilon: 0.1, protected: 3, among: 40}
               "home page":
                 k: 5
+                batch_rows: 32
+                batch_requests: 1
               plain: {reranking: {}}
               other:
                 reranking:
@@ -124,6 +134,8 @@ import Vocabulary
         #expect(scenarios["home page"]?.reranking == scenarios["default"]?.reranking)
         #expect(scenarios["default"]?.reranking?.boosts.count == 2)
         #expect(scenarios["plain"]?.reranking?.isEmpty == true)
+        #expect(scenarios["home page"]?.batchRows == 32 && scenarios["home page"]?.batchRequests == 1)
+        #expect(scenarios["plain"]?.batchRows == nil)
         #expect(
             scenarios["other"]?.reranking?.exploration == .init(.softmax(temperature: 0.25), protected: 1, among: 100))
         #expect(printed.contains("# node.yaml:1\n"))
@@ -154,6 +166,10 @@ import Vocabulary
         ("limits:\n  k_maxx: 3", "node.yaml:2: unknown key 'limits.k_maxx'; did you mean 'limits.k_max'?"),
         ("zzzzzzzzzzzzzzzzz: 3", "node.yaml:1: unknown key 'zzzzzzzzzzzzzzzzz'"),
         ("scenarios:\n  a: {kk: 3}", "node.yaml:2: unknown key 'scenarios.a.kk'; did you mean 'scenarios.a.k'?"),
+        (
+            "scenarios: {a: {batch_rows: 7}}",
+            "node.yaml:1: scenarios.a.batch_rows: '7' is not a whole number from 8 to 4096"
+        ),
         ("cache: 3", "node.yaml:1: 'cache' must hold `key: value` lines"),
         ("shards: [1]", "node.yaml:1: 'shards' takes a single value"),
         ("- a", "node.yaml:1: the file must hold `key: value` lines"),

@@ -6,7 +6,7 @@ import Testing
 @testable import RankingModels
 
 /// Graphs written by hand: what exporters write seldom, and what no network here does.
-@Suite struct ONNXGraphTests {
+@Suite(.ownThreads) struct ONNXGraphTests {
     /// Two categorical fields of 3 and 4 rows, two numbers.
     private static let schema = FeatureSchema(fields: [
         FeatureField("a", from: .context("a"), .categorical(.hashed(buckets: 2), isMultivalued: false)),

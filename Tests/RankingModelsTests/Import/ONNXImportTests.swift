@@ -6,7 +6,7 @@ import Testing
 @testable import Artifacts
 @testable import RankingModels
 
-@Suite struct ONNXImportTests {
+@Suite(.ownThreads) struct ONNXImportTests {
     @Test func `there are fixtures`() { #expect(ONNXFixture.all.count == 19) }
 
     @Test(arguments: ONNXFixture.all)

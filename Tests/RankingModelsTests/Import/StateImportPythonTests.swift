@@ -8,7 +8,7 @@ import Testing
 /// A state dictionary that numpy writes, as PyTorch would, against numpy's own arithmetic.
 ///
 /// PyTorch itself is too large for this; docs/examples/deepfm_pytorch.py trains with it and compares.
-@Suite struct StateImportPythonTests {
+@Suite(.ownThreads) struct StateImportPythonTests {
     private static let program = """
         import sys, json, numpy
         from safetensors.numpy import save_file

@@ -6,7 +6,7 @@ import Testing
 @testable import Artifacts
 @testable import RankingModels
 
-@Suite struct StateImportTests {
+@Suite(.ownThreads) struct StateImportTests {
     /// A tensor of a state dictionary.
     struct Entry {
         var shape: [Int]

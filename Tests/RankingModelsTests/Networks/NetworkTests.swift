@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import VectorMath
 
-@Suite struct NetworkTests {
+@Suite(.ownThreads) struct NetworkTests {
     static let shapes: [NetworkShape] = [
         .init(embeddingWidth: 0, hidden: [], hasLinear: true, hasPairs: false),
         .init(embeddingWidth: 8, hidden: [], hasLinear: true, hasPairs: true),
@@ -67,7 +67,7 @@ import VectorMath
     }
 }
 
-@Suite struct SplitNetworkTests {
+@Suite(.ownThreads) struct SplitNetworkTests {
     /// Fields of every side, some multi-valued.
     private func schema() -> FeatureSchema {
         func categorical(_ name: String, _ source: FeatureSource, bag: Bool = false) -> FeatureField {

@@ -7,7 +7,7 @@ import Testing
 /// Models that the installed LightGBM trains here and now, against its own predictions for tens of thousands of rows.
 ///
 /// XGBoost's package is too large for this; its models are among the fixtures, and Bench/peers/trees.py trains anew.
-@Suite struct LightGBMPythonTests {
+@Suite(.ownThreads) struct LightGBMPythonTests {
     private static let program = """
         import sys, json, numpy, lightgbm
         folder, variants = sys.argv[1], json.loads(sys.argv[2])

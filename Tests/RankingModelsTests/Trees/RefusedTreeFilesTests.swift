@@ -6,7 +6,7 @@ import VectorMath
 @testable import RankingModels
 
 /// Files that must not be believed.
-@Suite struct RefusedTreeFilesTests {
+@Suite(.ownThreads) struct RefusedTreeFilesTests {
     private func fault(_ text: String, lightGBM: Bool) -> String {
         do throws(ArtifactError) {
             _ = try read(Array(text.utf8), lightGBM: lightGBM)

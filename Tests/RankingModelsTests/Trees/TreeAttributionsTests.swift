@@ -6,7 +6,7 @@ import VectorMath
 @testable import RankingModels
 
 /// What features did, against the definition of Shapley values, and against the scores that they add up to.
-@Suite struct TreeAttributionsTests {
+@Suite(.ownThreads) struct TreeAttributionsTests {
     private func contributions(_ model: TreeModel, _ row: [Float]) -> (values: [Double], bias: Double) {
         let attributions = TreeAttributions(model)
         var found = [Double](repeating: 0, count: row.count)

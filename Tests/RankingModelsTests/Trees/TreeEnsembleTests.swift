@@ -6,7 +6,7 @@ import VectorMath
 @testable import RankingModels
 
 /// Models as the libraries wrote them, and models small enough to work out by hand.
-@Suite struct TreeEnsembleTests {
+@Suite(.ownThreads) struct TreeEnsembleTests {
     @Test func `the models that the libraries wrote are here`() {
         #expect(TreeFixture.all.count == 9)
     }

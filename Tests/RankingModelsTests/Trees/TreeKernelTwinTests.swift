@@ -6,7 +6,7 @@ import VectorMath
 @testable import RankingModels
 
 /// Random ensembles: every instruction set and every way through them against a plain walk over the trees, bit for bit.
-@Suite struct TreeKernelTwinTests {
+@Suite(.ownThreads) struct TreeKernelTwinTests {
     struct Shape: Sendable, CustomTestStringConvertible {
         let leaves: ClosedRange<Int>
         let trees: Int

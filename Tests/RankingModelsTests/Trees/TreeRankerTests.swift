@@ -6,7 +6,7 @@ import Testing
 @testable import RankingModels
 
 /// Trees with a schema: what fits, what is refused, and how encoded rows reach the trees.
-@Suite struct TreeRankerTests {
+@Suite(.ownThreads) struct TreeRankerTests {
     /// Tests price in two trees, and that shop is 2 or 5.
     static let model = """
         tree

@@ -6,7 +6,7 @@ import VectorMath
 
 @testable import Serving
 
-@Suite struct ExplorationTests {
+@Suite(.ownThreads) struct ExplorationTests {
     private let sample: RerankingSample
 
     init() throws { sample = try RerankingSample(itemCount: 60, categories: 3, seed: 71) }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Serving
 
-@Suite struct PageCursorTests {
+@Suite(.ownThreads) struct PageCursorTests {
     private func cursor(_ random: inout SeededGenerator) -> PageCursor {
         var cursor = PageCursor(
             pool: Bool.random(using: &random) ? .candidates : .popular, generation: random.next(),

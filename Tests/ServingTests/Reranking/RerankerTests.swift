@@ -5,7 +5,7 @@ import VectorMath
 
 @testable import Serving
 
-@Suite struct RerankerTests {
+@Suite(.ownThreads) struct RerankerTests {
     private let sample: RerankingSample
 
     init() throws { sample = try RerankingSample(itemCount: 400, seed: 61) }
@@ -245,6 +245,46 @@ import VectorMath
         #expect(page.items.map(\.row) == [last.row] + candidates.best.prefix(2).map(\.row))
         #expect(page.items.map(\.placeBefore) == [300, 1, 2])
         #expect(page.items.map(\.boost) == [100, 0, 0])
+    }
+
+    /// The same items, some of them beside the model or described wrongly by it, make the same pages as all of them in it.
+    @Test(arguments: [3, 40, 200, 400], [0, 2, 30])
+    func `Items beside the model, and those described anew, are re-ranked as if it knew them`(
+        knownCount: Int, restatedCount: Int
+    ) throws {
+        let step = max(1, knownCount / max(1, restatedCount))
+        let restated = Array(stride(from: 0, to: knownCount, by: step).prefix(restatedCount))
+        let split = try RerankingSample(itemCount: 400, seed: 61, knownCount: knownCount, restated: restated)
+        #expect(split.changed.added?.count ?? 0 == 400 - knownCount && split.genres == sample.genres)
+        #expect(split.changed.restated?.rows.count ?? 0 == restated.count)
+        var random = SeededGenerator(seed: 70)
+        var relaxed = 0
+        for round in 0..<60 {
+            let candidates = sample.candidates(Int.random(in: 20...300, using: &random), using: &random)
+            var configuration = RerankingConfiguration()
+            let likeness: [RerankingConfiguration.Likeness] = [.factors, .attribute("genres"), .attribute("category")]
+            configuration.diversity = .init(by: likeness[round % 3], strength: 0.4)
+            let capped = ["category", "genres", "year"][round / 3 % 3]
+            configuration.caps = [.init(attribute: capped, most: Int.random(in: 1...3, using: &random))]
+            configuration.boosts = [
+                .init(.value(attribute: "category", "c5"), factor: 1.5),
+                .init(.value(attribute: "year", "2003"), add: -0.5), .init(.item("i\(candidates[0].row)"), add: 1),
+            ]
+            if round % 4 == 0 {
+                configuration.exploration = .init(.softmax(temperature: 0.3), protected: 1, among: 50)
+            }
+            var request = Reranker.Request(candidates: candidates, k: Int.random(in: 1...25, using: &random))
+            request.pins = [(candidates[1].row, 2)]
+            request.explains = true
+            var (one, other) = (SlateRandom(seed: UInt64(round)), SlateRandom(seed: UInt64(round)))
+            let whole = Reranker(configuration, model: sample.model).page(request, using: &one)
+            let reranker = Reranker(configuration, model: split.model, changed: split.changed)
+            let page = reranker.page(request, using: &other)
+            #expect(page.slate() == whole.slate(), "round \(round)")
+            #expect(page.areCapsRelaxed == whole.areCapsRelaxed)
+            relaxed += page.areCapsRelaxed ? 1 : 0
+        }
+        #expect(relaxed > 0 && relaxed < 60)
     }
 
     @Test func `What the model does not have is named and does nothing`() {

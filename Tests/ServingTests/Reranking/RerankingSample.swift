@@ -13,11 +13,18 @@ struct RerankingSample {
     let years: [Double?]
     let factors: [[Float]]
     let model: RetrievalModel
+    /// The items that the model does not know, or describes otherwise.
+    let changed: ChangedItems
 
     static let rank = 8
     var itemCount: Int { categories.count }
 
-    init(itemCount: Int, categories categoryCount: Int = 6, seed: UInt64) throws {
+    /// - Parameters:
+    ///   - knownCount: Items of the model; the others stand beside it. Nil: all are of the model.
+    ///   - restated: Items of the model that it describes wrongly, and that are described anew.
+    init(
+        itemCount: Int, categories categoryCount: Int = 6, seed: UInt64, knownCount: Int? = nil, restated: [Int] = []
+    ) throws {
         var random = SeededGenerator(seed: seed)
         // Some items have none; category 0 is the largest.
         categories = (0..<itemCount).map { _ in
@@ -32,28 +39,46 @@ struct RerankingSample {
         }
         factors = (0..<itemCount).map { _ in (0..<Self.rank).map { _ in Float.random(in: -1...1, using: &random) } }
         let (categories, genres, years, factors) = (categories, genres, years, factors)
-        let items = try ItemCatalog(
-            ids: IDDictionary((0..<itemCount).map { "i\($0)" }), tags: { genres[Int($0)] },
-            interactions: (0..<itemCount).map { UInt64(itemCount - $0) },
-            recentScores: [Float](repeating: 0, count: itemCount),
-            details: ItemDetailColumns(
-                [
-                    .init(name: "category", .text { categories[Int($0)] }),
-                    .init(name: "year", .number { years[Int($0)] }),
-                ], tagsName: "genres", itemCount: itemCount))
+        func catalog(_ items: [Int], wrongly wrong: Set<Int> = []) throws -> ItemCatalog {
+            try ItemCatalog(
+                ids: IDDictionary(items.map { "i\($0)" }),
+                tags: { wrong.contains(items[Int($0)]) ? ["g0"] : genres[items[Int($0)]] },
+                interactions: items.map { UInt64(itemCount - $0) },
+                recentScores: [Float](repeating: 0, count: items.count),
+                details: ItemDetailColumns(
+                    [
+                        .init(
+                            name: "category",
+                            .text { wrong.contains(items[Int($0)]) ? ["wrong"] : categories[items[Int($0)]] }),
+                        .init(
+                            name: "year", .number { wrong.contains(items[Int($0)]) ? 1900 : years[items[Int($0)]] }),
+                    ], tagsName: "genres", itemCount: items.count))
+        }
+        let knownCount = knownCount ?? itemCount
+        let items = try catalog(Array(0..<knownCount), wrongly: Set(restated))
         let users = DenseMatrix(rowCount: 1, columnCount: Self.rank)
-        let rows = DenseMatrix(rowCount: itemCount, columnCount: Self.rank)
-        for (place, factor) in factors.enumerated() {
+        let rows = DenseMatrix(rowCount: knownCount, columnCount: Self.rank)
+        for (place, factor) in factors.prefix(knownCount).enumerated() {
             let row = rows.row(place)
             for column in 0..<Self.rank { row[column] = factor[column] }
         }
         let als = FactorModel(kind: .als, users: users, items: rows)
         let options = RetrievalModel.Options(index: .scan)
         model = try RetrievalModel(
-            users: UserDirectory(ids: IDDictionary(["u"]), offsets: [0, 0], items: [], itemCount: itemCount),
+            users: UserDirectory(ids: IDDictionary(["u"]), offsets: [0, 0], items: [], itemCount: knownCount),
             items: items,
             als: RetrievalModel.factors(als, rows: .floats(als.itemFactors), graph: nil, options: options),
             spectral: nil, neighbors: nil, mix: .unknownUser, options: options)
+        var changed = ChangedItems()
+        if knownCount < itemCount {
+            changed.added = AddedItems(
+                catalog: try catalog(Array(knownCount..<itemCount)), vectors: Array(factors[knownCount...]), of: model)
+        }
+        if !restated.isEmpty {
+            changed.restated = RestatedItems(
+                restated.map(UInt32.init), catalog: try catalog(restated), added: changed.added, of: model)
+        }
+        self.changed = changed
     }
 
     /// Some items with scores, in no order; equal scores occur.

@@ -4,7 +4,7 @@ import VectorMath
 
 @testable import Serving
 
-@Suite struct ShownItemsTests {
+@Suite(.ownThreads) struct ShownItemsTests {
     @Test func `Rows are kept one by one, and as all down to the lowest once they are too many`() {
         var shown = ShownItems()
         let score = { (row: UInt32) -> Float? in row >= 100_000 ? nil : -Float(row / 2) }

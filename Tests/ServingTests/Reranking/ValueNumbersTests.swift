@@ -3,7 +3,7 @@ import Testing
 
 @testable import Serving
 
-@Suite struct ValueNumbersTests {
+@Suite(.ownThreads) struct ValueNumbersTests {
     @Test func `Values get numbers in the order of their coming, as in a dictionary`() {
         var random = SeededGenerator(seed: 85)
         for most: UInt64 in [3, 100, 1 << 20, .max] {

@@ -6,7 +6,7 @@ import VectorMath
 @testable import Serving
 
 /// The figures of docs/reranking.md.
-@Suite struct WorkedExampleTests {
+@Suite(.ownThreads) struct WorkedExampleTests {
     private let candidates = zip(UInt32(0)..., [4, 3.8, 3, 2.5, 2]).map { ScoredRow(row: $0, score: $1) }
 
     /// Rows of length 1 with the example's cosines: the Cholesky factor of their table.

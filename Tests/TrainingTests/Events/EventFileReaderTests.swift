@@ -52,7 +52,7 @@ func inventedEvents(_ count: Int, _ random: inout SeededGenerator) -> [UserEvent
     }
 }
 
-@Suite("Files of events") struct EventFileReaderTests {
+@Suite("Files of events", .ownThreads) struct EventFileReaderTests {
     let folder: ScratchFolder
 
     init() throws { folder = try ScratchFolder() }

@@ -26,7 +26,7 @@ func event(
     return event
 }
 
-@Suite("Interactions from a log") struct LogImportTests {
+@Suite("Interactions from a log", .ownThreads) struct LogImportTests {
     let folder: ScratchFolder
 
     init() throws { folder = try ScratchFolder() }
@@ -37,7 +37,8 @@ func event(
     ) throws -> (interactions: Interactions, report: LogImportReport, shown: ShownItems?) {
         let path = "\(folder.path)/\(name)"
         try writeLog(path, events)
-        return try LogImport(options).read(LogArchive(path: path), base: base)
+        let found = try LogImport(options).read(LogArchive(path: path), base: base)
+        return (found.interactions, found.report, found.shown)
     }
 
     /// A log of many users, and the same as lines of user, item, value, time.

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct ExampleReaderTests {
+@Suite(.ownThreads) struct ExampleReaderTests {
     private func file(_ folder: TemporaryFolder, _ name: String, _ text: String) throws -> String {
         try folder.write(Array(text.utf8), to: name)
         return folder.file(name)

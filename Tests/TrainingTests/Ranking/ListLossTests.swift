@@ -6,7 +6,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct ListLossTests {
+@Suite(.ownThreads) struct ListLossTests {
     private func list(_ random: inout SeededGenerator) -> (logits: [Float], labels: [Float]) {
         let count = Int.random(in: 3...12, using: &random)
         let logits = (0..<count).map { _ in Float.random(in: -2...2, using: &random) }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Training
 
-@Suite struct NetworkFitTests {
+@Suite(.ownThreads) struct NetworkFitTests {
     /// Examples of a world in which only pairs of values decide: a factorization machine can know it, a sum cannot.
     private func examples(_ count: Int, seed: UInt64, bags: Bool = false) -> LabelledRows {
         let schema = FeatureSchema(fields: [

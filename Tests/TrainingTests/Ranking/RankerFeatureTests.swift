@@ -11,7 +11,7 @@ import VectorMath
 @testable import Training
 
 /// Features of time and of the history against what a plain count of the interactions says.
-@Suite struct RankerFeatureTests {
+@Suite(.ownThreads) struct RankerFeatureTests {
     private static let day = 86_400
 
     private func world(_ folder: ScratchFolder, hasTimes: Bool = true) throws -> (RetrievalModel, Interactions) {

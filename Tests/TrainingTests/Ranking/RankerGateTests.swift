@@ -9,7 +9,7 @@ import VectorMath
 
 @testable import Training
 
-@Suite struct RankerGateTests {
+@Suite(.ownThreads) struct RankerGateTests {
     @Test func `a gain counts when it is beyond chance and enough users were asked`() {
         let sure = PairedDifference((0..<400).map { $0 % 2 == 0 ? 0.1 : 0 })
         #expect(abs(sure.mean - 0.05) < 1e-12 && sure.isGain)

@@ -2,11 +2,12 @@ import Artifacts
 import Features
 import RankingModels
 import Retrieval
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite("A ranker and what was passed over") struct ShownItemsFitTests {
+@Suite("A ranker and what was passed over", .ownThreads) struct ShownItemsFitTests {
     /// How many examples a fit learnt from, and its weights.
     private static func fit(_ sample: TrainedSample, _ shown: ShownItems?) throws -> (
         examples: Int, weights: NetworkWeights

@@ -1,8 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Training
 
-@Suite struct UserDealTests {
+@Suite(.ownThreads) struct UserDealTests {
     @Test func `everybody does one thing, within the limits`() {
         let deal = UserDeal(1000, judges: true, UserDeal.Limits())
         #expect(deal.judging == 0..<300 && deal.stopping == 300..<400 && deal.learning == 400..<1000)
