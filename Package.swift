@@ -126,7 +126,7 @@ let package = Package(
                 "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
                 "CandidateRanking", "Serving", "EventLog", "LiveState", "RemoteCache",
                 "Telemetry", nioCore, nioPosix,
-                nioHTTP1, logging, lifecycle, unixSignals, yams,
+                nioHTTP1, logging, lifecycle, unixSignals, yams, deque,
             ]),
 
         // L6: the commands. Argument parsing only.
@@ -154,6 +154,7 @@ let package = Package(
         room(
             "RerankingBench", path: "Bench/RerankingBench",
             ["Serving", "Retrieval", "FactorModels", "Catalog", "VectorMath"]),
+        room("CacheBench", path: "Bench/CacheBench", ["Serving", "LoadGenerator", "Vocabulary"]),
         room("LiveStateBench", path: "Bench/LiveStateBench", ["LiveState", "Vocabulary"]),
         room("RedisBench", path: "Bench/RedisBench", ["RemoteCache", nioCore, nioPosix]),
         room(
@@ -166,8 +167,8 @@ let package = Package(
             "martlet-bench", path: "Bench/martlet-bench",
             [
                 "Simulation", "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench",
-                "LiveStateBench", "RedisBench", "ReplayBench", "LiveBench", "CandidateRanking", "FactorModels",
-                "VectorMath", arguments,
+                "LiveStateBench", "CacheBench", "RedisBench", "ReplayBench", "LiveBench", "CandidateRanking",
+                "FactorModels", "VectorMath", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
@@ -211,7 +212,7 @@ let package = Package(
             "BenchTests",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "LiveBench", "martlet-bench", "EventLog", "TestSupport", "Wire",
+                "CacheBench", "LiveBench", "martlet-bench", "Serving", "EventLog", "TestSupport", "Wire",
                 "Training", "CandidateRanking", "RankingModels", "Features",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,

@@ -17,8 +17,8 @@ struct MartletBench: AsyncParsableCommand {
         subcommands: [
             LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self,
             RerankingCommand.self, FoldInCommand.self, TreesCommand.self, NetworksCommand.self, RankingCommand.self,
-            LiveStateCommand.self, LiveItemsCommand.self, RedisCommand.self, LiveCommand.self, DurabilityCommand.self,
-            RestartCommand.self, ReplayCommand.self, SimulateCommand.self,
+            LiveStateCommand.self, LiveItemsCommand.self, CacheCommand.self, RedisCommand.self, LiveCommand.self,
+            DurabilityCommand.self, RestartCommand.self, ReplayCommand.self, SimulateCommand.self,
             SelftestCommand.self,
         ],
         defaultSubcommand: LoadCommand.self)

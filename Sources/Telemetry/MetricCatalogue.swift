@@ -120,9 +120,27 @@ package enum MetricCatalogue {
         "martlet_cache_bytes", .gauge, unit: .bytes, labels: ["level"], help: "Bytes held by the result cache.")
     static let cacheEntries = Metric(
         "martlet_cache_entries", .gauge, labels: ["level"], help: "Answers held by the result cache.")
+    static let cacheUsedBytes = Metric(
+        "martlet_cache_used_bytes", .gauge, unit: .bytes, labels: ["level"],
+        help: "Of the bytes held by the result cache: in use by answers, their keys and their records.")
     static let cacheEvictions = Metric(
-        "martlet_cache_evictions_total", .counter, labels: ["level"],
-        help: "Answers dropped from the result cache to make room.")
+        "martlet_cache_evictions_total", .counter, labels: ["level", "cause"],
+        help: "Answers dropped from the result cache, by why.")
+    static let cacheUnfit = Metric(
+        "martlet_cache_unfit_total", .counter, labels: ["level", "cause"],
+        help: "Misses that found an answer which may not be shown any more, by why.")
+    static let cacheAdmissions = Metric(
+        "martlet_cache_admissions_total", .counter, labels: ["level", "outcome"],
+        help: "Answers that were offered to the result cache, and what became of those that left its window.")
+    static let cacheRefills = Metric(
+        "martlet_cache_refills_total", .counter, labels: ["level", "outcome"],
+        help: "Answers made for the result cache that nobody waited for, by why or what became of them.")
+    static let cacheJoined = Metric(
+        "martlet_cache_joined_total", .counter, labels: ["level"],
+        help: "Misses that waited for the answer to another call of the same bytes.")
+    static let cacheRefillsWaiting = Metric(
+        "martlet_cache_refills_waiting", .gauge, labels: ["level"],
+        help: "Answers that nobody waits for and that are still to be made.")
 
     // Shards.
     static let shardQueueDepth = Metric(
@@ -249,7 +267,8 @@ package enum MetricCatalogue {
         itemsChanged, itemsAdded, itemsDeleted, itemsBytes, itemsVersion, itemsRefused, itemsAge, itemsPublication,
         liveItems, liveItemCounts, liveItemBytes, liveItemMerges, liveItemMergeSeconds, liveItemsEvicted,
         liveItemsDropped, liveItemsOutdated, liveItemsAge,
-        cacheRequests, cacheBytes, cacheEntries, cacheEvictions, shardQueueDepth, shardUsers, shardAllocated,
+        cacheRequests, cacheBytes, cacheEntries, cacheUsedBytes, cacheEvictions, cacheUnfit, cacheAdmissions,
+        cacheRefills, cacheJoined, cacheRefillsWaiting, shardQueueDepth, shardUsers, shardAllocated,
         redisCommands, redisFailures, redisDuration, redisConnections, redisInFlight, breakerState, sharedMisses,
         sharedStores,
         connections,

@@ -87,8 +87,8 @@ package enum CacheLevel: UInt8, CaseIterable, Sendable {
 
 package enum CacheResult: UInt8, CaseIterable, Sendable {
     case hit, miss
-    /// Found, but older than its time to live.
-    case expired
+    /// Served although older than its time to live, and marked so; part of neither `hit` nor `miss`.
+    case stale
     /// The call asked not to be served from the cache, or could not be.
     case bypass
 
@@ -96,8 +96,77 @@ package enum CacheResult: UInt8, CaseIterable, Sendable {
         switch self {
         case .hit: "hit"
         case .miss: "miss"
-        case .expired: "expired"
+        case .stale: "stale"
         case .bypass: "bypass"
+        }
+    }
+}
+
+/// Why an answer left the result cache.
+package enum CacheDeparture: UInt8, CaseIterable, Sendable {
+    case room, generation, expired, epoch
+
+    package var label: String {
+        switch self {
+        case .room: "room"
+        case .generation: "generation"
+        case .expired: "expired"
+        case .epoch: "epoch"
+        }
+    }
+}
+
+/// Why an answer of the result cache was not served.
+package enum CacheUnfitness: UInt8, CaseIterable, Sendable {
+    case generation, expired, window, epoch, items
+
+    package var label: String {
+        switch self {
+        case .generation: "generation"
+        case .expired: "expired"
+        case .window: "window"
+        case .epoch: "epoch"
+        case .items: "items"
+        }
+    }
+}
+
+/// What became of answers that were offered to the result cache.
+package enum CacheAdmission: UInt8, CaseIterable, Sendable {
+    /// Taken in, or in place of an older one.
+    case inserted
+    /// Went on from the window to the main queue.
+    case admitted
+    /// Left the window for good.
+    case rejected
+    /// Too large to be kept, or void already.
+    case refused
+
+    package var label: String {
+        switch self {
+        case .inserted: "inserted"
+        case .admitted: "admitted"
+        case .rejected: "rejected"
+        case .refused: "refused"
+        }
+    }
+}
+
+/// What became of answers that were to be made although nobody waited for them.
+package enum CacheRefill: UInt8, CaseIterable, Sendable {
+    /// Made in place of stale ones; made for active users after a start or a swap.
+    case stale, warm
+    /// Not made, as there was no room in line.
+    case dropped
+    /// Tried, but no answer that can be kept came of it.
+    case failed
+
+    package var label: String {
+        switch self {
+        case .stale: "stale"
+        case .warm: "warm"
+        case .dropped: "dropped"
+        case .failed: "failed"
         }
     }
 }

@@ -231,8 +231,23 @@ extension NodeMetrics {
         writer.sample([CacheLevel.l1.label], small(Layout.cacheBytes))
         writer.begin(MetricCatalogue.cacheEntries)
         writer.sample([CacheLevel.l1.label], small(Layout.cacheEntries))
-        writer.begin(MetricCatalogue.cacheEvictions)
-        writer.sample([CacheLevel.l1.label], small(Layout.evictions))
+        writer.begin(MetricCatalogue.cacheUsedBytes)
+        writer.sample([CacheLevel.l1.label], small(Layout.cacheUsedBytes))
+        for (metric, first, labels) in [
+            (MetricCatalogue.cacheEvictions, Layout.cacheDepartures, CacheDeparture.allCases.map(\.label)),
+            (MetricCatalogue.cacheUnfit, Layout.cacheUnfit, CacheUnfitness.allCases.map(\.label)),
+            (MetricCatalogue.cacheAdmissions, Layout.cacheAdmissions, CacheAdmission.allCases.map(\.label)),
+            (MetricCatalogue.cacheRefills, Layout.cacheRefills, CacheRefill.allCases.map(\.label)),
+        ] {
+            writer.begin(metric)
+            for (place, label) in labels.enumerated() {
+                writer.sample([CacheLevel.l1.label, label], small(first + place))
+            }
+        }
+        writer.begin(MetricCatalogue.cacheJoined)
+        writer.sample([CacheLevel.l1.label], small(Layout.cacheJoined))
+        writer.begin(MetricCatalogue.cacheRefillsWaiting)
+        writer.sample([CacheLevel.l1.label], small(Layout.cacheRefillsWaiting))
         for (metric, cell) in [
             (MetricCatalogue.shardQueueDepth, Layout.queueDepth), (MetricCatalogue.shardUsers, Layout.users),
             (MetricCatalogue.shardAllocated, Layout.allocated),

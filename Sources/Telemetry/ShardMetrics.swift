@@ -152,11 +152,6 @@ package final class ShardMetrics: Sendable {
     }
 
     @inlinable
-    package func countEvictions(_ count: Int) {
-        cells.add(UInt64(truncatingIfNeeded: count), to: smallAt &+ Layout.evictions)
-    }
-
-    @inlinable
     package func setCache(bytes: Int, entries: Int) {
         cells.set(smallAt &+ Layout.cacheBytes, to: UInt64(truncatingIfNeeded: bytes))
         cells.set(smallAt &+ Layout.cacheEntries, to: UInt64(truncatingIfNeeded: entries))
@@ -220,7 +215,6 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var refused: Int { 48 }
         @inlinable package static var frames: Int { 56 }
         @inlinable package static var cancelled: Int { 64 }
-        @inlinable package static var evictions: Int { 65 }
         @inlinable package static var cacheBytes: Int { 66 }
         @inlinable package static var cacheEntries: Int { 67 }
         @inlinable package static var queueDepth: Int { 68 }
@@ -241,7 +235,15 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var batchClosed: Int { 104 }
         @inlinable package static var events: Int { 112 }
         @inlinable package static var missingFeatures: Int { 120 }
-        @inlinable package static var smallCells: Int { 128 }
+        // Of the result cache: 8 cells for each set of labels.
+        @inlinable package static var cacheDepartures: Int { 128 }
+        @inlinable package static var cacheUnfit: Int { 136 }
+        @inlinable package static var cacheAdmissions: Int { 144 }
+        @inlinable package static var cacheRefills: Int { 152 }
+        @inlinable package static var cacheUsedBytes: Int { 160 }
+        @inlinable package static var cacheJoined: Int { 161 }
+        @inlinable package static var cacheRefillsWaiting: Int { 162 }
+        @inlinable package static var smallCells: Int { 168 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

@@ -173,6 +173,7 @@ struct RecommendCommand: AsyncParsableCommand {
         var eligibleItems: Int?
         var serverMicroseconds: UInt32
         var cached: Bool
+        var stale: Bool
 
         init(user: String, _ reply: RecommendReply, _ info: ReplyInfo) {
             self.user = user
@@ -206,6 +207,7 @@ struct RecommendCommand: AsyncParsableCommand {
             eligibleItems = reply.timings.isEmpty ? nil : reply.eligibleItems
             serverMicroseconds = info.serverMicroseconds
             cached = info.isCached
+            stale = info.isStale
         }
     }
 }

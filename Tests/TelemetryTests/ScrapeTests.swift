@@ -25,7 +25,8 @@ import Vocabulary
             for reason in ConnectionRefusal.allCases { shard.countConnectionRefused(reason) }
             for fault in FrameFault.allCases { shard.countBadFrame(fault) }
             shard.countCancelled()
-            shard.countEvictions(5)
+            shard.countCacheJoined()
+            for refill in CacheRefill.allCases { shard.countRefill(refill) }
             shard.setCache(bytes: 1000, entries: 10)
             shard.setQueueDepth(4)
             shard.setUsers(500)

@@ -122,7 +122,7 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
         }
         let info = ReplyInfo(
             serverMicroseconds: header.microseconds, loadHint: header.slotOrLoad,
-            isCached: header.replyFlags.contains(.cached))
+            isCached: header.replyFlags.contains(.cached), isStale: header.replyFlags.contains(.stale))
         let outcome: Outcome
         do throws(MessageFault) {
             outcome = .success((try Reply(decoding: body, arena: arena), info))

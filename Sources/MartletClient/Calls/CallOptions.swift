@@ -71,4 +71,6 @@ public struct ReplyInfo: Sendable, Hashable {
     public var loadHint: UInt16
     /// The answer came from the node's result cache.
     public var isCached: Bool
+    /// It is older than the node wanted to show, and a new one is being made.
+    public var isStale = false
 }

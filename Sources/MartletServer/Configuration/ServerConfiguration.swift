@@ -159,6 +159,20 @@ package struct CacheConfiguration: Sendable, Equatable {
     package var bytes = 128 << 20
     /// How long an answer may be served again, where the scenario does not say.
     package var ttl: Duration = .seconds(60)
+    /// No adapted life is shorter.
+    package var ttlMin: Duration = .seconds(10)
+    /// Visits of its user that an answer is to serve; 0: lives are not adapted.
+    package var ttlVisits = 50
+    /// How long an answer that is too old may be served while a new one is made.
+    package var staleFor: Duration = .zero
+    /// Share of a loop's time for answers that nobody waits for.
+    package var backgroundShare = 0.1
+    /// Requests of active users that are asked again after a swap or a start, all shards together.
+    package var warmKeys = 10_000
+    /// Where they are remembered over a restart; nil: nowhere.
+    package var warmFile: String?
+    /// How long a start may wait for them before the node is ready.
+    package var warmBeforeReady: Duration = .zero
     /// Larger answers are not kept.
     package var entryBytesMax = 64 << 10
     /// Sets of items that filters were made into; a larger one is not kept.

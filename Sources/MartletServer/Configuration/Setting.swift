@@ -285,7 +285,36 @@ package struct Setting: Sendable {
         size(
             "cache.filter_bytes", \.cache.filterBytes, in: 0...(1 << 40),
             "Filters of all shards together, as sets of items, to be used again; 0 keeps none."),
-        duration("cache.ttl", \.cache.ttl, "How long an answer may be served again."),
+        duration("cache.ttl", \.cache.ttl, "How long an answer may be served again, at most."),
+        duration(
+            "cache.ttl_min", \.cache.ttlMin, "The same, at least, where `cache.ttl_visits` makes it shorter."),
+        integer(
+            "cache.ttl_visits", \.cache.ttlVisits, in: 0...1_000_000,
+            "Visits that one answer is to serve: who comes often gets new ones sooner; 0: all are kept for `cache.ttl`."
+        ),
+        duration(
+            "cache.stale_for", \.cache.staleFor,
+            "How long an answer that is too old may still be served, marked so, while a new one is made; 0s: not at all."
+        ),
+        Setting(
+            "cache.background_share",
+            "Share of an event loop's time for answers that nobody waits for: in place of stale ones, and after a swap; 0: none."
+        ) {
+            "\($0.cache.backgroundShare)"
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.cache.backgroundShare = try SettingValue.share(text)
+        },
+        integer(
+            "cache.warm_keys", \.cache.warmKeys, in: 0...1_000_000,
+            "Requests of the most active users that are made again after a swap or a start; 0: none."),
+        Setting("cache.warm_file", "Where those are remembered over a restart; default: nowhere.") {
+            $0.cache.warmFile
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.cache.warmFile = try SettingValue.path(text)
+        },
+        duration(
+            "cache.warm_before_ready", \.cache.warmBeforeReady,
+            "How long a start may wait for them before the node says that it is ready; 0s: not at all."),
         size(
             "cache.entry_bytes_max", \.cache.entryBytesMax, in: (1 << 10)...(16 << 20), "Larger answers are not kept."),
         Setting(

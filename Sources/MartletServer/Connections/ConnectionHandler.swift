@@ -242,15 +242,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
         if !isBypassed, header.slotOrLoad == FrameHeader.noSlot || node.shard(ofRaw: header.slotOrLoad) == worker.index,
             let answer = shard.answer(to: frame.body, now: now)
         {
-            hits.add(scenario: Int(answer.tag), worker)
+            hits.add(scenario: Int(answer.tag), isStale: answer.isStale, worker)
             var suffix: [UInt8] = []
             if worker.slates != nil {
                 suffix = worker.logRepeated(
                     scenario: Int(answer.tag), frame.body, answer.body, own: RequestIDExtension.read(frame))
             }
             appendReply(
-                id: header.callID, status: .ok, flags: .cached, microseconds: 0, load: worker.loadHint(shard.depth),
-                body: answer.body, suffix: suffix)
+                id: header.callID, status: .ok, flags: answer.flags, microseconds: 0,
+                load: worker.loadHint(shard.depth), body: answer.body, suffix: suffix)
+            if answer.wantsRefresh { worker.refilling.add(stale: Array(frame.body)) }
             return
         }
         RecommendCalls.serveMiss(frame, now, isBypassed: isBypassed, self)
@@ -290,13 +291,15 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Answers a call in flight.
     func reply(
         to ticket: CallTicket, status: StatusCode, flags: ReplyFlags, microseconds: UInt32, load: UInt16,
-        body: UnsafeRawBufferPointer
+        body: UnsafeRawBufferPointer, suffix: [UInt8] = []
     ) {
         guard inFlight[ticket.callID] === ticket else { return }
         inFlight[ticket.callID] = nil
         node.state.callsEnded(1)
         if ticket.isCancelled { worker.metrics.countCancelled() }
-        appendReply(id: ticket.callID, status: status, flags: flags, microseconds: microseconds, load: load, body: body)
+        appendReply(
+            id: ticket.callID, status: status, flags: flags, microseconds: microseconds, load: load, body: body,
+            suffix: suffix)
     }
 
     /// Answers a call that was turned away before it was registered.
@@ -383,22 +386,25 @@ final class ConnectionHandler: ChannelDuplexHandler {
 struct HitBatch {
     let started: UInt64
     private var count = 0
+    private var stale = 0
     private var scenario = 0
 
     init(started: UInt64) { self.started = started }
 
     @inline(__always)
-    mutating func add(scenario: Int, _ worker: LoopWorker) {
+    mutating func add(scenario: Int, isStale: Bool, _ worker: LoopWorker) {
         if scenario != self.scenario {
             record(worker)
             count = 0
+            stale = 0
             self.scenario = scenario
         }
         count += 1
+        if isStale { stale += 1 }
     }
 
     func record(_ worker: LoopWorker) {
         guard count > 0 else { return }
-        worker.metrics.countHits(count, scenario: scenario, nanoseconds: LoopWorker.now &- started)
+        worker.metrics.countHits(count, scenario: scenario, nanoseconds: LoopWorker.now &- started, stale: stale)
     }
 }

@@ -36,6 +36,10 @@ final class LoopWorker {
     let helping = LoopHelping()
     /// Set once, before the first connection; nil: no Redis.
     var sharedCache: SharedCache?
+    /// Answers that nobody waits for.
+    private(set) lazy var refilling = LoopRefilling(
+        worker: self, share: node.serving.cache.backgroundShare,
+        warmMax: node.serving.cache.warmKeysMax / max(1, node.shardCount))
     private(set) var connections: [ObjectIdentifier: ConnectionHandler] = [:]
 
     init(index: Int, eventLoop: any EventLoop, shard: Shard, node: NodeContext, slates: SlateDesk? = nil) {
@@ -69,6 +73,7 @@ final class LoopWorker {
         return wake.start { [unowned self] in
             self.runStep()
             self.helpStep()
+            self.refilling.pump()
         }
     }
 
@@ -101,8 +106,8 @@ final class LoopWorker {
         if let (states, bytes) = live {
             metrics.setLiveUsers(states.users, bytes: bytes, evicted: states.usersEvicted)
         }
-        metrics.setCache(bytes: statistics.bytes, entries: statistics.entryCount)
-        metrics.setEvictions(statistics.evictions)
+        metrics.setCache(CacheReading(statistics))
+        metrics.setRefillsWaiting(refilling.count)
         metrics.setQueueDepth(depth)
         if let sharedCache { metrics.setRedis(sharedCache.reading) }
         metrics.publishThreadAllocations()
@@ -139,7 +144,8 @@ final class LoopWorker {
 
     /// Hands a call to the shard of this loop.
     func submit(_ request: ShardRequest, _ ticket: CallTicket) {
-        let call = ShardCall(request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket)
+        let call = ShardCall(
+            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey)
         // Events do not wait behind slates: what they need of the loop is short.
         if case .record(let batch) = request {
             if let result = shard.assumeIsolated({ $0.record(batch, call) }) { deliver(result, to: ticket) }
@@ -151,6 +157,19 @@ final class LoopWorker {
             scheduleStep()
         }
     }
+
+    /// Whether calls wait or are under way.
+    var isServing: Bool { stepIsScheduled }
+
+    /// Hands the shard a call that nobody waits for; false when it has no room.
+    func submitRefill(_ call: ShardCall) -> Bool {
+        if shard.assumeIsolated({ $0.submit(call) }) != nil { return false }
+        scheduleStep()
+        return true
+    }
+
+    /// Looks for such calls after the next look at the sockets.
+    func wakeForRefills() { wake?.signal() }
 
     /// Learns what became of records of the event log.
     func settle(_ outcome: LogOutcome) {
@@ -184,8 +203,13 @@ final class LoopWorker {
         guard stepIsScheduled else { return }
         let until = Self.now &+ Self.stepNanoseconds
         let waiting = shard.assumeIsolated { shard in
-            shard.run(until: until, clock: { Self.now }) { shard, call, answer, times in
-                guard let ticket = call.origin as? CallTicket else { return }
+            shard.run(until: until, clock: { Self.now }) { _, call, kept in
+                if let ticket = call.origin as? CallTicket { self.answer(kept, ticket) }
+            } answered: { shard, call, answer, times in
+                guard let ticket = call.origin as? CallTicket else {
+                    if let origin = call.origin as? RefillOrigin { self.keep(answer, times, origin, shard) }
+                    return
+                }
                 self.count(answer, times, ticket)
                 if ticket.gather == nil { self.answer(answer, ticket, shard) } else { self.deliver(answer, to: ticket) }
             }
@@ -197,6 +221,7 @@ final class LoopWorker {
         } else {
             stepIsScheduled = false
             helping.setBusy(false, Self.now)
+            if refilling.count > 0 { wake?.signal() }
         }
     }
 
@@ -230,6 +255,54 @@ final class LoopWorker {
         }
     }
 
+    /// Keeps an answer that nobody waits for.
+    private func keep(
+        _ answer: ShardAnswer, _ times: StageTimes, _ origin: RefillOrigin, _ shard: isolated Shard
+    ) {
+        var isKept = false
+        if case .slate(let slate) = answer, encoder.encode(answer).0 == .ok {
+            isKept = slate.isCacheable
+            if isKept { keep(slate, origin.key, origin.scenario, Self.now, shard) }
+        }
+        if !isKept { shard.refreshFailed(origin.key) }
+        refilling.finish(
+            origin, isKept: isKept,
+            nanoseconds: times.filter &+ times.retrieve &+ times.rank &+ times.fuse &+ times.rerank)
+    }
+
+    /// Keeps the slate that was encoded last.
+    private func keep(_ slate: Slate, _ key: [UInt8], _ scenario: String, _ now: UInt64, _ shard: isolated Shard) {
+        key.withUnsafeBytes { key in
+            encoder.withBody {
+                shard.keep(
+                    $0, for: key, scenario: scenario, tag: UInt16(node.scenarioIndex(scenario)),
+                    generation: slate.generation.number, now: now, seconds: slate.seconds, stamp: slate.stamp,
+                    version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items))
+            }
+        }
+        slates?.remember(slate.capture.map(\.requestID), for: key)
+    }
+
+    /// Sends a kept answer to a call that waited for another of the same bytes.
+    private func answer(_ kept: KeptAnswer, _ ticket: CallTicket) {
+        let nanoseconds = Self.now &- ticket.arrived
+        metrics.recordRequest(scenario: Int(kept.tag), .cached, nanoseconds: nanoseconds)
+        metrics.countRequest(ticket.method.counted, .ok)
+        let microseconds = UInt32(clamping: nanoseconds / 1000)
+        let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
+            logRepeated(scenario: Int(kept.tag), $0, kept.body, own: ticket.requestID)
+        }
+        if ticket.home === self {
+            ticket.connection.reply(
+                to: ticket, status: .ok, flags: kept.flags, microseconds: microseconds, load: 0, body: kept.body,
+                suffix: suffix)
+        } else {
+            replyRemotely(
+                ticket, status: .ok, flags: kept.flags, microseconds: microseconds, load: 0, body: kept.body,
+                suffix: suffix)
+        }
+    }
+
     /// Encodes an answer on the shard's loop, keeps it when it may be kept, and sends it.
     private func answer(_ answer: ShardAnswer, _ ticket: CallTicket, _ shard: isolated Shard) {
         let started = Self.now
@@ -238,16 +311,7 @@ final class LoopWorker {
         metrics.record(.encode, nanoseconds: done &- started)
         if case .slate(let slate) = answer {
             if status == .ok, slate.isCacheable, let key = ticket.cacheKey {
-                key.withUnsafeBytes { key in
-                    encoder.withBody {
-                        shard.keep(
-                            $0, for: key, scenario: ticket.scenario,
-                            tag: UInt16(node.scenarioIndex(ticket.scenario)), generation: slate.generation.number,
-                            now: done, seconds: slate.seconds, stamp: slate.stamp,
-                            version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items))
-                    }
-                }
-                slates?.remember(slate.capture.map(\.requestID), for: key)
+                keep(slate, key, ticket.scenario, done, shard)
                 share(slate, ticket, shard)
             }
             // Behind what is kept: the answer has this ID once.
@@ -480,6 +544,23 @@ final class LoopWorker {
             RemoteReply(
                 ticket: ticket, status: status, flags: flags, microseconds: microseconds, load: load, body: buffer))
         scheduleMail()
+    }
+}
+
+extension KeptAnswer {
+    /// Of a reply that carries it.
+    var flags: ReplyFlags { isStale ? [.cached, .stale] : .cached }
+}
+
+extension CacheReading {
+    init(_ statistics: ResultCacheStatistics) {
+        self.init()
+        bytes = statistics.bytes
+        usedBytes = statistics.usedBytes
+        entries = statistics.entryCount
+        departures = statistics.evictions
+        unfit = statistics.unfit
+        admissions = [statistics.insertions, statistics.admissions, statistics.rejections, statistics.refusals]
     }
 }
 

@@ -41,10 +41,13 @@ enum RecommendCalls {
                 guard let answer = shard.answer(to: body, now: now) else { return false }
                 let suffix = worker.logRepeated(
                     scenario: Int(answer.tag), body, answer.body, own: ticket.requestID)
-                worker.metrics.countHits(1, scenario: Int(answer.tag), nanoseconds: now &- ticket.arrived)
+                worker.metrics.countHits(
+                    1, scenario: Int(answer.tag), nanoseconds: now &- ticket.arrived, stale: answer.isStale ? 1 : 0)
                 worker.replyRemotely(
-                    ticket, status: .ok, flags: .cached, microseconds: UInt32(clamping: (now &- ticket.arrived) / 1000),
+                    ticket, status: .ok, flags: answer.flags,
+                    microseconds: UInt32(clamping: (now &- ticket.arrived) / 1000),
                     load: worker.loadHint(shard.depth), body: answer.body, suffix: suffix)
+                if answer.wantsRefresh { worker.refilling.add(stale: Array(body)) }
                 return true
             }
             if isAnswered { return }

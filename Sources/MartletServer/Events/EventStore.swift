@@ -107,7 +107,9 @@ final class EventStore: Sendable {
         return LiveUsers(
             states: try UserStates(bounds, types: types, slots: slots),
             recent: try RecentEvents(capacity: max(1, configuration.repeatsWindow / shardCount), seed: seed),
-            numbers: numbers, shown: shown, activity: activity)
+            numbers: numbers, shown: shown, activity: activity,
+            // Users who share an epoch void each other's kept answers: 16 MiB in all are room for four million.
+            epochCount: max(1 << 16, (1 << 22) / shardCount))
     }
 
     /// Of the memory for users' states, one in so many bytes may be of what they were only shown.

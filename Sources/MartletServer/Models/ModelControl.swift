@@ -184,6 +184,8 @@ actor ModelControl {
     private func swap(to generation: Generation) async {
         var released: [Generation] = []
         for worker in workers { released += await worker.shard.adopt(generation) }
+        // What active users ask for is made anew in the background.
+        if current != nil { for worker in workers { worker.eventLoop.execute { worker.refilling.collectActive() } } }
         items.keep([generation.number, current?.number ?? 0])
         current = generation
         let last = released

@@ -19,7 +19,9 @@ extension ServingConfiguration {
             scenarios: scenarios,
             cache: ResultCacheConfiguration(
                 bytesMax: configuration.cache.bytes, timeToLive: configuration.cache.ttl,
-                answerBytesMax: configuration.cache.entryBytesMax),
+                timeToLiveMin: configuration.cache.ttlMin, visits: configuration.cache.ttlVisits,
+                staleFor: configuration.cache.staleFor, answerBytesMax: configuration.cache.entryBytesMax,
+                backgroundShare: configuration.cache.backgroundShare, warmKeysMax: configuration.cache.warmKeys),
             itemsMax: configuration.limits.kMax, queuedCallsMax: configuration.limits.queuedRequestsMax,
             callsTogetherMax: configuration.callsTogether,
             ranking: RankingConfiguration(

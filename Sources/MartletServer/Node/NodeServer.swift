@@ -60,6 +60,7 @@ package final class ServingNode: Service {
     private let metrics: NodeMetrics
     private let events: EventStore
     private let items: ItemDesk
+    private let warming: CacheWarming
     private let activity: ActivityDesk
     /// Merges what the shards count of items, below what answers calls.
     private let mergePool = NIOThreadPool(numberOfThreads: 1)
@@ -117,6 +118,8 @@ package final class ServingNode: Service {
                 precision: configuration.rankerPrecision, itemBytesMax: configuration.rankerItemBytes),
             scenarios: serving.scenarios, metrics: metrics, logger: logger, pool: pool, numbers: events.numbers,
             items: items, wallClock: wallClock, niceness: niceness.loading)
+        warming = CacheWarming(
+            node: context, path: configuration.cache.warmFile, keysMax: configuration.cache.warmKeys, logger: logger)
         acceptor = Acceptor(node: context, group: acceptorLoop, logger: logger)
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)
@@ -207,7 +210,13 @@ package final class ServingNode: Service {
         await ports.set(rpc: address)
         hasStarted.store(true, ordering: .releasing)
         scheduleSnapshots()
-        if configuration.bundle != nil { becomeReady() }
+        if configuration.bundle != nil {
+            await warming.begin(on: pool)
+            if configuration.cache.warmBeforeReady > .zero {
+                await warming.wait(atMost: configuration.cache.warmBeforeReady)
+            }
+            becomeReady()
+        }
         let http = await ports.http?.endpoint.description ?? "off"
         logger.info(
             "node serves",
@@ -232,11 +241,14 @@ package final class ServingNode: Service {
     /// The same.
     private func scheduleSnapshots() {
         let interval = TimeAmount(configuration.events.snapshotInterval)
-        guard configuration.events.directory != nil, interval > .zero else { return }
+        let hasEvents = configuration.events.directory != nil
+        guard hasEvents || warming.path != nil, interval > .zero else { return }
         acceptorLoop.next().scheduleRepeatedTask(initialDelay: interval, delay: interval) {
-            [events, context, snapshotPool] _ in
+            [events, context, snapshotPool, warming] _ in
             snapshotPool.submit { state in
-                if case .active = state { events.takeSnapshot(context, isHurried: false) }
+                guard case .active = state else { return }
+                if hasEvents { events.takeSnapshot(context, isHurried: false) }
+                warming.save()
             }
         }
     }
@@ -245,6 +257,9 @@ package final class ServingNode: Service {
     package func takeSnapshot() async {
         try? await snapshotPool.runIfActive { [events, context] in events.takeSnapshot(context, isHurried: false) }
     }
+
+    /// Of the shards, in their order.
+    var shardMetrics: [ShardMetrics] { metrics.shards }
 
     /// What was brought back at the start; nil without an event log.
     var restored: Replay.Outcome? { events.restored.withLock { $0 } }
@@ -328,8 +343,9 @@ package final class ServingNode: Service {
             }.get()
         }
         if hasStarted.load(ordering: .acquiring) {
-            try? await snapshotPool.runIfActive { [events, context] in
+            try? await snapshotPool.runIfActive { [events, context, warming] in
                 events.takeSnapshot(context, isHurried: true)
+                warming.save()
             }
         }
         // What is in line is stored first, and told to those who wait as far as their connections stand.

@@ -171,6 +171,11 @@ final class StatusDocument: Sendable {
             var queueDepth: UInt64
             var cacheBytes: UInt64
             var cacheEntries: UInt64
+            var cacheHits: UInt64
+            var cacheStaleHits: UInt64
+            var cacheMisses: UInt64
+            var cacheJoined: UInt64
+            var refillsWaiting: UInt64
             var liveUsers: UInt64
             var liveBytes: UInt64
         }
@@ -222,6 +227,9 @@ final class StatusDocument: Sendable {
                 return Document.Shard(
                     shard: $0.shard, slots: "\(slots.lowerBound)..<\(slots.upperBound)", queueDepth: $0.queueDepth,
                     cacheBytes: $0.cacheBytes, cacheEntries: $0.cacheEntries,
+                    cacheHits: $0.cacheRequests(.hit), cacheStaleHits: $0.cacheRequests(.stale),
+                    cacheMisses: $0.cacheRequests(.miss), cacheJoined: $0.cacheJoined,
+                    refillsWaiting: $0.refillsWaiting,
                     liveUsers: $0.liveUsers, liveBytes: $0.liveBytes)
             },
             planners: models.planners.withLock { $0 },

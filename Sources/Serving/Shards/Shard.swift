@@ -32,6 +32,9 @@ package actor Shard {
     private nonisolated let seeds: @Sendable () -> UInt64
     private let cache: ResultCache
     private var originKnowledge = LiveUsers.Knowledge()
+    /// Whether calls for the same bytes wait for one answer.
+    private let sharesAnswers: Bool
+    private var flights: Flights
     private var pending: Deque<ShardCall> = []
     private var underWay = CallsUnderWay()
     /// Who helps with the long scans of slates; nil: nobody.
@@ -73,7 +76,13 @@ package actor Shard {
         self.filterBytesMax = filterBytesMax
         self.wallClock = wallClock
         self.seeds = seeds
-        cache = ResultCache(bytesMax: cacheBytesMax)
+        let cache = configuration.cache
+        flights = Flights(waitersMax: cacheBytesMax > 0 ? configuration.queuedCallsMax : 0)
+        sharesAnswers = cacheBytesMax > 0
+        self.cache = ResultCache(
+            bytesMax: cacheBytesMax,
+            life: AnswerLife(least: cache.timeToLiveMin.cacheNanoseconds, visits: cache.visits),
+            staleFor: cache.staleFor.cacheNanoseconds)
     }
 
     // MARK: Changes of items
@@ -148,14 +157,41 @@ package actor Shard {
 
     /// The kept answer to the request with the bytes `key`, valid until an answer is kept.
     package func answer(to key: UnsafeRawBufferPointer, now: UInt64) -> KeptAnswer? {
+        readWallClock(now)
+        return cache.answer(
+            to: key, hash: ResultCache.hash(key), generation: generationNumber, now: now, wallSeconds: wallSeconds,
+            epochs: live?.epochs, overlay: engines.first?.overlay)
+    }
+
+    /// Whether an answer to `key` is kept that would be shown as a fresh one, or is being made. Counts nothing.
+    package func isFresh(_ key: [UInt8], now: UInt64) -> Bool {
+        readWallClock(now)
+        return key.withUnsafeBytes {
+            let hash = ResultCache.hash($0)
+            return flights.isUnderWay(key, hash: hash)
+                || cache.isFresh(
+                    $0, hash: hash, generation: generationNumber, now: now, wallSeconds: wallSeconds,
+                    epochs: live?.epochs, overlay: engines.first?.overlay)
+        }
+    }
+
+    /// Called when no new answer was made in place of a stale one.
+    package func refreshFailed(_ key: [UInt8]) {
+        key.withUnsafeBytes { cache.refreshFailed($0, hash: ResultCache.hash($0)) }
+    }
+
+    /// The keys of the next entries of the cache; see `ResultCache.forEachKey`.
+    package func collectActiveKeys(from place: Int, count: Int, into keys: inout ActiveKeys) -> Int? {
+        cache.forEachKey(from: place, count: count) { keys.add($0, frequency: $1) }
+    }
+
+    @inline(__always)
+    private func readWallClock(_ now: UInt64) {
         // One look at the clock serves all calls of one read; none where it does not matter.
         if hasWindows, now != wallReadAt {
             wallSeconds = wallClock()
             wallReadAt = now
         }
-        return cache.answer(
-            to: key, hash: ResultCache.hash(key), generation: generationNumber, now: now, wallSeconds: wallSeconds,
-            epochs: live?.epochs, overlay: engines.first?.overlay)
     }
 
     /// Keeps an encoded answer that `generation` made.
@@ -174,14 +210,11 @@ package actor Shard {
     ) {
         guard generation == generationNumber, answer.count <= configuration.cache.answerBytesMax else { return }
         let life = configuration.scenarios[scenario]?.timeToLive ?? configuration.cache.timeToLive
-        let (whole, attoseconds) = life.components
-        let nanoseconds = min(
-            nanosecondsMax,
-            UInt64(clamping: whole) &* 1_000_000_000 &+ UInt64(clamping: attoseconds / 1_000_000_000))
+        let nanoseconds = min(nanosecondsMax, life.cacheNanoseconds)
         guard nanoseconds > 0 else { return }
         cache.insert(
-            answer, for: key, hash: ResultCache.hash(key), generation: generation, expires: now &+ nanoseconds,
-            seconds: seconds, stamp: stamp, version: version, shown: shown, tag: tag)
+            answer, for: key, hash: ResultCache.hash(key), generation: generation, now: now, longest: nanoseconds,
+            seconds: seconds, stamp: stamp, epochs: live?.epochs, version: version, shown: shown, tag: tag)
     }
 
     /// What an answer to `user` depends on now; nil where it depends on what only this process knows: changes of items.
@@ -244,15 +277,91 @@ package actor Shard {
     /// Calls that wait or are under way.
     package var depth: Int { pending.count + underWay.count }
 
-    /// Takes a call into the queue, or says why not.
+    /// Takes a call in, or says why not: it waits for another of the same bytes, or for its turn to be computed.
     package func submit(_ call: ShardCall) -> Rejection? {
-        if pending.count >= configuration.queuedCallsMax {
-            return Rejection(
-                .queueFull, "shard \(index) has \(pending.count) calls waiting, its maximum", retryIsSafe: true,
-                retryAfterMilliseconds: 10)
+        switch join(call) {
+        case .waits:
+            metrics.countCacheJoined()
+            return nil
+        case .full: return full
+        // A look-up in a cache beside the node belongs here: what it finds is kept, and the flight landed.
+        case .leads: break
+        }
+        guard pending.count < configuration.queuedCallsMax else {
+            if let key = call.key, sharesAnswers { _ = flights.land(key, hash: Self.hash(key)) }
+            return full
         }
         pending.append(call)
         return nil
+    }
+
+    private var full: Rejection {
+        Rejection(
+            .queueFull, "shard \(index) has \(pending.count + flights.waiterCount) calls waiting, its maximum",
+            retryIsSafe: true, retryAfterMilliseconds: 10)
+    }
+
+    private func join(_ call: ShardCall) -> Flights.Entry {
+        guard sharesAnswers, let key = call.key else { return .leads }
+        return flights.join(call, key: key, hash: Self.hash(key))
+    }
+
+    private static func hash(_ key: [UInt8]) -> UInt64 { key.withUnsafeBytes { ResultCache.hash($0) } }
+
+    /// Receives an answer that was computed.
+    package typealias Answered = (isolated Shard, ShardCall, ShardAnswer, StageTimes) -> Void
+    /// Receives an answer that the cache had, for a call that waited for another of the same bytes.
+    package typealias Shared = (isolated Shard, ShardCall, KeptAnswer) -> Void
+
+    /// The callbacks of one `run`.
+    private struct Outlets {
+        let answered: Answered
+        let shared: Shared
+    }
+
+    /// Hands out what became of a call, and sees to those that waited for it.
+    private func finish(
+        _ call: ShardCall, _ answer: ShardAnswer, _ times: StageTimes, _ now: UInt64, _ outlets: borrowing Outlets
+    ) {
+        outlets.answered(self, call, answer, times)
+        guard sharesAnswers, let key = call.key else { return }
+        let hash = Self.hash(key)
+        let waiters = flights.land(key, hash: hash)
+        if waiters.isEmpty { return }
+        var unanswered: [ShardCall] = []
+        for waiter in waiters {
+            if let rejection = refusal(of: waiter, now) {
+                outlets.answered(self, waiter, .rejected(rejection), StageTimes(queue: now &- waiter.arrived))
+            } else if let kept = key.withUnsafeBytes({ self.answer(to: $0, now: now) }) {
+                outlets.shared(self, waiter, kept)
+            } else {
+                unanswered.append(waiter)
+            }
+        }
+        guard var first = unanswered.first else { return }
+        if case .rejected = answer {
+            // The leader's fault or fate, not theirs: the next one leads.
+            _ = flights.join(first, key: key, hash: hash)
+            for waiter in unanswered.dropFirst() { _ = flights.join(waiter, key: key, hash: hash) }
+            pending.prepend(first)
+        } else {
+            // Nothing that could be kept, or not for them: each is computed by itself.
+            for waiter in unanswered.reversed() {
+                first = waiter
+                first.key = nil
+                pending.prepend(first)
+            }
+        }
+    }
+
+    /// Who waits for another call keeps its own deadline.
+    private func refuseLateWaiters(_ now: UInt64, _ outlets: borrowing Outlets) {
+        guard now >= flights.earliestDeadline else { return }
+        for waiter in flights.removeLate(now: now) {
+            if let rejection = refusal(of: waiter, now) {
+                outlets.answered(self, waiter, .rejected(rejection), StageTimes(queue: now &- waiter.arrived))
+            }
+        }
     }
 
     /// Serves waiting calls until the queue is empty or the time is up.
@@ -260,22 +369,33 @@ package actor Shard {
     /// - Parameters:
     ///   - until: Uptime in nanoseconds; a step that has begun runs to its end, at most some hundred microseconds.
     ///   - clock: Gives the uptime in nanoseconds.
-    ///   - answered: Receives each answer; must not enter the shard again but through the parameter it is given.
+    ///   - shared: Receives each answer of the cache to a call that waited for another of the same bytes.
+    ///   - answered: Receives each other answer. Neither may enter the shard again but through the parameter it is given.
     /// - Returns: Whether calls still wait.
     package func run(
-        until: UInt64, clock: () -> UInt64,
-        answered: (isolated Shard, ShardCall, ShardAnswer, StageTimes) -> Void
+        until: UInt64, clock: () -> UInt64, shared: Shared = { _, _, _ in }, answered: Answered
     ) -> Bool {
+        withoutActuallyEscaping(shared) { shared in
+            withoutActuallyEscaping(answered) { answered in
+                run(until, clock, Outlets(answered: answered, shared: shared))
+            }
+        }
+    }
+
+    private func run(_ until: UInt64, _ clock: () -> UInt64, _ outlets: borrowing Outlets) -> Bool {
         var now = clock()
         repeat {
+            refuseLateWaiters(now, outlets)
             // What has been begun comes first; then calls that wait; candidates are ranked when no more can join them.
             var progress = underWay.finish(now: now, clock: clock)
             if progress == nil {
-                if !underWay.isRetrieving { beginNext(now, clock, answered) }
+                if !underWay.isRetrieving { beginNext(now, clock, outlets) }
                 if underWay.isEmpty { return false }
                 progress = underWay.step(now: now, clock: clock)
             }
-            if case .answered(let call, let run)? = progress { answered(self, call, run.answer, run.times) }
+            if case .answered(let call, let run)? = progress {
+                finish(call, run.answer, run.times, clock(), outlets)
+            }
             now = clock()
         } while now < until
         return depth > 0
@@ -283,21 +403,20 @@ package actor Shard {
 
     /// Begins the next call and, where they gain by it, those that wait behind it.
     private func beginNext(
-        _ now: UInt64, _ clock: () -> UInt64,
-        _ answered: (isolated Shard, ShardCall, ShardAnswer, StageTimes) -> Void
+        _ now: UInt64, _ clock: () -> UInt64, _ outlets: borrowing Outlets
     ) {
         let width = min(configuration.callsTogetherMax, engines.first?.generation.model.togetherWidth ?? 1)
         while let call = pending.first, underWay.canTake(call, width: width, callsMax: callsMax) {
             pending.removeFirst()
             if let rejection = refusal(of: call, now) {
-                answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
+                finish(call, .rejected(rejection), StageTimes(queue: now &- call.arrived), now, outlets)
                 continue
             }
             let seat = underWay.freeSeat
             switch begin(call, seat, now, clock) {
             case .success(let run): underWay.add(call, run, seat: seat)
             case .failure(let rejection):
-                answered(self, call, .rejected(rejection), StageTimes(queue: now &- call.arrived))
+                finish(call, .rejected(rejection), StageTimes(queue: now &- call.arrived), now, outlets)
             }
         }
         let together = underWay.settle()
@@ -363,6 +482,16 @@ extension Shard {
     private func engine(for request: ManyRequest, _ current: Engine) -> Engine {
         guard let wanted = request.generation, wanted !== current.generation else { return current }
         return engines.first { $0.generation === wanted } ?? engine(for: wanted)
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds, at least 0 and at most what 64 bits hold.
+    fileprivate var cacheNanoseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        let (whole, isTooLong) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        return isTooLong ? .max / 2 : whole &+ UInt64(attoseconds / 1_000_000_000)
     }
 }
 

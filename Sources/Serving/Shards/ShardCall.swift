@@ -16,8 +16,13 @@ package struct ShardCall: Sendable {
     /// Uptime in nanoseconds after which nobody wants the answer; `UInt64.max` for none.
     package var deadline: UInt64
     package var origin: any CallOrigin
+    /// The request's bytes, where its answer may be kept under them; calls of the same bytes wait for one answer.
+    package var key: [UInt8]?
 
-    package init(request: ShardRequest, arrived: UInt64, deadline: UInt64, origin: any CallOrigin) {
+    package init(
+        request: ShardRequest, arrived: UInt64, deadline: UInt64, origin: any CallOrigin, key: [UInt8]? = nil
+    ) {
+        self.key = key
         self.request = request
         self.arrived = arrived
         self.deadline = deadline

@@ -36,6 +36,8 @@ package struct ReplyFlags: OptionSet, Sendable {
     package static let cached = ReplyFlags(rawValue: 1)
     /// No work was begun: sending the call again, here or elsewhere, cannot do it twice.
     package static let retryIsSafe = ReplyFlags(rawValue: 2)
+    /// The answer came from the result cache and is older than it should be; a new one is being made.
+    package static let stale = ReplyFlags(rawValue: 4)
 }
 
 /// Why bytes are not a frame. Each of these ends the connection: what follows cannot be told apart any more.
