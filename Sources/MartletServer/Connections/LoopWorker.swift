@@ -424,11 +424,17 @@ final class LoopWorker {
             metrics.recordRequest(scenario: scenario, .cached, nanoseconds: done &- ticket.arrived)
             metrics.countRequest(ticket.method.counted, .ok)
             let microseconds = UInt32(clamping: (done &- ticket.arrived) / 1000)
+            let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
+                logRepeated(scenario: scenario, $0, body, own: ticket.requestID)
+            }
             if ticket.home === self {
                 ticket.connection.reply(
-                    to: ticket, status: .ok, flags: .cached, microseconds: microseconds, load: 0, body: body)
+                    to: ticket, status: .ok, flags: .cached, microseconds: microseconds, load: 0, body: body,
+                    suffix: suffix)
             } else {
-                replyRemotely(ticket, status: .ok, flags: .cached, microseconds: microseconds, load: 0, body: body)
+                replyRemotely(
+                    ticket, status: .ok, flags: .cached, microseconds: microseconds, load: 0, body: body,
+                    suffix: suffix)
             }
         }
         flushDirty()
