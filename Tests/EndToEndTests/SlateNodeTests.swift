@@ -205,7 +205,7 @@ struct SlateNodeTests {
     func whole() async throws {
         try await withNode(change: {
             $0.scenarios["default"]?.reranking = RerankingConfiguration()
-            $0.scenarios["default"]?.reranking?.exploration = .init(.epsilon(0.3), among: 10)
+            $0.scenarios["default"]?.reranking?.exploration = .init(.epsilon(0.3))
         }) { node, folder in
             var random = SeededGenerator(seed: 4)
             var events: [UserEvent] = []

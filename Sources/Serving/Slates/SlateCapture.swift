@@ -111,14 +111,16 @@ struct SlateSources {
             }
         }
         // Half of them are the next best, from which chance and another ranker would have chosen; the others say what the
-        // rest is like.
-        let best = others.count <= candidatesMax ? others.count : (candidatesMax + 1) / 2
+        // rest is like. Where chance fills places, all from which it draws: the propensities are of no use without them.
+        let drawn = candidatesMax == 0 ? 0 : logged.drawnAmong
+        let most = max(candidatesMax, drawn)
+        let best = others.count <= most ? others.count : max((candidatesMax + 1) / 2, drawn)
         logged.bestCount = best
         var random = SlateRandom(seed: XXH64.hash(request.logID))
-        for slot in best..<min(others.count, candidatesMax) {
+        for slot in best..<min(others.count, most) {
             others.swapAt(slot, Int.random(in: slot..<others.count, using: &random))
         }
-        var kept = others.prefix(candidatesMax)
+        var kept = others.prefix(most)
         kept[best...].sort { $0.place < $1.place }
         for (place, candidate) in kept {
             rows.append(candidate.row)
