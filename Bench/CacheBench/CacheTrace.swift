@@ -53,7 +53,8 @@ package struct CacheTrace: Sendable {
 
     /// - Throws: what reading the file throws; `CacheTraceFault` for a line that is none.
     package static func read(_ path: String) throws -> CacheTrace {
-        let text = try String(contentsOfFile: path, encoding: .utf8)
+        guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8)
+        else { throw CacheTraceFault(description: "\(path): there is no such file of text, or it cannot be read") }
         var numbers: [Substring: Int32] = [:]
         var steps: [Int32] = []
         for (place, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {

@@ -182,6 +182,7 @@ final class LogCommitter: @unchecked Sendable {
         written = stored
         refusal = nil
         statistics.isRefusing = false
+        statistics.refusal = nil
         statistics.segments = finished.count + 1
         statistics.bytes += writtenBytes
     }
@@ -189,6 +190,7 @@ final class LogCommitter: @unchecked Sendable {
     private func refuse(_ error: LogError) {
         statistics.failures += 1
         statistics.isRefusing = true
+        statistics.refusal = "\(error)"
         refusal = error
         refusedAt = clock()
         written = stored

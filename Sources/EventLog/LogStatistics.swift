@@ -17,4 +17,6 @@ package struct LogStatistics: Sendable, Equatable {
     package var storedThrough: UInt64 = 0
     /// Whether records are refused for the disk's sake.
     package var isRefusing = false
+    /// Why, in words.
+    package var refusal: String?
 }

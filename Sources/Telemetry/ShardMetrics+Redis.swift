@@ -30,8 +30,8 @@ package enum SharedCacheMiss: UInt8, CaseIterable, Sendable {
     case otherRequest
     /// One of its items is not available now.
     case unavailableItem
-    /// Items were changed: this node's answers are not those of others.
-    case itemsChanged
+    /// The answer depends on what this node alone knows: changes of items, what trends, live features.
+    case ownKnowledge
     /// Redis did not answer, or not in time.
     case noAnswer
 
@@ -49,7 +49,7 @@ package enum SharedCacheMiss: UInt8, CaseIterable, Sendable {
         case .otherStamp: "other_stamp"
         case .otherRequest: "other_request"
         case .unavailableItem: "unavailable_item"
-        case .itemsChanged: "items_changed"
+        case .ownKnowledge: "own_knowledge"
         case .noAnswer: "no_answer"
         }
     }

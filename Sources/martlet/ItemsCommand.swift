@@ -17,7 +17,7 @@ struct ItemsCommand: AsyncParsableCommand {
                 The file is CSV or TSV as for training (item, title, tags, available_from, available_until, and any other \
                 column as an attribute), or, as *.jsonl, one object a line: {"item": "a", "title": "A", "tags": ["x"], \
                 "attributes": {"brand": ["y"], "price": 9.5}, "vector": [0.1, ...], "from": 1700000000, "until": ...}. \
-                A model that knows an item takes title and attributes from itself.
+                Of an item that the model knows, title, tags and attributes that are named take the place of the model's.
                 """)
 
         @Argument(help: "A file of items.", completion: .file())

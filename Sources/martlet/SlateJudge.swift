@@ -111,7 +111,9 @@ struct SlateJudge {
             lines.append(
                 report.drawnPlaces == 0
                     ? "no estimate of clicks: nothing in these slates was left to chance, so they say nothing of items that another order would have shown; let the scenario explore"
-                    : "no estimate of clicks: of \(report.drawnPlaces.counted("drawn place")) too few are as the ranker would have them"
+                    : report.unknownPools > report.drawnPlaces / 2
+                        ? "no estimate of clicks: of \(report.unknownPools) of \(report.drawnPlaces.counted("drawn place")) not all candidates were logged; log and rank as many as exploration.among (slates.candidates_max above 0)"
+                        : "no estimate of clicks: of \(report.drawnPlaces.counted("drawn place")) too few are as the ranker would have them"
             )
         }
         return lines.joined(separator: "\n")

@@ -4,7 +4,7 @@ import Serving
 import TestSupport
 import Testing
 
-@Suite struct CacheBenchTests {
+@Suite(.ownThreads) struct CacheBenchTests {
     private static let trace = CacheTrace.zipf(users: 2000, exponent: 1, eventShare: 0.05, count: 60_000, seed: 3)
 
     @Test func `no policy is better than the ideal one, and none worse than least recently used by much`() {

@@ -1,5 +1,6 @@
 import MartletClient
 import MartletServer
+import Retrieval
 import TestSupport
 import Testing
 import Vocabulary
@@ -7,7 +8,7 @@ import Wire
 
 /// Two nodes of one bundle and one Redis.
 @Suite(
-    "Answers that nodes share", .timeLimit(.minutes(10)),
+    "Answers that nodes share", .ownThreads, .timeLimit(.minutes(30)),
     .enabled(if: ExternalTool.redis.mayRun, "\(ExternalTool.redis.comment)"))
 struct SharedCacheTests {
     private func redis(_ server: RedisServer) -> (inout ServerConfiguration) -> Void {
@@ -15,7 +16,7 @@ struct SharedCacheTests {
         return {
             $0.redis.url = "redis://127.0.0.1:\(port)"
             // Long enough for a machine with other work.
-            $0.redis.timeout = .seconds(30)
+            $0.redis.timeout = .seconds(300)
         }
     }
 
@@ -47,7 +48,7 @@ struct SharedCacheTests {
     }
 
     private func becomes(_ condition: () throws -> Bool) async throws -> Bool {
-        for _ in 0..<6000 {
+        for _ in 0..<60_000 {
             if try condition() { return true }
             try await Task.sleep(for: .milliseconds(10))
         }
@@ -55,12 +56,20 @@ struct SharedCacheTests {
     }
 
     /// Runs `body` with a Redis and two nodes.
-    private func withNodes(_ body: (RedisServer, TestNode, TestNode) async throws -> Void) async throws {
+    private func withNodes(
+        change: @escaping (inout ServerConfiguration) -> Void = { _ in },
+        _ body: (RedisServer, TestNode, TestNode) async throws -> Void
+    ) async throws {
         let server = try RedisServer()
         let folder = try TemporaryFolder()
         let bundle = try SmallWorld.makeBundle(in: folder, name: "world")
-        let first = try await TestNode(bundle: bundle, change: redis(server))
-        let second = try await TestNode(bundle: bundle, change: redis(server))
+        let set = redis(server)
+        let both: (inout ServerConfiguration) -> Void = {
+            set(&$0)
+            change(&$0)
+        }
+        let first = try await TestNode(bundle: bundle, change: both)
+        let second = try await TestNode(bundle: bundle, change: both)
         do {
             try await body(server, first, second)
         } catch {
@@ -103,6 +112,26 @@ struct SharedCacheTests {
             request.excludeItems = [before.items[9]]
             let again = try await first.client.recommend(request)
             #expect(again.items.contains(before.items[0]))
+        }
+    }
+
+    @Test("what depends on what trends at one node is not shared")
+    func trending() async throws {
+        try await withNodes(change: {
+            $0.scenarios["lively"] = $0.scenarios["default"]
+            $0.scenarios["lively"]?.retrieval = RetrievalMix(
+                sources: [
+                    .init(source: .als, limit: 100, weight: 1), .init(source: .trending, limit: 20, weight: 1),
+                ], normalisation: .zscore)
+        }) { server, first, second in
+            for node in [first, second] {
+                _ = try await node.client.recommend(user: SmallWorld.user(5), k: 10, scenario: "lively")
+                #expect(try misses(node, "own_knowledge") == 1)
+            }
+            _ = try await first.client.recommend(user: SmallWorld.user(5), k: 10)
+            #expect(try await becomes { try stored(first) == 1 })
+            #expect(try names(server).count == 1)
+            #expect(try hits(second) == 0)
         }
     }
 

@@ -205,7 +205,9 @@ struct SlateNodeTests {
     func whole() async throws {
         try await withNode(change: {
             $0.scenarios["default"]?.reranking = RerankingConfiguration()
-            $0.scenarios["default"]?.reranking?.exploration = .init(.epsilon(0.3))
+            $0.scenarios["default"]?.reranking?.exploration = .init(.epsilon(0.3), among: 10)
+            // Fewer than chance draws from: those it draws from are logged all the same.
+            $0.slates.candidatesMax = 4
         }) { node, folder in
             var random = SeededGenerator(seed: 4)
             var events: [UserEvent] = []

@@ -5,7 +5,7 @@ import Testing
 
 @testable import RemoteCache
 
-@Suite struct GarbageTests {
+@Suite(.ownThreads) struct GarbageTests {
     @Test("a server that sends anything at all fails commands and nothing else", arguments: 0..<12)
     func garbage(seed: Int) async throws {
         let generator = Locked(SeededGenerator(seed: UInt64(seed)))

@@ -23,9 +23,9 @@ final class LoopClient: Sendable {
     /// A client of a server on this machine with times that a loaded machine keeps.
     convenience init(port: Int, _ change: (inout RedisConfiguration) -> Void = { _ in }) async throws {
         var configuration = RedisConfiguration(endpoints: [RedisEndpoint(host: "127.0.0.1", port: port)])
-        configuration.commandTimeout = .seconds(30)
-        configuration.connectTimeout = .seconds(30)
-        configuration.stallTimeout = .seconds(30)
+        configuration.commandTimeout = .seconds(300)
+        configuration.connectTimeout = .seconds(300)
+        configuration.stallTimeout = .seconds(300)
         configuration.reconnectMaximum = .milliseconds(200)
         change(&configuration)
         try await self.init(configuration)
@@ -74,9 +74,9 @@ final class LoopClient: Sendable {
     }
 }
 
-/// Waits until something is so, at most a minute.
+/// Waits until something is so, at most ten minutes.
 func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
-    for _ in 0..<6000 {
+    for _ in 0..<60_000 {
         if try await condition() { return true }
         try? await Task.sleep(for: .milliseconds(10))
     }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import RemoteCache
 
-@Suite(.enabled(if: ExternalTool.redis.mayRun, "\(ExternalTool.redis.comment)"))
+@Suite(.ownThreads, .enabled(if: ExternalTool.redis.mayRun, "\(ExternalTool.redis.comment)"))
 struct RedisClusterTests {
     /// Three servers that share the slots.
     private func cluster() async throws -> [RedisServer] {

@@ -109,7 +109,10 @@ final class LoopWorker {
         metrics.setCache(CacheReading(statistics))
         metrics.setRefillsWaiting(refilling.count)
         metrics.setQueueDepth(depth)
-        if let sharedCache { metrics.setRedis(sharedCache.reading) }
+        if let sharedCache {
+            metrics.setRedis(sharedCache.reading)
+            sharedCache.tell()
+        }
         metrics.publishThreadAllocations()
     }
 
@@ -445,7 +448,7 @@ final class LoopWorker {
         guard let sharedCache, let origin = ticket.origin, let key = ticket.cacheKey,
             (slate.overlay?.version ?? 0) == 0,
             slate.generation.number == origin.generation,
-            shard.origin(ofAnswersTo: origin.userID) == origin
+            shard.origin(ofAnswersTo: origin.userID, in: ticket.scenario) == origin
         else { return }
         let life = node.serving.scenarios[ticket.scenario]?.timeToLive ?? node.serving.cache.timeToLive
         encoder.withBody { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }

@@ -91,15 +91,16 @@ enum RecommendCalls {
         else {
             return worker.submit(.recommend(request), ticket)
         }
-        guard let origin = worker.shard.assumeIsolated({ $0.origin(ofAnswersTo: request.user) }) else {
-            worker.metrics.countShared(.itemsChanged)
+        guard let origin = worker.shard.assumeIsolated({ $0.origin(ofAnswersTo: request.user, in: request.scenario) })
+        else {
+            worker.metrics.countShared(.ownKnowledge)
             return worker.submit(.recommend(request), ticket)
         }
         ticket.origin = origin
         shared.lookUp(key, origin) { found in
             // Events may have come while Redis was asked, or another generation.
             guard let found, !ticket.isCancelled,
-                worker.shard.assumeIsolated({ $0.origin(ofAnswersTo: request.user) }) == origin
+                worker.shard.assumeIsolated({ $0.origin(ofAnswersTo: request.user, in: request.scenario) }) == origin
             else { return worker.submit(.recommend(request), ticket) }
             worker.answer(found, origin, ticket)
         }

@@ -145,7 +145,8 @@ actor ModelControl {
     /// A configured source that the bundle lacks makes every answer of its scenario less than it should be.
     private func warnOfMissingSources(_ generation: Generation) {
         for (name, scenario) in scenarios.sorted(by: { $0.key < $1.key }) where !name.isEmpty {
-            for entry in (scenario.mix ?? generation.model.mix).sources where !generation.model.has(entry.source) {
+            for entry in (scenario.mix ?? generation.model.mix).sources
+            where entry.source != .trending && !generation.model.has(entry.source) {
                 logger.warning(
                     "a scenario names a source that the bundle does not hold; its slates are marked source_unavailable",
                     metadata: ["scenario": "\(name)", "source": "\(entry.source.rawValue)"])

@@ -154,7 +154,7 @@ package final class ServingNode: Service {
                     RedisClient(redis, loop: eventLoop), prefix: configuration.redis.prefix,
                     configuration: configuration.answerFingerprint, timeout: configuration.redis.timeout,
                     valueBytesMax: configuration.cache.entryBytesMax + (64 << 10), metrics: metrics,
-                    wallClock: wallClock)
+                    wallClock: wallClock, logger: metrics.shard == 0 ? logger : nil)
             }
             return worker
         }
@@ -210,6 +210,7 @@ package final class ServingNode: Service {
         await ports.set(rpc: address)
         hasStarted.store(true, ordering: .releasing)
         scheduleSnapshots()
+        scheduleDiskWatch()
         if configuration.bundle != nil {
             await warming.begin(on: pool)
             if configuration.cache.warmBeforeReady > .zero {
@@ -250,6 +251,25 @@ package final class ServingNode: Service {
                 if hasEvents { events.takeSnapshot(context, isHurried: false) }
                 warming.save()
             }
+        }
+    }
+
+    /// Says it in the log when a disk refuses what is written, and when it takes it again.
+    private func scheduleDiskWatch() {
+        var watches: [DiskWatch] = []
+        if let log = events.log {
+            watches.append(
+                DiskWatch("the event log", remedy: "events are answered UNAVAILABLE until there is room", logger) {
+                    log.statistics
+                })
+        }
+        if let statistics = slates.logStatistics {
+            watches.append(
+                DiskWatch("the slate log", remedy: "slates are lost until there is room", logger, statistics))
+        }
+        guard !watches.isEmpty else { return }
+        acceptorLoop.next().scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [watches] _ in
+            for watch in watches { watch.look() }
         }
     }
 

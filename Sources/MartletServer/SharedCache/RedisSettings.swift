@@ -67,6 +67,12 @@ package struct RedisSettings: Sendable, Equatable {
         } catch {
             throw RedisSetupFailure(description: "redis.url: expected \(error.expected)")
         }
+        if urls.count > 1, mode == .single {
+            throw RedisSetupFailure(
+                description:
+                    "redis.url names \(urls.count) servers, and redis.mode is single: name one, or set redis.mode: cluster"
+            )
+        }
         var configuration = RedisConfiguration(endpoints: urls.map(\.endpoint))
         configuration.isCluster = mode == .cluster
         configuration.user = urls[0].user
@@ -76,9 +82,16 @@ package struct RedisSettings: Sendable, Equatable {
             String.UnicodeScalarView(
                 "martlet-\(nodeName)".unicodeScalars.map { $0.value > 0x20 && $0.value < 0x7F ? $0 : "_" }))
         if let passwordFile {
+            guard FileManager.default.fileExists(atPath: passwordFile) else {
+                throw RedisSetupFailure(description: "redis.password_file: there is no file '\(passwordFile)'")
+            }
             guard let data = FileManager.default.contents(atPath: passwordFile),
                 let text = String(data: data, encoding: .utf8)
-            else { throw RedisSetupFailure(description: "redis.password_file: cannot read '\(passwordFile)' as text") }
+            else {
+                throw RedisSetupFailure(
+                    description:
+                        "redis.password_file: cannot read '\(passwordFile)' as text; is it this user's to read?")
+            }
             configuration.password = text.trimmingCharacters(in: .newlines)
         }
         if urls[0].isTLS {

@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import RemoteCache
 import Serving
@@ -27,14 +28,18 @@ final class SharedCache {
     private let metrics: ShardMetrics
     private let wallClock: @Sendable () -> Int64
     private var storing = 0
+    private let logger: Logger?
+    private var isTroubled = false
 
     /// - Parameters:
     ///   - configuration: Fingerprint of all settings that answers depend on.
     ///   - valueBytesMax: Larger answers are neither stored nor believed.
+    ///   - logger: Is told when Redis cannot be used, and when it can be again; nil: nobody is.
     init(
         _ client: RedisClient, prefix: String, configuration: UInt64, timeout: Duration, valueBytesMax: Int,
-        metrics: ShardMetrics, wallClock: @escaping @Sendable () -> Int64
+        metrics: ShardMetrics, wallClock: @escaping @Sendable () -> Int64, logger: Logger? = nil
     ) {
+        self.logger = logger
         self.client = client
         keys = RemoteKeys(namespace: prefix, kind: "slate", version: 1)
         self.configuration = configuration
@@ -139,6 +144,28 @@ final class SharedCache {
         (0..<16).map { place in
             let digit = UInt8(word >> UInt64(60 - 4 * place) & 15)
             return digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+        }
+    }
+
+    /// Says once when Redis cannot be used, and why, and once when it can be again.
+    func tell() {
+        guard let logger else { return }
+        let pool = client.pool
+        let (reads, writes) = (client.breakerState(writes: false), client.breakerState(writes: true))
+        let isLost = pool.ready == 0 && pool.lastFailure != nil
+        let isNowTroubled = isLost || reads != .closed || writes != .closed
+        guard isNowTroubled != isTroubled else { return }
+        isTroubled = isNowTroubled
+        if isNowTroubled {
+            logger.warning(
+                "Redis cannot be used; answers are computed, and the node goes on trying",
+                metadata: [
+                    "redis.connections_ready": "\(pool.ready) of \(pool.connections)",
+                    "redis.failure": "\(pool.lastFailure.map { "\($0)" } ?? "commands fail or take too long")",
+                    "redis.reads": "\(reads)", "redis.writes": "\(writes)",
+                ])
+        } else {
+            logger.notice("Redis can be used again")
         }
     }
 

@@ -109,12 +109,15 @@ final class SlateLog: Sendable {
         return isTaken
     }
 
+    /// Of its segments.
+    var segmentStatistics: LogStatistics { log.statistics }
+
     /// Counts a slate whose record no frame could have told of.
     func countDropped() { counts.value.withLock { $0.reading.dropped += 1 } }
 
     var reading: SlateLogReading {
         var reading = counts.value.withLock { $0.reading }
-        let statistics = log.statistics
+        let statistics = segmentStatistics
         reading.bytes = UInt64(clamping: statistics.bytes)
         reading.writtenBytes = statistics.writtenBytes
         reading.failures += statistics.failures

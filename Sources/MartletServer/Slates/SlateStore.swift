@@ -58,5 +58,11 @@ final class SlateStore: Sendable {
         return reading
     }
 
+    /// Of the log's segments; nil where there is none.
+    var logStatistics: (@Sendable () -> LogStatistics)? {
+        guard let log else { return nil }
+        return { log.segmentStatistics }
+    }
+
     func close() { log?.close() }
 }

@@ -217,13 +217,18 @@ package actor Shard {
             seconds: seconds, stamp: stamp, epochs: live?.epochs, version: version, shown: shown, tag: tag)
     }
 
-    /// What an answer to `user` depends on now; nil where it depends on what only this process knows: changes of items.
+    /// What an answer to `user` depends on now; nil where it depends on what only this process knows: changes of items, what
+    /// trends here, what was counted here of items and users.
     ///
     /// - Complexity: O(events + seen items of the user).
-    package func origin(ofAnswersTo user: String) -> AnswerOrigin? {
+    package func origin(ofAnswersTo user: String, in scenario: String) -> AnswerOrigin? {
         guard let engine = engines.first, engine.generation.fingerprint != 0, engine.overlay.version == 0 else {
             return nil
         }
+        let settings = configuration.scenarios[scenario]
+        let mix = settings?.mix ?? engine.generation.model.mix
+        if mix.sources.contains(where: { $0.source == .trending }) { return nil }
+        if settings?.ranker != RankerUse.none, engine.generation.ranker?.plan.live.timeToLive != nil { return nil }
         engine.read(user, engine.overlay, into: &originKnowledge)
         return AnswerOrigin(
             userID: user, bundle: engine.generation.fingerprint, generation: engine.generation.number,
