@@ -226,8 +226,13 @@ struct SharedCacheTests {
                 $0.redis.passwordFile = folder.file("nothing")
             }
         }
-        #expect(throws: (any Error).self) {
-            _ = try ServerConfiguration.load(environment: ["MARTLET_REDIS_URL": "redis://:secret@h"])
+        for address in ["redis://:secret@h", "redis://u:secret@h:1,redis://:secret@i", "rediss://u:se:secret@x@h"] {
+            let refused = #expect(throws: (any Error).self) {
+                _ = try ServerConfiguration.load(environment: ["MARTLET_REDIS_URL": address])
+            }
+            let words = "\(refused.map { "\($0)" } ?? "")"
+            #expect(words.contains("redis.url") && words.contains("redis.password_file"), "\(words)")
+            #expect(!words.contains("secret"), "\(words)")
         }
         #expect(throws: (any Error).self) {
             _ = try ServerConfiguration.load(environment: ["MARTLET_REDIS_URL": "http://h"])

@@ -73,7 +73,8 @@ extension ServerConfiguration {
                 try setting.assign(&loaded.configuration, text)
                 loaded.origins[setting.key] = origin
             } catch {
-                problems.append("\(origin): \(setting.key): '\(text)' is not \(error.expected)")
+                problems.append(
+                    "\(origin): \(setting.key): '\(SettingValue.withoutPasswords(text))' is not \(error.expected)")
             }
         }
 

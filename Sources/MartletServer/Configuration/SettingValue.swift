@@ -5,6 +5,16 @@ struct SettingFault: Error, Equatable {
 
 /// The texts of values, one way from text to value and one back. `text(parse(t))` is the canonical form of `t`.
 enum SettingValue {
+    /// A text as messages may show it: what stands between the colon and the @ of an address is left out.
+    static func withoutPasswords(_ text: String) -> String {
+        text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+            guard let scheme = part.firstRange(of: "://"), let at = part.lastIndex(of: "@"), scheme.upperBound <= at,
+                let colon = part[scheme.upperBound..<at].firstIndex(of: ":")
+            else { return String(part) }
+            return part[...colon] + "..." + part[at...]
+        }.joined(separator: ",")
+    }
+
     // MARK: Numbers
 
     static func integer(_ text: String, in range: ClosedRange<Int>) throws(SettingFault) -> Int {
