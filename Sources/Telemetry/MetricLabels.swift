@@ -183,10 +183,12 @@ package enum FallbackReason: UInt8, CaseIterable, Sendable {
     }
 }
 
-/// What was left out of an answer that was given all the same.
+/// What was left out of an answer that was given all the same; numbers as on the wire, less one.
 package enum DegradedReason: UInt8, CaseIterable, Sendable {
     case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate, rankerUnavailable, rankerSkipped,
         capsRelaxed
+    case staleSlate = 8
+    case popularOnly, sourceFailed, liveFeaturesMissing, foldInFailed, explanationCut
 
     package var label: String {
         switch self {
@@ -197,6 +199,12 @@ package enum DegradedReason: UInt8, CaseIterable, Sendable {
         case .rankerUnavailable: "ranker_unavailable"
         case .rankerSkipped: "ranker_skipped"
         case .capsRelaxed: "caps_relaxed"
+        case .staleSlate: "stale_slate"
+        case .popularOnly: "popular_only"
+        case .sourceFailed: "source_failed"
+        case .liveFeaturesMissing: "live_features_missing"
+        case .foldInFailed: "fold_in_failed"
+        case .explanationCut: "explanation_cut"
         }
     }
 }

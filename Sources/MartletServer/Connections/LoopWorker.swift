@@ -147,18 +147,42 @@ final class LoopWorker {
 
     /// Hands a call to the shard of this loop.
     func submit(_ request: ShardRequest, _ ticket: CallTicket) {
-        let call = ShardCall(
-            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey)
+        let call = call(request, ticket)
         // Events do not wait behind slates: what they need of the loop is short.
         if case .record(let batch) = request {
             if let result = shard.assumeIsolated({ $0.record(batch, call) }) { deliver(result, to: ticket) }
             return
         }
         if let rejection = shard.assumeIsolated({ $0.submit(call) }) {
-            deliver(.rejected(rejection), to: ticket)
+            refuse(rejection, call, ticket)
         } else {
             scheduleStep()
         }
+    }
+
+    /// Hands a call to the shard that `join` said leads others of its bytes.
+    func submit(leading call: ShardCall, _ ticket: CallTicket) {
+        if let rejection = shard.assumeIsolated({ $0.submit(leading: call) }) { refuse(rejection, call, ticket) }
+        scheduleStep()
+    }
+
+    /// The call as its shard takes it.
+    func call(_ request: ShardRequest, _ ticket: CallTicket) -> ShardCall {
+        ShardCall(
+            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey)
+    }
+
+    /// The line is full: an answer from before, where there is one, or the rejection.
+    func refuse(_ rejection: Rejection, _ call: ShardCall, _ ticket: CallTicket) {
+        let isAnswered =
+            rejection.reason == .queueFull
+            && shard.assumeIsolated { shard in
+                guard let key = call.key, let kept = shard.lateAnswer(to: key, now: Self.now) else { return false }
+                self.answer(kept, ticket)
+                return true
+            }
+        if !isAnswered { deliver(.rejected(rejection), to: ticket) }
+        flushDirty()
     }
 
     /// Whether calls wait or are under way.
@@ -207,14 +231,9 @@ final class LoopWorker {
         let until = Self.now &+ Self.stepNanoseconds
         let waiting = shard.assumeIsolated { shard in
             shard.run(until: until, clock: { Self.now }) { _, call, kept in
-                if let ticket = call.origin as? CallTicket { self.answer(kept, ticket) }
+                self.give(kept, to: call)
             } answered: { shard, call, answer, times in
-                guard let ticket = call.origin as? CallTicket else {
-                    if let origin = call.origin as? RefillOrigin { self.keep(answer, times, origin, shard) }
-                    return
-                }
-                self.count(answer, times, ticket)
-                if ticket.gather == nil { self.answer(answer, ticket, shard) } else { self.deliver(answer, to: ticket) }
+                self.give(answer, times, to: call, shard)
             }
         }
         flushDirty()
@@ -226,6 +245,36 @@ final class LoopWorker {
             helping.setBusy(false, Self.now)
             if refilling.count > 0 { wake?.signal() }
         }
+    }
+
+    /// Ends the flight of a call whose answer was found elsewhere and kept.
+    func land(_ call: ShardCall) {
+        let waiting = shard.assumeIsolated { shard in
+            shard.land(call, now: Self.now) { _, call, kept in
+                self.give(kept, to: call)
+            } answered: { shard, call, answer, times in
+                self.give(answer, times, to: call, shard)
+            }
+        }
+        flushDirty()
+        if waiting { scheduleStep() }
+    }
+
+    private func give(_ kept: KeptAnswer, to call: ShardCall) {
+        if let ticket = call.origin as? CallTicket {
+            answer(kept, ticket)
+        } else if let origin = call.origin as? RefillOrigin {
+            refilling.finish(origin, isKept: false, nanoseconds: 0)
+        }
+    }
+
+    private func give(_ answer: ShardAnswer, _ times: StageTimes, to call: ShardCall, _ shard: isolated Shard) {
+        guard let ticket = call.origin as? CallTicket else {
+            if let origin = call.origin as? RefillOrigin { keep(answer, times, origin, shard) }
+            return
+        }
+        count(answer, times, ticket)
+        if ticket.gather == nil { self.answer(answer, ticket, shard) } else { deliver(answer, to: ticket) }
     }
 
     // MARK: Help with scans of other loops
@@ -249,12 +298,13 @@ final class LoopWorker {
         if times.rerank > 0 { metrics.record(.rerank, nanoseconds: times.rerank) }
         if case .slate(let slate) = answer { metrics.count(slate) }
         if case .slates(let slates) = answer {
-            metrics.countReranked(.explored, slates.exploredItems)
-            metrics.countReranked(.pinned, slates.pinnedItems)
+            metrics.count(slates)
             for capture in slates.captures { _ = self.slates?.log(capture, isOfMany: true) }
         }
         if case .rejected(let rejection) = answer {
-            if rejection.reason == .deadlineExceeded { metrics.countDeadlineExceeded(at: .queue) }
+            // Parts of a call for many are counted where they are put together.
+            if ticket.gather == nil { metrics.countRejected(rejection.reason) }
+            metrics.countLate(rejection)
         }
     }
 
@@ -286,14 +336,24 @@ final class LoopWorker {
         slates?.remember(slate.capture.map(\.requestID), for: key)
     }
 
-    /// Sends a kept answer to a call that waited for another of the same bytes.
+    /// `degraded: [stale_slate]`, to stand behind an encoded `RecommendReply`: repeated fields add up.
+    private static let staleSlateField: [UInt8] = [0x32, 0x01, Degradation.staleSlate.rawValue]
+
+    /// Sends a kept answer to a call that waited for another of the same bytes, or that has no time for a new one.
     private func answer(_ kept: KeptAnswer, _ ticket: CallTicket) {
         let nanoseconds = Self.now &- ticket.arrived
-        metrics.recordRequest(scenario: Int(kept.tag), .cached, nanoseconds: nanoseconds)
+        metrics.recordRequest(
+            scenario: Int(kept.tag), kept.isLastResort ? .degraded : .cached, nanoseconds: nanoseconds)
         metrics.countRequest(ticket.method.counted, .ok)
         let microseconds = UInt32(clamping: nanoseconds / 1000)
-        let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
+        var suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
             logRepeated(scenario: Int(kept.tag), $0, kept.body, own: ticket.requestID)
+        }
+        if kept.isLastResort,
+            FrameHeader.byteCount + kept.body.count + suffix.count + Self.staleSlateField.count
+                <= node.limits.frameBytesMax
+        {
+            suffix += Self.staleSlateField
         }
         if ticket.home === self {
             ticket.connection.reply(

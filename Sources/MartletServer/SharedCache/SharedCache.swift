@@ -61,7 +61,17 @@ final class SharedCache {
     }
 
     /// Looks for the answer to a request; the completion is called once, on the loop, perhaps before this returns.
-    func lookUp(_ request: [UInt8], _ origin: AnswerOrigin, completion: @escaping (Found?) -> Void) {
+    ///
+    /// - Parameter patience: At most; nil: as configured.
+    func lookUp(
+        _ request: [UInt8], _ origin: AnswerOrigin, within patience: Duration? = nil,
+        completion: @escaping (Found?) -> Void
+    ) {
+        let timeout = min(patience ?? timeout, timeout)
+        guard timeout > .microseconds(50) else {
+            metrics.countShared(.noAnswer)
+            return completion(nil)
+        }
         let key = key(request, origin)
         client.get(key, timeout: timeout) { [self] result in
             guard case .success(let bytes) = result else {

@@ -10,6 +10,8 @@ package struct KeptAnswer {
     package var isStale = false
     /// Whether it is the first time that it is shown so: a new one is to be made.
     package var wantsRefresh = false
+    /// Whether it is shown in place of an error or of popular items.
+    package var isLastResort = false
 }
 
 /// The L1 cache of a shard: encoded answers by the exact bytes of the request that they answer.
@@ -185,6 +187,26 @@ package final class ResultCache {
         return answer
     }
 
+    /// The kept answer to a request that would get none in time: only its age is forgiven. Counts nothing but that it was shown.
+    ///
+    /// - Parameter late: Nanoseconds past its life.
+    package func lateAnswer(
+        to key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64, now: UInt64, wallSeconds: Int64 = 0,
+        epochs: UserEpochs? = nil, overlay: ItemOverlay? = nil, late: UInt64
+    ) -> KeptAnswer? {
+        let tick = ticks(now)
+        let lateTicks = max(staleTicks, UInt32(clamping: late >> Self.tickShift))
+        guard let index = find(key, UInt32(truncatingIfNeeded: hash)), let block = entries[index].block,
+            unfitness(entries + index, block, generation, tick, wallSeconds, epochs, overlay, lateTicks) == nil
+        else { return nil }
+        let entry = entries + index
+        if entry.pointee.served < .max { entry.pointee.served += 1 }
+        return KeptAnswer(
+            body: UnsafeRawBufferPointer(
+                start: block + entry.pointee.keyOffset + Int(entry.pointee.keyCount), count: entry.pointee.valueCount),
+            tag: entry.pointee.tag, isStale: true, isLastResort: true)
+    }
+
     /// Whether there is an answer to `key` that is neither unfit nor too old. Counts nothing.
     package func isFresh(
         _ key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64, now: UInt64, wallSeconds: Int64 = 0,
@@ -207,10 +229,10 @@ package final class ResultCache {
     @inline(__always)
     private func unfitness(
         _ entry: UnsafeMutablePointer<Entry>, _ block: UnsafeMutableRawPointer, _ generation: UInt64, _ tick: UInt32,
-        _ wallSeconds: Int64, _ epochs: UserEpochs?, _ overlay: ItemOverlay?
+        _ wallSeconds: Int64, _ epochs: UserEpochs?, _ overlay: ItemOverlay?, _ lateTicks: UInt32? = nil
     ) -> ResultCacheStatistics.Unfitness? {
         if !isOf(generation, entry) { return .generation }
-        if isPast(entry, tick) { return .expired }
+        if isPast(entry, tick, lateTicks ?? staleTicks) { return .expired }
         if let epochs, !epochs.isFit(entry.pointee.stamp) { return .epoch }
         if let overlay, !Self.isFit(entry, overlay) { return .items }
         if entry.pointee.hasSeconds, !Self.seconds(block).contains(wallSeconds) { return .window }
@@ -224,8 +246,8 @@ package final class ResultCache {
 
     /// Whether it is too old, also for one that is shown stale.
     @inline(__always)
-    private func isPast(_ entry: UnsafeMutablePointer<Entry>, _ tick: UInt32) -> Bool {
-        entry.pointee.expires <= tick && tick - entry.pointee.expires >= staleTicks
+    private func isPast(_ entry: UnsafeMutablePointer<Entry>, _ tick: UInt32, _ lateTicks: UInt32) -> Bool {
+        entry.pointee.expires <= tick && tick - entry.pointee.expires >= lateTicks
     }
 
     private static func seconds(_ block: UnsafeMutableRawPointer) -> ClosedRange<Int64> {
@@ -335,7 +357,7 @@ package final class ResultCache {
                 drop(sweepPlace, .epoch)
             } else if !isOf(generation, entry) {
                 drop(sweepPlace, .generation)
-            } else if isPast(entry, tick) {
+            } else if isPast(entry, tick, staleTicks) {
                 drop(sweepPlace, .expired)
             }
         }

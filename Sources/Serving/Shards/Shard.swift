@@ -285,19 +285,99 @@ package actor Shard {
     /// Takes a call in, or says why not: it waits for another of the same bytes, or for its turn to be computed.
     package func submit(_ call: ShardCall) -> Rejection? {
         switch join(call) {
+        case .leads: return submit(leading: call)
+        case .waits: return nil
+        case .rejected(let rejection): return rejection
+        }
+    }
+
+    /// What becomes of a call that may be answered together with others.
+    package enum Joining {
+        /// It is to be computed, or looked for elsewhere: `submit(leading:)` or `land` ends that.
+        case leads
+        /// Another of the same bytes is at work; its answer comes as all others do.
+        case waits
+        case rejected(Rejection)
+    }
+
+    /// Lets a call wait for another of the same bytes, where there is one.
+    package func join(_ call: ShardCall) -> Joining {
+        switch enter(call) {
         case .waits:
             metrics.countCacheJoined()
-            return nil
-        case .full: return full
-        // A look-up in a cache beside the node belongs here: what it finds is kept, and the flight landed.
-        case .leads: break
+            return .waits
+        case .full: return .rejected(full)
+        case .leads: return .leads
         }
+    }
+
+    /// Takes a call in that leads.
+    package func submit(leading call: ShardCall) -> Rejection? {
         guard pending.count < configuration.queuedCallsMax else {
-            if let key = call.key, sharesAnswers { _ = flights.land(key, hash: Self.hash(key)) }
+            if let key = call.key, sharesAnswers { pending += flights.land(key, hash: Self.hash(key)) }
             return full
         }
-        pending.append(call)
+        pending.append(prepared(call))
+        earliestPending = min(earliestPending, pending.last?.lastMoment ?? .max)
         return nil
+    }
+
+    /// Called when the answer to a call that leads was found elsewhere, and kept: those who waited for it get it.
+    ///
+    /// - Returns: Whether calls wait for the shard.
+    package func land(_ call: ShardCall, now: UInt64, shared: Shared, answered: Answered) -> Bool {
+        withoutActuallyEscaping(shared) { shared in
+            withoutActuallyEscaping(answered) { answered in
+                settle(call, isRejected: false, now, Outlets(answered: answered, shared: shared))
+            }
+        }
+        return depth > 0
+    }
+
+    /// With its last moment, as slates take just now.
+    private func prepared(_ call: ShardCall) -> ShardCall {
+        guard call.deadline != .max, let engine = engines.first else { return call }
+        var call = call
+        call.lastMoment = engine.pace.lastMoment(arrived: call.arrived, deadline: call.deadline)
+        return call
+    }
+
+    // MARK: Little time left
+
+    /// The first last moment of those in line, or earlier.
+    private var earliestPending = UInt64.max
+    private var hastensAt: UInt64 = 0
+    /// Time is nearly over when this is left of it; the line is looked through twice as often for such calls, and no more often.
+    private static let hasteNanoseconds: UInt64 = 1_000_000
+
+    /// Puts those in front whose time is nearly over: they get what takes no time.
+    private func hasten(_ now: UInt64) {
+        guard now &+ Self.hasteNanoseconds >= earliestPending, now >= hastensAt, !pending.isEmpty else { return }
+        hastensAt = now &+ Self.hasteNanoseconds / 2
+        let isUrgent = { (call: ShardCall) in call.lastMoment <= now &+ Self.hasteNanoseconds }
+        earliestPending = .max
+        if pending.dropFirst().contains(where: isUrgent) {
+            let urgent = pending.filter(isUrgent)
+            pending.removeAll(where: isUrgent)
+            for call in pending { earliestPending = min(earliestPending, call.lastMoment) }
+            pending.prepend(contentsOf: urgent)
+        } else {
+            for call in pending.dropFirst() { earliestPending = min(earliestPending, call.lastMoment) }
+        }
+    }
+
+    /// An answer from before, for a call that would get an error or popular items; nil: none is kept that may be shown.
+    package func lateAnswer(to key: [UInt8], now: UInt64) -> KeptAnswer? {
+        let late = configuration.cache.staleIfLate.cacheNanoseconds
+        guard sharesAnswers, late > 0 else { return nil }
+        readWallClock(now)
+        let answer = key.withUnsafeBytes {
+            cache.lateAnswer(
+                to: $0, hash: ResultCache.hash($0), generation: generationNumber, now: now, wallSeconds: wallSeconds,
+                epochs: live?.epochs, overlay: engines.first?.overlay, late: late)
+        }
+        if answer != nil { metrics.countDegraded(.staleSlate) }
+        return answer
     }
 
     private var full: Rejection {
@@ -306,9 +386,9 @@ package actor Shard {
             retryIsSafe: true, retryAfterMilliseconds: 10)
     }
 
-    private func join(_ call: ShardCall) -> Flights.Entry {
+    private func enter(_ call: ShardCall) -> Flights.Entry {
         guard sharesAnswers, let key = call.key else { return .leads }
-        return flights.join(call, key: key, hash: Self.hash(key))
+        return flights.join(prepared(call), key: key, hash: Self.hash(key))
     }
 
     private static func hash(_ key: [UInt8]) -> UInt64 { key.withUnsafeBytes { ResultCache.hash($0) } }
@@ -328,7 +408,20 @@ package actor Shard {
     private func finish(
         _ call: ShardCall, _ answer: ShardAnswer, _ times: StageTimes, _ now: UInt64, _ outlets: borrowing Outlets
     ) {
-        outlets.answered(self, call, answer, times)
+        if case .slate(let slate) = answer, slate.isCut, let key = call.key, let kept = lateAnswer(to: key, now: now) {
+            outlets.shared(self, call, kept)
+        } else {
+            outlets.answered(self, call, answer, times)
+        }
+        if case .rejected = answer {
+            settle(call, isRejected: true, now, outlets)
+        } else {
+            settle(call, isRejected: false, now, outlets)
+        }
+    }
+
+    /// Sees to those that waited for a call that is answered.
+    private func settle(_ call: ShardCall, isRejected: Bool, _ now: UInt64, _ outlets: borrowing Outlets) {
         guard sharesAnswers, let key = call.key else { return }
         let hash = Self.hash(key)
         let waiters = flights.land(key, hash: hash)
@@ -344,7 +437,7 @@ package actor Shard {
             }
         }
         guard var first = unanswered.first else { return }
-        if case .rejected = answer {
+        if isRejected {
             // The leader's fault or fate, not theirs: the next one leads.
             _ = flights.join(first, key: key, hash: hash)
             for waiter in unanswered.dropFirst() { _ = flights.join(waiter, key: key, hash: hash) }
@@ -365,6 +458,13 @@ package actor Shard {
         for waiter in flights.removeLate(now: now) {
             if let rejection = refusal(of: waiter, now) {
                 outlets.answered(self, waiter, .rejected(rejection), StageTimes(queue: now &- waiter.arrived))
+            } else if let key = waiter.key, let kept = lateAnswer(to: key, now: now) {
+                outlets.shared(self, waiter, kept)
+            } else {
+                // By itself, and of what takes no time.
+                var alone = waiter
+                alone.key = nil
+                pending.prepend(alone)
             }
         }
     }
@@ -391,6 +491,7 @@ package actor Shard {
         var now = clock()
         repeat {
             refuseLateWaiters(now, outlets)
+            hasten(now)
             // What has been begun comes first; then calls that wait; candidates are ranked when no more can join them.
             var progress = underWay.finish(now: now, clock: clock)
             if progress == nil {
@@ -417,6 +518,11 @@ package actor Shard {
                 finish(call, .rejected(rejection), StageTimes(queue: now &- call.arrived), now, outlets)
                 continue
             }
+            if let kept = answerInHaste(call, now) {
+                outlets.shared(self, call, kept)
+                settle(call, isRejected: false, now, outlets)
+                continue
+            }
             let seat = underWay.freeSeat
             switch begin(call, seat, now, clock) {
             case .success(let run): underWay.add(call, run, seat: seat)
@@ -426,6 +532,14 @@ package actor Shard {
         }
         let together = underWay.settle()
         if together > 1 { metrics.countTogether(together) }
+    }
+
+    /// What is kept from before, for a call that has no time left for one step of a source.
+    private func answerInHaste(_ call: ShardCall, _ now: UInt64) -> KeptAnswer? {
+        guard call.deadline != .max, let key = call.key, let engine = engines.first,
+            now &+ engine.pace.step.expected >= call.lastMoment
+        else { return nil }
+        return lateAnswer(to: key, now: now)
     }
 
     /// Work that nobody waits for any more is not begun.

@@ -75,6 +75,8 @@ package struct RecommendManyReplyFields: ProtoEncodable {
     /// As many as items, or none.
     package var propensities = UnsafeBufferPointer<Float>(start: nil, count: 0)
     package var requestID = ""
+    /// Raw values of `Degradations`, one for each user, or none.
+    package var degraded = UnsafeBufferPointer<UInt32>(start: nil, count: 0)
 
     /// - Precondition: one count, fallback and status for each user; one score for each item.
     package init(
@@ -103,6 +105,7 @@ package struct RecommendManyReplyFields: ProtoEncodable {
         sink.field(7, model)
         sink.packed(8, propensities)
         sink.field(9, requestID)
+        sink.packed(10, degraded)
     }
 }
 
