@@ -104,7 +104,7 @@ package enum CacheResult: UInt8, CaseIterable, Sendable {
 
 /// Why an answer left the result cache.
 package enum CacheDeparture: UInt8, CaseIterable, Sendable {
-    case room, generation, expired, epoch
+    case room, generation, expired, epoch, copy
 
     package var label: String {
         switch self {
@@ -112,13 +112,14 @@ package enum CacheDeparture: UInt8, CaseIterable, Sendable {
         case .generation: "generation"
         case .expired: "expired"
         case .epoch: "epoch"
+        case .copy: "copy"
         }
     }
 }
 
 /// Why an answer of the result cache was not served.
 package enum CacheUnfitness: UInt8, CaseIterable, Sendable {
-    case generation, expired, window, epoch, items
+    case generation, expired, window, epoch, items, copy
 
     package var label: String {
         switch self {
@@ -127,6 +128,7 @@ package enum CacheUnfitness: UInt8, CaseIterable, Sendable {
         case .window: "window"
         case .epoch: "epoch"
         case .items: "items"
+        case .copy: "copy"
         }
     }
 }

@@ -185,7 +185,7 @@ final class DegradationStage: @unchecked Sendable {
 /// Networks that nobody trained.
 enum UntrainedRanker {
     static func make(
-        _ model: RetrievalModel, fields: [FeatureField], bias: Float = 0
+        _ model: RetrievalModel, fields: [FeatureField], outputScale: Float = 1
     ) throws -> CandidateRanker {
         let schema = FeatureSchema(fields: fields)
         let plan = try FeaturePlan(schema, model, path: "test")
@@ -196,7 +196,8 @@ enum UntrainedRanker {
         let weights = NetworkWeights(
             shape: .init(embeddingWidth: 4, hidden: [8], hasLinear: true, hasPairs: true), table: values(rows * 4),
             linear: values(rows), denseLinear: values(dense),
-            layers: [.init(weights: values(8 * inputs), bias: values(8))], output: values(8), bias: bias)
+            layers: [.init(weights: values(8 * inputs), bias: values(8))], output: values(8).map { $0 * outputScale },
+            bias: 0)
         return CandidateRanker(plan: plan, network: Network(weights, layout: plan.layout, precision: .f32))
     }
 

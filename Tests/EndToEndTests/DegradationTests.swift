@@ -234,7 +234,6 @@ struct DegradationTests {
                 Self.expectPopular(outcome.slate, stage)
                 #expect(outcome.slate?.isCacheable == false && outcome.told == [.degraded(.popularOnly)])
             }
-            #expect(outcome.answeredAt < outcome.deadline)
             told(outcome.told)
         }
     }
@@ -282,7 +281,7 @@ struct DegradationTests {
         let folder = try TemporaryFolder()
         let model = try Self.model(folder)
         let ranker = try UntrainedRanker.make(
-            model, fields: [UntrainedRanker.score, UntrainedRanker.item], bias: .nan)
+            model, fields: [UntrainedRanker.score, UntrainedRanker.item], outputScale: 3e38)
         return try await onStage(model, ranker: ranker) { shard, stage, told in
             let outcome = stage.ask(shard, Self.request())
             #expect(outcome.slate?.items.count == 10 && outcome.slate?.isCacheable == false)

@@ -36,6 +36,8 @@ final class LoopWorker {
     let helping = LoopHelping()
     /// Set once, before the first connection; nil: no Redis.
     var sharedCache: SharedCache?
+    /// Of one loop of the node, and set by then, too.
+    var sharedCacheListener: SharedCacheListener?
     /// Answers that nobody waits for.
     private(set) lazy var refilling = LoopRefilling(
         worker: self, share: node.serving.cache.backgroundShare,
@@ -63,6 +65,7 @@ final class LoopWorker {
         }
         self.wake = wake
         sharedCache?.start()
+        sharedCacheListener?.start()
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [unowned self] _ in
             self.sweep()
         }
@@ -80,6 +83,7 @@ final class LoopWorker {
     func stop() {
         wake?.stop()
         sharedCache?.close()
+        sharedCacheListener?.close()
         helping.stop()
     }
 
@@ -112,6 +116,7 @@ final class LoopWorker {
         if let sharedCache {
             metrics.setRedis(sharedCache.reading)
             sharedCache.tell()
+            sharedCacheListener?.look()
         }
         metrics.publishThreadAllocations()
     }
@@ -472,7 +477,7 @@ final class LoopWorker {
         let done = Self.now
         let scenario = node.scenarioIndex(ticket.scenario)
         found.answer.withUnsafeBytes { body in
-            if let key = ticket.cacheKey {
+            if let key = ticket.cacheKey, found.mayBeCopied {
                 // The bytes outlive the call and are only read.
                 nonisolated(unsafe) let body = body
                 shard.assumeIsolated { shard in
@@ -480,7 +485,7 @@ final class LoopWorker {
                         shard.keep(
                             body, for: $0, scenario: ticket.scenario, tag: UInt16(scenario),
                             generation: origin.generation, now: done, seconds: found.seconds, stamp: origin.stamp,
-                            shown: .anything, nanosecondsMax: found.nanosecondsLeft)
+                            shown: .anything, nanosecondsMax: found.nanosecondsLeft, isCopied: true)
                     }
                 }
             }
@@ -514,6 +519,24 @@ final class LoopWorker {
         encoder.withBody { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }
     }
 
+    /// Tells all loops of changes of keys in Redis.
+    func spread(_ changes: SharedCache.Changes) {
+        for loop in outboxes.indices where loop != index { outboxes[loop].changes.add(changes) }
+        scheduleMail()
+        note(changes)
+    }
+
+    private func note(_ changes: SharedCache.Changes) {
+        guard let sharedCache, !changes.isEmpty else { return }
+        sharedCache.note(changes)
+        shard.assumeIsolated { shard in
+            if changes.forgets { shard.forgetCopies() }
+            let now = Self.now
+            let dropped = changes.hashes.reduce(0) { $0 + shard.dropCopies(hash: $1, now: now) }
+            if dropped > 0 { metrics.countSharedDropped(dropped) }
+        }
+    }
+
     // MARK: Mail to other loops: one batch for each turn
 
     /// What waits to be carried to one other loop.
@@ -522,8 +545,11 @@ final class LoopWorker {
         var requests: [(ShardRequest, CallTicket)] = []
         var replies: [RemoteReply] = []
         var answers: [(CallTicket, ShardAnswer)] = []
+        var changes = SharedCache.Changes()
 
-        var isEmpty: Bool { calls.isEmpty && requests.isEmpty && replies.isEmpty && answers.isEmpty }
+        var isEmpty: Bool {
+            calls.isEmpty && requests.isEmpty && replies.isEmpty && answers.isEmpty && changes.isEmpty
+        }
     }
 
     /// A Recommend for another loop's shard, still encoded.
@@ -574,6 +600,7 @@ final class LoopWorker {
 
     private func receive(_ mail: Mail) {
         helping.countWork(Self.now)
+        note(mail.outbox.changes)
         for call in mail.outbox.calls {
             call.body.withUnsafeBytes { RecommendCalls.serveForwarded(call.ticket, body: $0, on: self) }
         }

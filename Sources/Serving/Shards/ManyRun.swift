@@ -55,8 +55,12 @@ final class ManyRun: ShardRun {
             next += 1
         }
         if now >= deadline, run == nil {
-            end([], .none, .deadlineExceeded)
-            return next == request.users.count
+            for (position, _) in request.users[next...] {
+                result.slates.append(
+                    (position: position, items: [], fallback: .none, status: .deadlineExceeded, degraded: []))
+            }
+            next = request.users.count
+            return true
         }
         let run: SlateRun
         if let begun = self.run {

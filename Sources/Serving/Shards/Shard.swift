@@ -202,11 +202,12 @@ package actor Shard {
     ///   - version: Of the overlay that it was made by.
     ///   - shown: The items that it shows.
     ///   - nanosecondsMax: Of its life, where that is shorter than the scenario's.
+    ///   - isCopied: Whether it came from a cache beside the node: `dropCopies` and `forgetCopies` are about it.
     package func keep(
         _ answer: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, scenario: String, tag: UInt16,
         generation: UInt64, now: UInt64, seconds: ClosedRange<Int64> = Slate.always,
         stamp: UserEpochs.Stamp = .nobody, version: UInt64 = 0, shown: ShownSketch = ShownSketch(),
-        nanosecondsMax: UInt64 = .max
+        nanosecondsMax: UInt64 = .max, isCopied: Bool = false
     ) {
         guard generation == generationNumber, answer.count <= configuration.cache.answerBytesMax else { return }
         let life = configuration.scenarios[scenario]?.timeToLive ?? configuration.cache.timeToLive
@@ -214,8 +215,15 @@ package actor Shard {
         guard nanoseconds > 0 else { return }
         cache.insert(
             answer, for: key, hash: ResultCache.hash(key), generation: generation, now: now, longest: nanoseconds,
-            seconds: seconds, stamp: stamp, epochs: live?.epochs, version: version, shown: shown, tag: tag)
+            seconds: seconds, stamp: stamp, epochs: live?.epochs, version: version, shown: shown, tag: tag,
+            isCopied: isCopied)
     }
+
+    /// Drops the copies of answers to requests with a hash (`ResultCache.hash`); how many.
+    package func dropCopies(hash: UInt64, now: UInt64) -> Int { cache.dropCopies(hash: hash, now: now) }
+
+    /// Shows no copy any more that was made until now.
+    package func forgetCopies() { cache.forgetCopies() }
 
     /// What an answer to `user` depends on now; nil where it depends on what only this process knows: changes of items, what
     /// trends here, what was counted here of items and users.
