@@ -3288,7 +3288,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_request__descriptor
   (ProtobufCMessageInit) martlet__v1__recommend_many_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[10] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[11] =
 {
   {
     "item_counts",
@@ -3399,8 +3399,20 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_d
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "quality_level",
+    "degraded",
     10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Martlet__V1__RecommendManyReply, n_degraded),
+    offsetof(Martlet__V1__RecommendManyReply, degraded),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "quality_level",
+    11,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT32,
     0,   /* quantifier_offset */
@@ -3412,13 +3424,14 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_d
   },
 };
 static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[] = {
+  9,   /* field[9] = degraded */
   3,   /* field[3] = fallbacks */
   5,   /* field[5] = generation */
   0,   /* field[0] = item_counts */
   1,   /* field[1] = items */
   6,   /* field[6] = model */
   7,   /* field[7] = propensities */
-  9,   /* field[9] = quality_level */
+  10,   /* field[10] = quality_level */
   8,   /* field[8] = request_id */
   2,   /* field[2] = scores */
   4,   /* field[4] = statuses */
@@ -3426,7 +3439,7 @@ static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[]
 static const ProtobufCIntRange martlet__v1__recommend_many_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
 {
@@ -3436,7 +3449,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
   "Martlet__V1__RecommendManyReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendManyReply),
-  10,
+  11,
   martlet__v1__recommend_many_reply__field_descriptors,
   martlet__v1__recommend_many_reply__field_indices_by_name,
   1,  martlet__v1__recommend_many_reply__number_ranges,
@@ -5481,7 +5494,7 @@ const ProtobufCEnumDescriptor martlet__v1__fallback__descriptor =
   martlet__v1__fallback__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[8] =
+static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[14] =
 {
   { "DEGRADATION_NONE", "MARTLET__V1__DEGRADATION__DEGRADATION_NONE", 0 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_SOURCE_UNAVAILABLE", 1 },
@@ -5491,20 +5504,32 @@ static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[
   { "DEGRADATION_RANKER_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_UNAVAILABLE", 5 },
   { "DEGRADATION_RANKER_SKIPPED", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_SKIPPED", 6 },
   { "DEGRADATION_CAPS_RELAXED", "MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED", 7 },
+  { "DEGRADATION_STALE_SLATE", "MARTLET__V1__DEGRADATION__DEGRADATION_STALE_SLATE", 9 },
+  { "DEGRADATION_POPULAR_ONLY", "MARTLET__V1__DEGRADATION__DEGRADATION_POPULAR_ONLY", 10 },
+  { "DEGRADATION_SOURCE_FAILED", "MARTLET__V1__DEGRADATION__DEGRADATION_SOURCE_FAILED", 11 },
+  { "DEGRADATION_LIVE_FEATURES_MISSING", "MARTLET__V1__DEGRADATION__DEGRADATION_LIVE_FEATURES_MISSING", 12 },
+  { "DEGRADATION_FOLD_IN_FAILED", "MARTLET__V1__DEGRADATION__DEGRADATION_FOLD_IN_FAILED", 13 },
+  { "DEGRADATION_EXPLANATION_CUT", "MARTLET__V1__DEGRADATION__DEGRADATION_EXPLANATION_CUT", 14 },
 };
 static const ProtobufCIntRange martlet__v1__degradation__value_ranges[] = {
-{0, 0},{0, 8}
+{0, 0},{9, 8},{0, 14}
 };
-static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[8] =
+static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[14] =
 {
   { "DEGRADATION_CAPS_RELAXED", 7 },
   { "DEGRADATION_CURSOR_RESTARTED", 3 },
   { "DEGRADATION_DEADLINE_TRUNCATED", 2 },
+  { "DEGRADATION_EXPLANATION_CUT", 13 },
+  { "DEGRADATION_FOLD_IN_FAILED", 12 },
+  { "DEGRADATION_LIVE_FEATURES_MISSING", 11 },
   { "DEGRADATION_NONE", 0 },
+  { "DEGRADATION_POPULAR_ONLY", 9 },
   { "DEGRADATION_RANKER_SKIPPED", 6 },
   { "DEGRADATION_RANKER_UNAVAILABLE", 5 },
   { "DEGRADATION_SHORT_SLATE", 4 },
+  { "DEGRADATION_SOURCE_FAILED", 10 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", 1 },
+  { "DEGRADATION_STALE_SLATE", 8 },
 };
 const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
 {
@@ -5513,11 +5538,11 @@ const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
   "Degradation",
   "Martlet__V1__Degradation",
   "martlet.v1",
-  8,
+  14,
   martlet__v1__degradation__enum_values_by_number,
-  8,
+  14,
   martlet__v1__degradation__enum_values_by_name,
-  1,
+  2,
   martlet__v1__degradation__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

@@ -40,7 +40,7 @@ package struct LoggedSlate: Sendable, Equatable {
     package var marks: Marks = []
     /// As in an answer.
     package var fallback: UInt8 = 0
-    package var degraded: UInt8 = 0
+    package var degraded: UInt32 = 0
     /// Of a cached slate, the request ID of the slate that it repeats, where that one was logged.
     package var original = ""
     package var context: [String: String] = [:]

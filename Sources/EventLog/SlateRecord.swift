@@ -1,7 +1,7 @@
 /// The payload of a record of one slate.
 ///
 /// ```
-/// u8 version, 1   u8 marks   u8 fallback   u8 degraded   varint milliseconds since 1970   varint generation
+/// u8 version, 1 or 2   u8 marks   u8 fallback   degraded   varint milliseconds since 1970   varint generation
 /// texts: request ID, user, scenario, arm, model, original
 /// varint context entries, for each: key, value          varint sources, for each: name
 /// varint shown   varint other candidates   varint candidates in all   varint best   varint drawn among   varint protected
@@ -11,7 +11,8 @@
 ///   u32 items   f32 numbers, column by column   u32 categories, column by column
 ///   for each multi-valued field, for each row: varint values, for each: varint
 /// ```
-/// Texts and varints as in `EventRecord`; fixed numbers little-endian.
+/// Texts and varints as in `EventRecord`; fixed numbers little-endian. Degraded is a u8 in version 1 and a varint in version 2,
+/// which is written only where it has a bit above the eighth.
 package enum SlateRecord {
     private static let what = "a slate"
     /// Columns of features at most, for readers that are given nonsense.
@@ -23,8 +24,13 @@ package enum SlateRecord {
             slate.scores.count == count && slate.itemSources.count == count && slate.places.count == count
                 && slate.propensities.count == slate.shownCount && slate.itemMarks.count == slate.shownCount
                 && slate.shownCount <= count, "columns of different lengths")
-        var bytes: [UInt8] = [1, slate.marks.rawValue, slate.fallback, slate.degraded]
+        var bytes: [UInt8] = [slate.degraded > 0xFF ? 2 : 1, slate.marks.rawValue, slate.fallback]
         bytes.reserveCapacity(512 + count * 40 + (slate.features?.cellCount ?? 0) * 4)
+        if slate.degraded > 0xFF {
+            bytes.append(varint: UInt64(slate.degraded))
+        } else {
+            bytes.append(UInt8(slate.degraded))
+        }
         bytes.append(varint: slate.timeMilliseconds)
         bytes.append(varint: slate.generation)
         for text in [slate.requestID, slate.user, slate.scenario, slate.arm, slate.model, slate.original] {
@@ -72,12 +78,17 @@ package enum SlateRecord {
     package static func decode(_ bytes: ArraySlice<UInt8>) throws(LogError) -> LoggedSlate {
         var reader = RecordReader(rest: bytes, what: what)
         let version = try reader.byte()
-        if version > 1 { throw LogError(.newerFormat, path: what, "version \(version); this program reads 1") }
-        guard version == 1 else { throw reader.fault }
+        if version > 2 { throw LogError(.newerFormat, path: what, "version \(version); this program reads 1 and 2") }
+        guard version > 0 else { throw reader.fault }
         var slate = LoggedSlate(requestID: "", user: "")
         slate.marks = LoggedSlate.Marks(rawValue: try reader.byte())
         slate.fallback = try reader.byte()
-        slate.degraded = try reader.byte()
+        if version == 1 {
+            slate.degraded = UInt32(try reader.byte())
+        } else {
+            guard let bits = UInt32(exactly: try reader.number()) else { throw reader.fault }
+            slate.degraded = bits
+        }
         slate.timeMilliseconds = try reader.number()
         slate.generation = try reader.number()
         slate.requestID = try reader.text()

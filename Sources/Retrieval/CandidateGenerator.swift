@@ -156,6 +156,12 @@ package final class CandidateGenerator {
         return false
     }
 
+    /// Leaves the source out that is under work, for one that failed; true when the candidates are complete.
+    package func giveUpSource() -> Bool {
+        abandonWork()
+        return nextSource == mix.sources.count
+    }
+
     /// Leaves out the sources that have not begun; for a request that is out of time.
     package func truncate() {
         abandonWork()

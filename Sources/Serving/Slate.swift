@@ -19,46 +19,6 @@ package enum Fallback: UInt8, Sendable, CaseIterable {
     }
 }
 
-/// A way in which an answer is less than it should be.
-package enum Degradation: UInt8, Sendable, CaseIterable {
-    /// A configured source is not in the bundle.
-    case sourceUnavailable = 1
-    /// A source was left out to keep the deadline.
-    case deadlineTruncated = 2
-    /// The cursor was of a generation that is no longer held; the page starts anew.
-    case cursorRestarted = 3
-    /// Fewer than `k` items were eligible.
-    case shortSlate = 4
-    /// The scenario wants a ranker and the bundle has none: the order is retrieval's.
-    case rankerUnavailable = 5
-    /// The ranker was too slow for the deadline, or its scores were no numbers: the order is retrieval's.
-    case rankerSkipped = 6
-    /// The caps of the scenario were raised to fill the slate.
-    case capsRelaxed = 7
-
-    package var name: String {
-        switch self {
-        case .sourceUnavailable: "source_unavailable"
-        case .deadlineTruncated: "deadline_truncated"
-        case .cursorRestarted: "cursor_restarted"
-        case .shortSlate: "short_slate"
-        case .capsRelaxed: "caps_relaxed"
-        case .rankerUnavailable: "ranker_unavailable"
-        case .rankerSkipped: "ranker_skipped"
-        }
-    }
-}
-
-/// A set of degradations.
-package struct DegradationSet: OptionSet, Sendable, Hashable {
-    package let rawValue: UInt8
-    package init(rawValue: UInt8) { self.rawValue = rawValue }
-    package init(_ degradation: Degradation) { rawValue = 1 << degradation.rawValue }
-
-    /// The members, in the order of their numbers.
-    package var members: [Degradation] { Degradation.allCases.filter { contains(DegradationSet($0)) } }
-}
-
 /// One place of a slate.
 package struct SlateItem: Sendable, Equatable {
     package var row: UInt32
@@ -122,6 +82,8 @@ package struct Slate: Sendable {
     package var includeDetails: Bool
     /// Whether the same request may be answered with the same bytes for a while.
     package var isCacheable: Bool
+    /// Whether time was up before any source brought something: an answer from before is better, where there is one.
+    package var isCut = false
     /// The Unix seconds during which all items are available: an answer is kept no longer.
     package var seconds: ClosedRange<Int64>
     /// How many candidates each source brought.
@@ -142,7 +104,8 @@ package struct Slate: Sendable {
 /// The slates of several users, each at its place in the call.
 package struct ManySlates: Sendable {
     package var generation: Generation
-    package var slates: [(position: Int, items: [SlateItem], fallback: Fallback, status: StatusCode)]
+    package var slates:
+        [(position: Int, items: [SlateItem], fallback: Fallback, status: StatusCode, degraded: DegradationSet)]
     /// By position, of the slates that have items; empty where nothing is left to chance.
     package var propensities: [Int: [Float]] = [:]
     package var exploredItems = 0

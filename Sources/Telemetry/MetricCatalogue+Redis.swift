@@ -23,4 +23,13 @@ extension MetricCatalogue {
     static let sharedStores = Metric(
         "martlet_shared_cache_stores_total", .counter, labels: ["result"],
         help: "Answers that were to be put into the cache beside the node.")
+    static let sharedDropped = Metric(
+        "martlet_shared_cache_dropped_total", .counter,
+        help: "Copies of shared answers that were dropped because their keys were changed in Redis.")
+    static let sharedForgotten = Metric(
+        "martlet_shared_cache_forgotten_total", .counter,
+        help: "Times that all copies of shared answers were forgotten, as changes of keys may have been missed.")
+    static let sharedTracking = Metric(
+        "martlet_shared_cache_tracking", .gauge,
+        help: "1 while Redis tells of changes of the keys that answers were copied from.")
 }

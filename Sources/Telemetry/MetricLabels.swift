@@ -104,7 +104,7 @@ package enum CacheResult: UInt8, CaseIterable, Sendable {
 
 /// Why an answer left the result cache.
 package enum CacheDeparture: UInt8, CaseIterable, Sendable {
-    case room, generation, expired, epoch
+    case room, generation, expired, epoch, copy
 
     package var label: String {
         switch self {
@@ -112,13 +112,14 @@ package enum CacheDeparture: UInt8, CaseIterable, Sendable {
         case .generation: "generation"
         case .expired: "expired"
         case .epoch: "epoch"
+        case .copy: "copy"
         }
     }
 }
 
 /// Why an answer of the result cache was not served.
 package enum CacheUnfitness: UInt8, CaseIterable, Sendable {
-    case generation, expired, window, epoch, items
+    case generation, expired, window, epoch, items, copy
 
     package var label: String {
         switch self {
@@ -127,6 +128,7 @@ package enum CacheUnfitness: UInt8, CaseIterable, Sendable {
         case .window: "window"
         case .epoch: "epoch"
         case .items: "items"
+        case .copy: "copy"
         }
     }
 }
@@ -183,10 +185,12 @@ package enum FallbackReason: UInt8, CaseIterable, Sendable {
     }
 }
 
-/// What was left out of an answer that was given all the same.
+/// What was left out of an answer that was given all the same; numbers as on the wire, less one.
 package enum DegradedReason: UInt8, CaseIterable, Sendable {
     case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate, rankerUnavailable, rankerSkipped,
         capsRelaxed
+    case staleSlate = 8
+    case popularOnly, sourceFailed, liveFeaturesMissing, foldInFailed, explanationCut
 
     package var label: String {
         switch self {
@@ -197,6 +201,12 @@ package enum DegradedReason: UInt8, CaseIterable, Sendable {
         case .rankerUnavailable: "ranker_unavailable"
         case .rankerSkipped: "ranker_skipped"
         case .capsRelaxed: "caps_relaxed"
+        case .staleSlate: "stale_slate"
+        case .popularOnly: "popular_only"
+        case .sourceFailed: "source_failed"
+        case .liveFeaturesMissing: "live_features_missing"
+        case .foldInFailed: "fold_in_failed"
+        case .explanationCut: "explanation_cut"
         }
     }
 }

@@ -32,6 +32,16 @@ extension NodeMetrics {
         for store in SharedCacheStore.allCases {
             writer.sample([store.label], sum(Layout.sharedStores + Int(store.rawValue)))
         }
+        writeSharedCopies(to: &writer)
+    }
+
+    func writeSharedCopies(to writer: inout ExpositionWriter) {
+        writer.begin(MetricCatalogue.sharedDropped)
+        writer.sample([], sum(Layout.sharedDropped))
+        writer.begin(MetricCatalogue.sharedForgotten)
+        writer.sample([], sum(Layout.sharedForgotten))
+        writer.begin(MetricCatalogue.sharedTracking)
+        writer.sample([], sum(Layout.sharedTracking) > 0 ? 1 as UInt64 : 0)
     }
 
     /// Open is worse than half open, and that than closed.

@@ -96,8 +96,11 @@ extension ShardMetrics.Layout {
     static var redisWriteBreaker: Int { redis + 5 }
     static var sharedHits: Int { redis + 6 }
     static var sharedMisses: Int { redis + 7 }
-    /// 8 cells.
+    /// 4 cells.
     static var sharedStores: Int { redis + 8 }
+    static var sharedDropped: Int { redis + 12 }
+    static var sharedForgotten: Int { redis + 13 }
+    static var sharedTracking: Int { redis + 14 }
     static var redisFailures: Int { redis + 16 }
     static var sharedMissReasons: Int { redis + 32 }
     static var redisDuration: Int { redis + 48 }
@@ -127,6 +130,19 @@ extension ShardMetrics {
     package func countShared(_ miss: SharedCacheMiss) {
         cells.add(1, to: smallAt &+ Layout.sharedMisses)
         cells.add(1, to: smallAt &+ Layout.sharedMissReasons &+ Int(miss.rawValue))
+    }
+
+    /// Counts copies of shared answers that were dropped because what they were copied from was changed.
+    package func countSharedDropped(_ count: Int) {
+        cells.add(UInt64(truncatingIfNeeded: count), to: smallAt &+ Layout.sharedDropped)
+    }
+
+    /// Counts that all copies were forgotten, as changes were not heard of for a while.
+    package func countSharedForgotten() { cells.add(1, to: smallAt &+ Layout.sharedForgotten) }
+
+    /// Whether changes of what was copied are heard of.
+    package func setSharedTracking(_ isTracking: Bool) {
+        cells.set(smallAt &+ Layout.sharedTracking, to: isTracking ? 1 : 0)
     }
 
     package func countShared(_ store: SharedCacheStore) {

@@ -88,6 +88,10 @@ package final class ShardMetrics: Sendable {
         cells.add(1, to: smallAt &+ Layout.degraded &+ Int(reason.rawValue))
     }
 
+    package func degraded(_ reason: DegradedReason) -> UInt64 {
+        cells.read(smallAt &+ Layout.degraded &+ Int(reason.rawValue))
+    }
+
     /// Counts the candidates that a source found.
     @inlinable
     package func countCandidates(_ count: Int, from source: RetrievalSource) {
@@ -222,7 +226,6 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var rejected: Int { 0 }
         @inlinable package static var reranked: Int { 8 }
         @inlinable package static var fallback: Int { 16 }
-        @inlinable package static var degraded: Int { 24 }
         @inlinable package static var candidates: Int { 32 }
         @inlinable package static var cache: Int { 40 }
         @inlinable package static var refused: Int { 48 }
@@ -256,12 +259,14 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var cacheUsedBytes: Int { 160 }
         @inlinable package static var cacheJoined: Int { 161 }
         @inlinable package static var cacheRefillsWaiting: Int { 162 }
+        /// 32 cells: one for each way that the wire has room for.
+        @inlinable package static var degraded: Int { 168 }
         /// 4 cells, one for each priority.
-        @inlinable package static var shed: Int { 168 }
-        @inlinable package static var quality: Int { 172 }
+        @inlinable package static var shed: Int { 200 }
+        @inlinable package static var quality: Int { 204 }
         /// 8 cells, one for each level.
-        @inlinable package static var reduced: Int { 176 }
-        @inlinable package static var smallCells: Int { 184 }
+        @inlinable package static var reduced: Int { 208 }
+        @inlinable package static var smallCells: Int { 216 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

@@ -71,6 +71,10 @@ struct SharedCacheTests {
         let first = try await TestNode(bundle: bundle, change: both)
         let second = try await TestNode(bundle: bundle, change: both)
         do {
+            // From then on answers that are found are copied.
+            for node in [first, second] {
+                #expect(try await becomes { try metric(node, "martlet_shared_cache_tracking") == 1 })
+            }
             try await body(server, first, second)
         } catch {
             await first.stop()
@@ -175,7 +179,7 @@ struct SharedCacheTests {
                 try server.command("RPUSH \(key) a b")
             }
             #expect(try await second.client.recommend(user: fifth, k: 10).items == right.items)
-            #expect(try misses(second, "no_answer") == 1)
+            #expect(try misses(second, "not_ours") == 2)
         }
     }
 

@@ -112,7 +112,10 @@ struct MessageTests {
                                 fields.model = texts[0]
                                 many.propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities
-                                    #expect(encoded(fields) == encoded(many))
+                                    many.degraded.map(\.rawValue).withUnsafeBufferPointer { degraded in
+                                        fields.degraded = degraded
+                                        #expect(encoded(fields) == encoded(many))
+                                    }
                                 }
                             }
                         }

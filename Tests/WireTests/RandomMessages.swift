@@ -118,6 +118,7 @@ extension SeededGenerator {
         if chance(2) { reply.propensities = floats(count) }
         reply.requestID = text()
         reply.qualityLevel = Int.random(in: 0...9, using: &self)
+        if chance(2) { reply.degraded = (0..<users).map { _ in Degradations(rawValue: integer(UInt32.self)) } }
         reply.fallbacks = (0..<users).map { _ in Fallback.allCases.randomElement(using: &self) ?? .none }
         reply.statuses = (0..<users).map { _ in StatusCode.allCases.randomElement(using: &self) ?? .ok }
         reply.generation = integer(UInt64.self)

@@ -113,7 +113,31 @@ typedef enum _Martlet__V1__Degradation {
   /*
    * the scenario's caps were raised to fill the slate
    */
-  MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 7
+  MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 7,
+  /*
+   * an answer from before, as there was no time or no room to make one
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_STALE_SLATE = 9,
+  /*
+   * no source had time, or found anything: what is popular
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_POPULAR_ONLY = 10,
+  /*
+   * a source failed; the others made the slate
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_SOURCE_FAILED = 11,
+  /*
+   * the ranker takes what users do just now, and nothing fresh was known of it
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_LIVE_FEATURES_MISSING = 12,
+  /*
+   * what the user did since the model was made has no part in its factor
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_FOLD_IN_FAILED = 13,
+  /*
+   * there was no time for all of the explanation
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_EXPLANATION_CUT = 14
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__DEGRADATION)
 } Martlet__V1__Degradation;
 typedef enum _Martlet__V1__EventStatus {
@@ -659,10 +683,15 @@ struct  Martlet__V1__RecommendManyReply
    * as in RecommendReply, of the slate for which least was done
    */
   uint32_t quality_level;
+  /*
+   * one a user: bit n stands for value n of Degradation; empty: none of any
+   */
+  size_t n_degraded;
+  uint32_t *degraded;
 };
 #define MARTLET__V1__RECOMMEND_MANY_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_many_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, {0,NULL}, 0 }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, {0,NULL}, 0, 0,NULL }
 
 
 struct  Martlet__V1__RankRequest

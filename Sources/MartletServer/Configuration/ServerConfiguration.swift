@@ -174,6 +174,8 @@ package struct CacheConfiguration: Sendable, Equatable {
     package var ttlVisits = 50
     /// How long an answer that is too old may be served while a new one is made.
     package var staleFor: Duration = .zero
+    /// How long past its life an answer may be served in place of an error or of popular items.
+    package var staleIfLate: Duration = .seconds(600)
     /// Share of a loop's time for answers that nobody waits for.
     package var backgroundShare = 0.1
     /// Requests of active users that are asked again after a swap or a start, all shards together.

@@ -296,6 +296,10 @@ package struct Setting: Sendable {
             "cache.stale_for", \.cache.staleFor,
             "How long an answer that is too old may still be served, marked so, while a new one is made; 0s: not at all."
         ),
+        duration(
+            "cache.stale_if_late", \.cache.staleIfLate,
+            "The same for a call that would get an error or popular items, as its time is nearly over or the line is full."
+        ),
         Setting(
             "cache.background_share",
             "Share of an event loop's time for answers that nobody waits for: in place of stale ones, and after a swap; 0: none."

@@ -41,6 +41,8 @@ final class LoopWorker {
     let helping = LoopHelping()
     /// Set once, before the first connection; nil: no Redis.
     var sharedCache: SharedCache?
+    /// Of one loop of the node, and set by then, too.
+    var sharedCacheListener: SharedCacheListener?
     /// Answers that nobody waits for.
     private(set) lazy var refilling = LoopRefilling(
         worker: self, share: node.serving.cache.backgroundShare,
@@ -68,6 +70,7 @@ final class LoopWorker {
         }
         self.wake = wake
         sharedCache?.start()
+        sharedCacheListener?.start()
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [unowned self] _ in
             self.sweep()
         }
@@ -85,6 +88,7 @@ final class LoopWorker {
     func stop() {
         wake?.stop()
         sharedCache?.close()
+        sharedCacheListener?.close()
         helping.stop()
     }
 
@@ -118,6 +122,7 @@ final class LoopWorker {
         if let sharedCache {
             metrics.setRedis(sharedCache.reading)
             sharedCache.tell()
+            sharedCacheListener?.look()
         }
         metrics.publishThreadAllocations()
     }
@@ -153,19 +158,45 @@ final class LoopWorker {
 
     /// Hands a call to the shard of this loop.
     func submit(_ request: ShardRequest, _ ticket: CallTicket) {
-        let call = ShardCall(
-            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey,
-            priority: Overload.CallPriority(ticket.priority))
+        let call = call(request, ticket)
         // Events do not wait behind slates: what they need of the loop is short.
         if case .record(let batch) = request {
             if let result = shard.assumeIsolated({ $0.record(batch, call) }) { deliver(result, to: ticket) }
             return
         }
         if let rejection = shard.assumeIsolated({ $0.submit(call, now: Self.now) }) {
-            deliver(.rejected(rejection), to: ticket)
+            refuse(rejection, call, ticket)
         } else {
             scheduleStep()
         }
+    }
+
+    /// Hands a call to the shard that `join` said leads others of its bytes.
+    func submit(leading call: ShardCall, _ ticket: CallTicket) {
+        if let rejection = shard.assumeIsolated({ $0.submit(leading: call, now: Self.now) }) {
+            refuse(rejection, call, ticket)
+        }
+        scheduleStep()
+    }
+
+    /// The call as its shard takes it.
+    func call(_ request: ShardRequest, _ ticket: CallTicket) -> ShardCall {
+        ShardCall(
+            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey,
+            priority: Overload.CallPriority(ticket.priority))
+    }
+
+    /// The line is full: an answer from before, where there is one, or the rejection.
+    func refuse(_ rejection: Rejection, _ call: ShardCall, _ ticket: CallTicket) {
+        let isAnswered =
+            (rejection.reason == .queueFull || rejection.reason == .overloaded)
+            && shard.assumeIsolated { shard in
+                guard let key = call.key, let kept = shard.lateAnswer(to: key, now: Self.now) else { return false }
+                self.answer(kept, ticket)
+                return true
+            }
+        if !isAnswered { deliver(.rejected(rejection), to: ticket) }
+        flushDirty()
     }
 
     /// Whether calls wait or are under way.
@@ -214,14 +245,9 @@ final class LoopWorker {
         let until = Self.now &+ Self.stepNanoseconds
         let waiting = shard.assumeIsolated { shard in
             shard.run(until: until, clock: { Self.now }) { _, call, kept in
-                if let ticket = call.origin as? CallTicket { self.answer(kept, ticket) }
+                self.give(kept, to: call)
             } answered: { shard, call, answer, times in
-                guard let ticket = call.origin as? CallTicket else {
-                    if let origin = call.origin as? RefillOrigin { self.keep(answer, times, origin, shard) }
-                    return
-                }
-                self.count(answer, times, ticket)
-                if ticket.gather == nil { self.answer(answer, ticket, shard) } else { self.deliver(answer, to: ticket) }
+                self.give(answer, times, to: call, shard)
             }
         }
         pressure = waiting ? shard.assumeIsolated { $0.load(at: Self.now) } : 0
@@ -234,6 +260,36 @@ final class LoopWorker {
             helping.setBusy(false, Self.now)
             if refilling.count > 0 { wake?.signal() }
         }
+    }
+
+    /// Ends the flight of a call whose answer was found elsewhere and kept.
+    func land(_ call: ShardCall) {
+        let waiting = shard.assumeIsolated { shard in
+            shard.land(call, now: Self.now) { _, call, kept in
+                self.give(kept, to: call)
+            } answered: { shard, call, answer, times in
+                self.give(answer, times, to: call, shard)
+            }
+        }
+        flushDirty()
+        if waiting { scheduleStep() }
+    }
+
+    private func give(_ kept: KeptAnswer, to call: ShardCall) {
+        if let ticket = call.origin as? CallTicket {
+            answer(kept, ticket)
+        } else if let origin = call.origin as? RefillOrigin {
+            refilling.finish(origin, isKept: false, nanoseconds: 0)
+        }
+    }
+
+    private func give(_ answer: ShardAnswer, _ times: StageTimes, to call: ShardCall, _ shard: isolated Shard) {
+        guard let ticket = call.origin as? CallTicket else {
+            if let origin = call.origin as? RefillOrigin { keep(answer, times, origin, shard) }
+            return
+        }
+        count(answer, times, ticket)
+        if ticket.gather == nil { self.answer(answer, ticket, shard) } else { deliver(answer, to: ticket) }
     }
 
     // MARK: Help with scans of other loops
@@ -257,15 +313,13 @@ final class LoopWorker {
         if times.rerank > 0 { metrics.record(.rerank, nanoseconds: times.rerank) }
         if case .slate(let slate) = answer { metrics.count(slate) }
         if case .slates(let slates) = answer {
-            metrics.countReranked(.explored, slates.exploredItems)
-            metrics.countReranked(.pinned, slates.pinnedItems)
-            if slates.quality != .full {
-                metrics.countReduced(level: Int(slates.quality.rawValue), slates.slates.count)
-            }
+            metrics.count(slates)
             for capture in slates.captures { _ = self.slates?.log(capture, isOfMany: true) }
         }
         if case .rejected(let rejection) = answer {
-            if rejection.reason == .deadlineExceeded { metrics.countDeadlineExceeded(at: .queue) }
+            // Parts of a call for many are counted where they are put together.
+            if ticket.gather == nil { metrics.countRejected(rejection.reason) }
+            metrics.countLate(rejection)
         }
     }
 
@@ -298,15 +352,25 @@ final class LoopWorker {
         slates?.remember(slate.capture.map(\.requestID), for: key)
     }
 
-    /// Sends a kept answer to a call that waited for another of the same bytes.
+    /// `degraded: [stale_slate]`, to stand behind an encoded `RecommendReply`: repeated fields add up.
+    private static let staleSlateField: [UInt8] = [0x32, 0x01, Degradation.staleSlate.rawValue]
+
+    /// Sends a kept answer to a call that waited for another of the same bytes, or that has no time for a new one.
     private func answer(_ kept: KeptAnswer, _ ticket: CallTicket) {
         let nanoseconds = Self.now &- ticket.arrived
-        metrics.recordRequest(scenario: Int(kept.tag), .cached, nanoseconds: nanoseconds)
+        metrics.recordRequest(
+            scenario: Int(kept.tag), kept.isLastResort ? .degraded : .cached, nanoseconds: nanoseconds)
         metrics.countRequest(ticket.method.counted, .ok)
         let microseconds = UInt32(clamping: nanoseconds / 1000)
-        let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
+        var suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
             self.suffix(
                 of: kept.body, by: kept.generation, scenario: Int(kept.tag), request: $0, own: ticket.requestID)
+        }
+        if kept.isLastResort,
+            FrameHeader.byteCount + kept.body.count + suffix.count + Self.staleSlateField.count
+                <= node.limits.frameBytesMax
+        {
+            suffix += Self.staleSlateField
         }
         if ticket.home === self {
             ticket.connection.reply(
@@ -444,7 +508,7 @@ final class LoopWorker {
         let done = Self.now
         let scenario = node.scenarioIndex(ticket.scenario)
         found.answer.withUnsafeBytes { body in
-            if let key = ticket.cacheKey {
+            if let key = ticket.cacheKey, found.mayBeCopied {
                 // The bytes outlive the call and are only read.
                 nonisolated(unsafe) let body = body
                 shard.assumeIsolated { shard in
@@ -452,7 +516,7 @@ final class LoopWorker {
                         shard.keep(
                             body, for: $0, scenario: ticket.scenario, tag: UInt16(scenario),
                             generation: origin.generation, now: done, seconds: found.seconds, stamp: origin.stamp,
-                            shown: .anything, nanosecondsMax: found.nanosecondsLeft)
+                            shown: .anything, nanosecondsMax: found.nanosecondsLeft, isCopied: true)
                     }
                 }
             }
@@ -486,6 +550,24 @@ final class LoopWorker {
         encoder.withKept { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }
     }
 
+    /// Tells all loops of changes of keys in Redis.
+    func spread(_ changes: SharedCache.Changes) {
+        for loop in outboxes.indices where loop != index { outboxes[loop].changes.add(changes) }
+        scheduleMail()
+        note(changes)
+    }
+
+    private func note(_ changes: SharedCache.Changes) {
+        guard let sharedCache, !changes.isEmpty else { return }
+        sharedCache.note(changes)
+        shard.assumeIsolated { shard in
+            if changes.forgets { shard.forgetCopies() }
+            let now = Self.now
+            let dropped = changes.hashes.reduce(0) { $0 + shard.dropCopies(hash: $1, now: now) }
+            if dropped > 0 { metrics.countSharedDropped(dropped) }
+        }
+    }
+
     // MARK: Mail to other loops: one batch for each turn
 
     /// What waits to be carried to one other loop.
@@ -494,8 +576,11 @@ final class LoopWorker {
         var requests: [(ShardRequest, CallTicket)] = []
         var replies: [RemoteReply] = []
         var answers: [(CallTicket, ShardAnswer)] = []
+        var changes = SharedCache.Changes()
 
-        var isEmpty: Bool { calls.isEmpty && requests.isEmpty && replies.isEmpty && answers.isEmpty }
+        var isEmpty: Bool {
+            calls.isEmpty && requests.isEmpty && replies.isEmpty && answers.isEmpty && changes.isEmpty
+        }
     }
 
     /// A Recommend for another loop's shard, still encoded.
@@ -546,6 +631,7 @@ final class LoopWorker {
 
     private func receive(_ mail: Mail) {
         helping.countWork(Self.now)
+        note(mail.outbox.changes)
         for call in mail.outbox.calls {
             call.body.withUnsafeBytes { RecommendCalls.serveForwarded(call.ticket, body: $0, on: self) }
         }

@@ -88,6 +88,8 @@ enum RecommendCalls {
     }
 
     /// Asks the cache beside the node first, where there is one and the answer may be kept.
+    ///
+    /// Calls for the same bytes that come meanwhile wait for what is found, as they wait for what is computed.
     private static func compute(_ request: RecommendationRequest, _ ticket: CallTicket, on worker: LoopWorker) {
         guard let shared = worker.sharedCache, let key = ticket.cacheKey, !request.explain, request.cursor.isEmpty
         else {
@@ -98,14 +100,28 @@ enum RecommendCalls {
             worker.metrics.countShared(.ownKnowledge)
             return worker.submit(.recommend(request), ticket)
         }
+        let call = worker.call(.recommend(request), ticket)
+        switch worker.shard.assumeIsolated({ $0.join(call) }) {
+        case .waits: return
+        case .rejected(let rejection): return worker.refuse(rejection, call, ticket)
+        case .leads: break
+        }
         ticket.origin = origin
-        shared.lookUp(key, origin) { found in
+        shared.lookUp(key, origin, within: patience(ticket)) { found in
             // Events may have come while Redis was asked, or another generation.
             guard let found, !ticket.isCancelled,
                 worker.shard.assumeIsolated({ $0.origin(ofAnswersTo: request.user, in: request.scenario) }) == origin
-            else { return worker.submit(.recommend(request), ticket) }
+            else { return worker.submit(leading: call, ticket) }
             worker.answer(found, origin, ticket)
+            worker.land(call)
         }
+    }
+
+    /// A quarter of what is left of the call's time may go into asking.
+    private static func patience(_ ticket: CallTicket) -> Duration? {
+        guard ticket.deadline != .max else { return nil }
+        let now = LoopWorker.now
+        return .nanoseconds(Int64(clamping: (ticket.deadline > now ? ticket.deadline - now : 0) / 4))
     }
 }
 

@@ -30,6 +30,7 @@ extension ServingConfiguration {
         queueWaitNanoseconds = configuration.limits.queueWait.nanoseconds
         latencyObjectiveNanoseconds = configuration.brownout.latency.nanoseconds
         qualityLevelMin = QualityLevel(rawValue: UInt8(clamping: configuration.brownout.level)) ?? .full
+        cache.staleIfLate = configuration.cache.staleIfLate
         activityAgeMaxNanoseconds = configuration.liveItems.ageMax.nanoseconds
         slateCandidatesMax = configuration.slates.candidatesMax
     }
@@ -118,6 +119,11 @@ extension Generation.MemoryPart {
     }
 }
 
+extension DegradedReason {
+    /// Metrics number them as the wire does; a test holds the names against each other.
+    init?(_ degradation: Degradation) { self.init(rawValue: degradation.rawValue - 1) }
+}
+
 extension ShardMetrics {
     /// Counts a rejection under its reason, where it has one among those of the catalogue.
     func countRejected(_ reason: Rejection.Reason) {
@@ -135,6 +141,29 @@ extension ShardMetrics {
         }
     }
 
+    /// Counts in what ways a computed slate was less than it should be.
+    func count(_ degraded: DegradationSet) {
+        for degradation in degraded.members {
+            if let reason = DegradedReason(degradation) { countDegraded(reason) }
+        }
+    }
+
+    /// Counts a call that was rejected because its deadline was over.
+    func countLate(_ rejection: Rejection) {
+        if rejection.reason == .deadlineExceeded { countDeadlineExceeded(at: .queue) }
+    }
+
+    /// Counts what the computed slates of one call were like.
+    func count(_ slates: ManySlates) {
+        countReranked(.explored, slates.exploredItems)
+        countReranked(.pinned, slates.pinnedItems)
+        if slates.quality != .full { countReduced(level: Int(slates.quality.rawValue), slates.slates.count) }
+        for slate in slates.slates {
+            count(slate.degraded)
+            if slate.status == .deadlineExceeded { countDeadlineExceeded(at: .retrieve) }
+        }
+    }
+
     /// Counts what a computed slate was like.
     func count(_ slate: Slate) {
         switch slate.fallback {
@@ -142,17 +171,7 @@ extension ShardMetrics {
         case .noHistory: countFallback(.noHistory)
         case .unknownUser: countFallback(.unknownUser)
         }
-        for degradation in slate.degraded.members {
-            switch degradation {
-            case .sourceUnavailable: countDegraded(.sourceUnavailable)
-            case .deadlineTruncated: countDegraded(.deadlineTruncated)
-            case .cursorRestarted: countDegraded(.cursorRestarted)
-            case .shortSlate: countDegraded(.shortSlate)
-            case .capsRelaxed: countDegraded(.capsRelaxed)
-            case .rankerUnavailable: countDegraded(.rankerUnavailable)
-            case .rankerSkipped: countDegraded(.rankerSkipped)
-            }
-        }
+        count(slate.degraded)
         if slate.quality != .full { countReduced(level: Int(slate.quality.rawValue), 1) }
         if let draws = slate.draws { countReranked(.explored, draws.exploredItems) }
         if slate.pinnedItems > 0 { countReranked(.pinned, slate.pinnedItems) }

@@ -155,6 +155,10 @@ package final class ServingNode: Service {
                     configuration: configuration.answerFingerprint, timeout: configuration.redis.timeout,
                     valueBytesMax: configuration.cache.entryBytesMax + (64 << 10), metrics: metrics,
                     wallClock: wallClock, logger: metrics.shard == 0 ? logger : nil)
+                if metrics.shard == 0 {
+                    worker.sharedCacheListener = SharedCacheListener(
+                        redis, prefix: configuration.redis.prefix, worker: worker, logger: logger)
+                }
             }
             return worker
         }

@@ -217,6 +217,7 @@ final class AnswerEncoder {
         let counts = slates.map { UInt32($0.items.count) }
         let fallbacks = slates.map { UInt32($0.fallback.rawValue) }
         let statuses = slates.map { UInt32($0.status.rawValue) }
+        let degraded = slates.contains { !$0.degraded.isEmpty } ? slates.map(\.degraded.rawValue) : []
         collectPropensities(parts, slates)
         generation.withLabel { label in
             ids.withUnsafeBufferPointer { ids in
@@ -233,7 +234,10 @@ final class AnswerEncoder {
                                 fields.qualityLevel = UInt32(parts.map(\.quality).max()?.rawValue ?? 0)
                                 propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities
-                                    write(fields)
+                                    degraded.withUnsafeBufferPointer { degraded in
+                                        fields.degraded = degraded
+                                        write(fields)
+                                    }
                                 }
                             }
                         }
@@ -246,7 +250,9 @@ final class AnswerEncoder {
     /// One for each item of all slates, where some are left to chance.
     private func collectPropensities(
         _ parts: [ManySlates],
-        _ slates: [(position: Int, items: [SlateItem], fallback: Serving.Fallback, status: StatusCode)]
+        _ slates: [(
+            position: Int, items: [SlateItem], fallback: Serving.Fallback, status: StatusCode, degraded: DegradationSet
+        )]
     ) {
         propensities.removeAll(keepingCapacity: true)
         guard parts.contains(where: { !$0.propensities.isEmpty }) else { return }

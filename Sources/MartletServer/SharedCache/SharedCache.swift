@@ -28,6 +28,10 @@ final class SharedCache {
     private let metrics: ShardMetrics
     private let wallClock: @Sendable () -> Int64
     private var storing = 0
+    /// By the hash of a request that Redis is asked for: whether its key was changed since.
+    private var asked: [UInt64: Bool] = [:]
+    /// Whether answers found may be copied: changes of their keys are heard of, or nobody can tell of them.
+    private var mayCopy = false
     private let logger: Logger?
     private var isTroubled = false
 
@@ -58,25 +62,104 @@ final class SharedCache {
         var answer: ArraySlice<UInt8>
         var seconds: ClosedRange<Int64>
         var nanosecondsLeft: UInt64
+        /// Whether it may be kept by whoever asked.
+        var mayBeCopied = true
+    }
+
+    // MARK: Changes of keys
+
+    /// What a loop is told of keys in Redis.
+    struct Changes: Sendable {
+        /// Requests, by the hash that their keys begin with.
+        var hashes: [UInt64] = []
+        /// All that was copied may have been changed.
+        var forgets = false
+        /// Nil: as before.
+        var mayCopy: Bool?
+        /// More are as good as all.
+        static let hashesMax = 4096
+
+        var isEmpty: Bool { hashes.isEmpty && !forgets && mayCopy == nil }
+
+        mutating func add(_ other: Changes) {
+            forgets = forgets || other.forgets
+            mayCopy = other.mayCopy ?? mayCopy
+            hashes += other.hashes
+            if hashes.count > Self.hashesMax { forgets = true }
+            if forgets { hashes.removeAll() }
+        }
+    }
+
+    /// Notes changes; look-ups that are under way may have been answered before.
+    func note(_ changes: Changes) {
+        if let mayCopy = changes.mayCopy { self.mayCopy = mayCopy }
+        if changes.forgets {
+            for hash in asked.keys { asked[hash] = true }
+        } else {
+            for hash in changes.hashes where asked[hash] != nil { asked[hash] = true }
+        }
+    }
+
+    /// The hash of the request that a key belongs to; nil for keys that are none of ours.
+    static func hash(ofKey key: some Collection<UInt8>) -> UInt64? {
+        guard key.count >= 32 else { return nil }
+        var hash: UInt64 = 0
+        for byte in key.suffix(32).prefix(16) {
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): hash = hash << 4 | UInt64(byte - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): hash = hash << 4 | UInt64(byte - UInt8(ascii: "a") + 10)
+            default: return nil
+            }
+        }
+        return hash
+    }
+
+    /// What all keys begin with.
+    static func keyPrefix(_ prefix: String) -> [UInt8] {
+        RemoteKeys(namespace: prefix, kind: "slate", version: 1).prefix
     }
 
     /// Looks for the answer to a request; the completion is called once, on the loop, perhaps before this returns.
-    func lookUp(_ request: [UInt8], _ origin: AnswerOrigin, completion: @escaping (Found?) -> Void) {
+    ///
+    /// - Parameter patience: At most; nil: as configured.
+    func lookUp(
+        _ request: [UInt8], _ origin: AnswerOrigin, within patience: Duration? = nil,
+        completion: @escaping (Found?) -> Void
+    ) {
+        let timeout = min(patience ?? timeout, timeout)
+        guard timeout > .microseconds(50) else {
+            metrics.countShared(.noAnswer)
+            return completion(nil)
+        }
         let key = key(request, origin)
+        let hash = Self.hash(ofKey: key) ?? 0
+        // Two for one hash at a time: neither is copied once one of them has ended.
+        if asked[hash] == nil { asked[hash] = false }
         client.get(key, timeout: timeout) { [self] result in
-            guard case .success(let bytes) = result else {
-                metrics.countShared(.noAnswer)
+            let wasChanged = asked.removeValue(forKey: hash) ?? true
+            let bytes: [UInt8]?
+            switch result {
+            case .success(let found): bytes = found
+            case .failure(let failure):
+                metrics.countShared(Self.miss(failure))
                 return completion(nil)
             }
             switch open(bytes, key, request, origin) {
-            case .success(let found):
+            case .success(var found):
                 metrics.countSharedHit()
+                found.mayBeCopied = mayCopy && !wasChanged
                 completion(found)
             case .failure(let miss):
                 metrics.countShared(miss.reason)
                 completion(nil)
             }
         }
+    }
+
+    /// A key of another type is another program's.
+    private static func miss(_ failure: RedisFailure) -> SharedCacheMiss {
+        if case .error(let text) = failure, text.hasPrefix("WRONGTYPE") { return .notOurs }
+        return .noAnswer
     }
 
     private struct Miss: Error {
@@ -133,10 +216,11 @@ final class SharedCache {
         }
     }
 
-    /// The name of an answer: not who the user is, so that two of its answers do not stand side by side.
+    /// The name of an answer: not who the user is, so that two of its answers do not stand side by side. The first half is the hash
+    /// that shards keep answers under: whoever hears of the key knows which copy it is about.
     private func key(_ request: [UInt8], _ origin: AnswerOrigin) -> [UInt8] {
         let seed = [origin.bundle, origin.generation, configuration].reduce(0) { ($0 ^ $1) &* 0x9E37_79B9_7F4A_7C15 }
-        let halves = request.withUnsafeBytes { (XXH64.hash($0, seed: seed), XXH64.hash($0, seed: ~seed)) }
+        let halves = request.withUnsafeBytes { (ResultCache.hash($0), XXH64.hash($0, seed: seed)) }
         return keys.key(Self.hexadecimal(halves.0) + Self.hexadecimal(halves.1))
     }
 

@@ -18,6 +18,15 @@ package final class InvalidationListener {
     /// Whether messages come: only then may anything be remembered.
     package private(set) var isTracking = false
     package private(set) var flushes: UInt64 = 0
+    /// Why the server will never send messages: it is too old, or the user may not ask; nil: it does, or may yet.
+    package var refusal: RedisFailure? {
+        if isTracking { return nil }
+        switch tracker?.lastFailure ?? listener.lastFailure {
+        case .error(let text): return .error(text)
+        case .refused(let text): return .refused(text)
+        default: return nil
+        }
+    }
 
     private let endpoint: RedisEndpoint
     private let configuration: RedisConfiguration

@@ -20,7 +20,7 @@ struct Flights {
     private let waitersMax: Int
     /// All that wait.
     private(set) var waiterCount = 0
-    /// Of those who wait, or earlier.
+    /// The first last moment of those who wait, or earlier.
     private(set) var earliestDeadline = UInt64.max
 
     init(waitersMax: Int) { self.waitersMax = waitersMax }
@@ -35,7 +35,7 @@ struct Flights {
         guard waiterCount < waitersMax else { return .full }
         flights[hash]?.waiters.append(call)
         waiterCount += 1
-        earliestDeadline = min(earliestDeadline, call.deadline)
+        earliestDeadline = min(earliestDeadline, call.lastMoment)
         return .waits
     }
 
@@ -50,17 +50,17 @@ struct Flights {
         return flight.waiters
     }
 
-    /// Takes out those whose time is up, or who were cancelled.
+    /// Takes out those whose time is nearly up, or who were cancelled.
     mutating func removeLate(now: UInt64) -> [ShardCall] {
         var late: [ShardCall] = []
         earliestDeadline = .max
         for (hash, flight) in flights where !flight.waiters.isEmpty {
-            let isLate = { (call: ShardCall) in call.deadline <= now || call.origin.isCancelled }
+            let isLate = { (call: ShardCall) in call.lastMoment <= now || call.origin.isCancelled }
             if flight.waiters.contains(where: isLate) {
                 late += flight.waiters.filter(isLate)
                 flights[hash]?.waiters.removeAll(where: isLate)
             }
-            for call in flights[hash]?.waiters ?? [] { earliestDeadline = min(earliestDeadline, call.deadline) }
+            for call in flights[hash]?.waiters ?? [] { earliestDeadline = min(earliestDeadline, call.lastMoment) }
         }
         waiterCount -= late.count
         return late

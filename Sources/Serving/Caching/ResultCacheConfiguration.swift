@@ -10,6 +10,8 @@ package struct ResultCacheConfiguration: Sendable, Equatable {
     package var visits: Int
     /// For how long an answer that is too old may be shown while a new one is made; 0: not at all.
     package var staleFor: Duration
+    /// For how long past its life an answer may be shown to a call that would get none in time; 0: not at all.
+    package var staleIfLate: Duration = .seconds(600)
     /// Larger answers are not kept.
     package var answerBytesMax: Int
     /// Share of a loop's time that may go into answers that nobody waits for.

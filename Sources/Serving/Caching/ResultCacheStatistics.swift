@@ -24,6 +24,8 @@ package struct ResultCacheStatistics: Sendable, Equatable {
     /// Why an answer that is there may not be shown.
     package enum Unfitness: Int, Sendable, CaseIterable {
         case generation, expired, window, epoch, items
+        /// It was copied, and copies were forgotten since.
+        case copy
     }
 
     /// Why an entry went.
@@ -36,6 +38,8 @@ package struct ResultCacheStatistics: Sendable, Equatable {
         case expired
         /// Its user did something.
         case epoch
+        /// It was a copy, and what it was copied from is gone.
+        case copy
     }
 
     package func unfit(_ cause: Unfitness) -> UInt64 { unfit[cause.rawValue] }

@@ -12,6 +12,8 @@ package struct KeptAnswer {
     package var isStale = false
     /// Whether it is the first time that it is shown so: a new one is to be made.
     package var wantsRefresh = false
+    /// Whether it is shown in place of an error or of popular items.
+    package var isLastResort = false
 }
 
 /// The L1 cache of a shard: encoded answers by the exact bytes of the request that they answer.
@@ -64,6 +66,9 @@ package final class ResultCache {
     private enum Flags {
         static let hasSeconds: UInt32 = 1 << 24
         static let isRefreshing: UInt32 = 1 << 25
+        /// Copied from a cache beside the node; the era of the copies in the five bits above.
+        static let isCopied: UInt32 = 1 << 26
+        static let eraShift: UInt32 = 27
     }
 
     /// What the policy counts in.
@@ -96,6 +101,8 @@ package final class ResultCache {
     private var generationEra: UInt64 = 0
     private var sweepPlace = 0
     private var counts = ResultCacheStatistics()
+    /// Copies of another era are not shown any more: `forgetCopies` goes on to the next of 32.
+    private var copyEra: UInt32 = 0
 
     /// - Parameters:
     ///   - bytesMax: Bytes that entries, records and table may take; below 2 KiB nothing is ever kept.
@@ -187,6 +194,26 @@ package final class ResultCache {
         return answer
     }
 
+    /// The kept answer to a request that would get none in time: only its age is forgiven. Counts nothing but that it was shown.
+    ///
+    /// - Parameter late: Nanoseconds past its life.
+    package func lateAnswer(
+        to key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64, now: UInt64, wallSeconds: Int64 = 0,
+        epochs: UserEpochs? = nil, overlay: ItemOverlay? = nil, late: UInt64
+    ) -> KeptAnswer? {
+        let tick = ticks(now)
+        let lateTicks = max(staleTicks, UInt32(clamping: late >> Self.tickShift))
+        guard let index = find(key, UInt32(truncatingIfNeeded: hash)), let block = entries[index].block,
+            unfitness(entries + index, block, generation, tick, wallSeconds, epochs, overlay, lateTicks) == nil
+        else { return nil }
+        let entry = entries + index
+        if entry.pointee.served < .max { entry.pointee.served += 1 }
+        return KeptAnswer(
+            body: UnsafeRawBufferPointer(
+                start: block + entry.pointee.keyOffset + Int(entry.pointee.keyCount), count: entry.pointee.valueCount),
+            tag: entry.pointee.tag, generation: generation, isStale: true, isLastResort: true)
+    }
+
     /// Whether there is an answer to `key` that is neither unfit nor too old. Counts nothing.
     package func isFresh(
         _ key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64, now: UInt64, wallSeconds: Int64 = 0,
@@ -209,10 +236,11 @@ package final class ResultCache {
     @inline(__always)
     private func unfitness(
         _ entry: UnsafeMutablePointer<Entry>, _ block: UnsafeMutableRawPointer, _ generation: UInt64, _ tick: UInt32,
-        _ wallSeconds: Int64, _ epochs: UserEpochs?, _ overlay: ItemOverlay?
+        _ wallSeconds: Int64, _ epochs: UserEpochs?, _ overlay: ItemOverlay?, _ lateTicks: UInt32? = nil
     ) -> ResultCacheStatistics.Unfitness? {
         if !isOf(generation, entry) { return .generation }
-        if isPast(entry, tick) { return .expired }
+        if isForgotten(entry) { return .copy }
+        if isPast(entry, tick, lateTicks ?? staleTicks) { return .expired }
         if let epochs, !epochs.isFit(entry.pointee.stamp) { return .epoch }
         if let overlay, !Self.isFit(entry, overlay) { return .items }
         if entry.pointee.hasSeconds, !Self.seconds(block).contains(wallSeconds) { return .window }
@@ -224,10 +252,17 @@ package final class ResultCache {
         entry.pointee.generation == UInt16(truncatingIfNeeded: generation) && generation >> 16 == generationEra
     }
 
+    /// Whether it is a copy from before all copies were forgotten.
+    @inline(__always)
+    private func isForgotten(_ entry: UnsafeMutablePointer<Entry>) -> Bool {
+        let flags = entry.pointee.valueCountAndFlags
+        return flags & Flags.isCopied != 0 && flags >> Flags.eraShift != copyEra
+    }
+
     /// Whether it is too old, also for one that is shown stale.
     @inline(__always)
-    private func isPast(_ entry: UnsafeMutablePointer<Entry>, _ tick: UInt32) -> Bool {
-        entry.pointee.expires <= tick && tick - entry.pointee.expires >= staleTicks
+    private func isPast(_ entry: UnsafeMutablePointer<Entry>, _ tick: UInt32, _ lateTicks: UInt32) -> Bool {
+        entry.pointee.expires <= tick && tick - entry.pointee.expires >= lateTicks
     }
 
     private static func seconds(_ block: UnsafeMutableRawPointer) -> ClosedRange<Int64> {
@@ -262,7 +297,7 @@ package final class ResultCache {
         _ value: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64,
         now: UInt64, longest: UInt64, seconds: ClosedRange<Int64> = Slate.always,
         stamp: UserEpochs.Stamp = .nobody, epochs: UserEpochs? = nil, version: UInt64 = 0,
-        shown: ShownSketch = ShownSketch(), tag: UInt16 = 0
+        shown: ShownSketch = ShownSketch(), tag: UInt16 = 0, isCopied: Bool = false
     ) {
         let hasSeconds = seconds != Slate.always
         let bytes = (hasSeconds ? 16 : 0) + key.count + value.count
@@ -307,9 +342,11 @@ package final class ResultCache {
         if let source = key.baseAddress { at.copyMemory(from: source, byteCount: key.count) }
         if let source = value.baseAddress { (at + key.count).copyMemory(from: source, byteCount: value.count) }
         let (expires, isForever) = tick.addingReportingOverflow(UInt32(clamping: life >> Self.tickShift))
+        let flags =
+            (hasSeconds ? Flags.hasSeconds : 0) | (isCopied ? Flags.isCopied | copyEra << Flags.eraShift : 0)
         entries[index] = Entry(
             block: block, shown: shown, stamp: stamp, made: tick, expires: isForever ? .max : expires,
-            version: UInt32(version), valueCountAndFlags: UInt32(value.count) | (hasSeconds ? Flags.hasSeconds : 0),
+            version: UInt32(version), valueCountAndFlags: UInt32(value.count) | flags,
             generation: UInt16(truncatingIfNeeded: generation), keyCount: UInt16(key.count), tag: tag, served: 0)
         while self.bytes > capacity, let victim = policy.evict() { forget(victim, .room) }
     }
@@ -335,9 +372,9 @@ package final class ResultCache {
             guard entry.pointee.block != nil else { continue }
             if let epochs, !epochs.isFit(entry.pointee.stamp) {
                 drop(sweepPlace, .epoch)
-            } else if !isOf(generation, entry) {
+            } else if !isOf(generation, entry) || isForgotten(entry) {
                 drop(sweepPlace, .generation)
-            } else if isPast(entry, tick) {
+            } else if isPast(entry, tick, staleTicks) {
                 drop(sweepPlace, .expired)
             }
         }
@@ -375,6 +412,46 @@ package final class ResultCache {
         let bytes = entries[index].blockBytes
         entries[index].block = nil
         memory.free(block, bytes) { owner, block in entries[owner].block = block }
+    }
+
+    // MARK: Copies
+
+    /// Drops the copies with a hash, but for those whose life is nearly over: what ran out elsewhere ran out here.
+    ///
+    /// - Parameter now: Uptime in nanoseconds.
+    /// - Returns: How many.
+    /// - Complexity: O(1) expected.
+    package func dropCopies(hash: UInt64, now: UInt64) -> Int {
+        let (hash, tick) = (UInt32(truncatingIfNeeded: hash), ticks(now))
+        var dropped = 0
+        while let index = table.find(
+            hash,
+            isSame: { index in
+                let entry = entries[index]
+                return entry.block != nil && policy.hash(of: index) == hash && entry.valueCountAndFlags & Flags.isCopied != 0
+                    && entry.expires > tick &+ Self.endingTicks
+            })
+        {
+            drop(index, .copy)
+            dropped += 1
+        }
+        return dropped
+    }
+
+    /// What a life may end later here than elsewhere, as clocks of seconds tell: about two.
+    private static let endingTicks: UInt32 = 128
+
+    /// Shows no copy any more that was made until now.
+    ///
+    /// - Complexity: O(1); every 32nd time O(entries).
+    package func forgetCopies() {
+        copyEra = (copyEra + 1) & 31
+        guard copyEra == 0 else { return }
+        // The numbers begin anew.
+        for index in 0..<entriesUsed
+        where entries[index].block != nil && entries[index].valueCountAndFlags & Flags.isCopied != 0 {
+            drop(index, .copy)
+        }
     }
 
     /// Forgets everything.

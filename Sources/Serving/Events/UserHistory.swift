@@ -11,6 +11,8 @@ struct UserHistory {
     private(set) var blocked: [UInt32] = []
     /// The user's ALS factor as it is now; empty where the bundle's own, or none, holds.
     private(set) var factor: [Float] = []
+    /// Whether there should be a factor, and none could be solved for.
+    private(set) var isUnsolved = false
     private var knowledge = LiveUsers.Knowledge()
 
     /// Of a longer history the newest items are folded in: a millionth of a second for about twenty of them.
@@ -26,6 +28,7 @@ struct UserHistory {
     ) {
         rows.removeAll(keepingCapacity: true)
         factor.removeAll(keepingCapacity: true)
+        isUnsolved = false
         engine.read(user, overlay, into: &knowledge)
         for item in recent {
             if let row = engine.row(of: item, overlay) {
@@ -53,6 +56,10 @@ struct UserHistory {
         for (place, weight) in knowledge.weights.suffix(newest.count).reversed().enumerated() {
             weights[newest.count - 1 - place] = weight
         }
-        factor = engine.fold(newest, weights, foldIn)
+        do throws(FoldInError) {
+            factor = try engine.fold(newest, weights, foldIn)
+        } catch {
+            isUnsolved = true
+        }
     }
 }

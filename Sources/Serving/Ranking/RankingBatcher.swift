@@ -78,6 +78,9 @@ final class RankingBatcher {
         if queue.remove(seat.number), isLate { metrics?.countBatchExpired(1) }
     }
 
+    /// What the ranker will probably take for so many rows alone, in nanoseconds; 0 before it is known.
+    func cost(rows: Int) -> UInt64 { curve.cost(rows: rows) }
+
     // MARK: Batches
 
     /// As many rows as a step has time for; requests bring limits of their own.

@@ -35,7 +35,7 @@ struct CallsUnderWay {
     private var waiting: [Entry] = []
     /// Those that a step brings to their end.
     private var ready: [Entry] = []
-    /// The earliest deadline of those that wait, or earlier.
+    /// The earliest last moment of those that wait, or earlier.
     private var earliestDeadline = UInt64.max
     /// Numbers of the seats that are taken, as bits.
     private var seats: UInt64 = 0
@@ -97,7 +97,7 @@ struct CallsUnderWay {
     /// Ends what is ready and scores a batch that should not wait; nil where there is no such thing to do.
     mutating func finish(now: UInt64, clock: () -> UInt64) -> Progress? {
         if waiting.isEmpty, ready.isEmpty { return nil }
-        if now >= earliestDeadline { release { $0.call.deadline <= now } }
+        if now >= earliestDeadline { release { $0.call.lastMoment <= now } }
         if !ready.isEmpty { return step(ready.removeFirst(), now, clock) }
         guard let batcher = waiting.first?.run.waitsForScores, let reason = batcher.reasonToScore(now) else {
             return nil
@@ -115,7 +115,7 @@ struct CallsUnderWay {
                 if retrievals.count == 1 { settle() }
                 return .cancelled(entry.call, entry.run.times)
             }
-            if entry.call.deadline > now, let generator = entry.slate?.parked {
+            if let generator = entry.slate?.parked, entry.slate?.isLate(now, entry.call.lastMoment) == false {
                 parked.append(generator)
                 continue
             }
@@ -132,12 +132,12 @@ struct CallsUnderWay {
 
     /// - Parameter place: Among those on the way to the ranker, where it stood.
     private mutating func step(_ entry: Entry, _ now: UInt64, _ clock: () -> UInt64, at place: Int = 0) -> Progress {
-        let isDone = entry.run.step(now: now, deadline: entry.call.deadline, clock: clock)
+        let isDone = entry.run.step(now: now, deadline: entry.call.lastMoment, clock: clock)
         if isDone {
             seats &= ~(1 << UInt64(entry.seat))
         } else if entry.run.waitsForScores != nil {
             waiting.append(entry)
-            earliestDeadline = min(earliestDeadline, entry.call.deadline)
+            earliestDeadline = min(earliestDeadline, entry.call.lastMoment)
         } else {
             retrievals.insert(entry, at: place)
             return .worked
@@ -161,6 +161,6 @@ struct CallsUnderWay {
     private mutating func release(_ isReady: (Entry) -> Bool) {
         ready += waiting.filter(isReady)
         waiting.removeAll(where: isReady)
-        earliestDeadline = waiting.reduce(.max) { min($0, $1.call.deadline) }
+        earliestDeadline = waiting.reduce(.max) { min($0, $1.call.lastMoment) }
     }
 }

@@ -35,6 +35,8 @@ package final class Engine {
     /// Of the user who was asked for last.
     private var activity = UserActivity()
     private let filters: FilterCache
+    /// Of the slates that it made of late.
+    var pace = SlatePace()
     private let wallClock: @Sendable () -> Int64
     /// Gives seeds of draws for requests that bring none.
     let seeds: @Sendable () -> UInt64
@@ -203,6 +205,17 @@ package final class Engine {
         return readings
     }
 
+    /// Whether the ranker takes what users do just now, and nothing is known of it that is fresh.
+    ///
+    /// - Parameters:
+    ///   - now: Uptime in nanoseconds.
+    ///   - ageMax: Nanoseconds.
+    func lacksLiveReadings(now: UInt64, ageMax: UInt64) -> Bool {
+        guard let needs = generation.ranker?.plan.live, needs.timeToLive != nil else { return false }
+        if needs.user, live == nil { return true }
+        return needs.items && (itemActivity.map { $0.age(at: now) > ageMax } ?? true)
+    }
+
     /// Until when an answer may be kept that was ranked now by live features; nil: they do not say.
     var liveUntil: Int64? {
         guard let timeToLive = generation.ranker?.plan.live.timeToLive else { return nil }
@@ -213,18 +226,22 @@ package final class Engine {
     var isTimed: Bool { overlay.isTimed || generation.ranker?.plan.live.timeToLive != nil }
 
     /// The factor of a history; empty where it has none.
-    func fold(_ rows: [UInt32], _ weights: [Float], _ foldIn: FoldIn) -> [Float] {
+    ///
+    /// - Throws: `FoldInError` where there should be one, and cannot be solved for.
+    func fold(_ rows: [UInt32], _ weights: [Float], _ foldIn: FoldIn) throws(FoldInError) -> [Float] {
         let scratch = foldScratch ?? foldIn.makeScratch()
         foldScratch = scratch
         var factor = [Float](repeating: 0, count: foldIn.rank)
-        let isSolved = rows.withUnsafeBufferPointer { rows in
+        let solved = rows.withUnsafeBufferPointer { rows in
             weights.withUnsafeBufferPointer { weights in
                 factor.withUnsafeMutableBufferPointer { factor in
-                    (try? foldIn.solve(rows: rows, weights: weights, into: factor, scratch: scratch)) ?? false
+                    Result { () throws(FoldInError) in
+                        try foldIn.solve(rows: rows, weights: weights, into: factor, scratch: scratch)
+                    }
                 }
             }
         }
-        return isSolved ? factor : []
+        return try solved.get() ? factor : []
     }
 
     /// The user's epoch now.

@@ -49,14 +49,21 @@ final class ManyRun: ShardRun {
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
         guard next < request.users.count else { return true }
         let (position, user) = request.users[next]
-        func end(_ items: [SlateItem], _ fallback: Fallback, _ status: StatusCode) {
-            result.slates.append((position: position, items: items, fallback: fallback, status: status))
+        func end(
+            _ items: [SlateItem], _ fallback: Fallback, _ status: StatusCode, _ degraded: DegradationSet = []
+        ) {
+            result.slates.append(
+                (position: position, items: items, fallback: fallback, status: status, degraded: degraded))
             self.run = nil
             next += 1
         }
         if now >= deadline, run == nil {
-            end([], .none, .deadlineExceeded)
-            return next == request.users.count
+            for (position, _) in request.users[next...] {
+                result.slates.append(
+                    (position: position, items: [], fallback: .none, status: .deadlineExceeded, degraded: []))
+            }
+            next = request.users.count
+            return true
         }
         let run: SlateRun
         if let begun = self.run {
@@ -90,7 +97,7 @@ final class ManyRun: ShardRun {
                     result.propensities[position] = draws.propensities
                     result.exploredItems += draws.exploredItems
                 }
-                end(slate.items, slate.fallback, .ok)
+                end(slate.items, slate.fallback, .ok, slate.degraded)
             case .rejected(let rejection): end([], .none, rejection.reason.code)
             default: end([], .none, .internal)
             }

@@ -214,11 +214,12 @@ package actor Shard {
     ///   - version: Of the overlay that it was made by.
     ///   - shown: The items that it shows.
     ///   - nanosecondsMax: Of its life, where that is shorter than the scenario's.
+    ///   - isCopied: Whether it came from a cache beside the node: `dropCopies` and `forgetCopies` are about it.
     package func keep(
         _ answer: UnsafeRawBufferPointer, for key: UnsafeRawBufferPointer, scenario: String, tag: UInt16,
         generation: UInt64, now: UInt64, seconds: ClosedRange<Int64> = Slate.always,
         stamp: UserEpochs.Stamp = .nobody, version: UInt64 = 0, shown: ShownSketch = ShownSketch(),
-        nanosecondsMax: UInt64 = .max
+        nanosecondsMax: UInt64 = .max, isCopied: Bool = false
     ) {
         guard generation == generationNumber, answer.count <= configuration.cache.answerBytesMax else { return }
         let life = configuration.scenarios[scenario]?.timeToLive ?? configuration.cache.timeToLive
@@ -226,8 +227,15 @@ package actor Shard {
         guard nanoseconds > 0 else { return }
         cache.insert(
             answer, for: key, hash: ResultCache.hash(key), generation: generation, now: now, longest: nanoseconds,
-            seconds: seconds, stamp: stamp, epochs: live?.epochs, version: version, shown: shown, tag: tag)
+            seconds: seconds, stamp: stamp, epochs: live?.epochs, version: version, shown: shown, tag: tag,
+            isCopied: isCopied)
     }
+
+    /// Drops the copies of answers to requests with a hash (`ResultCache.hash`); how many.
+    package func dropCopies(hash: UInt64, now: UInt64) -> Int { cache.dropCopies(hash: hash, now: now) }
+
+    /// Shows no copy any more that was made until now.
+    package func forgetCopies() { cache.forgetCopies() }
 
     /// What an answer to `user` depends on now; nil where it depends on what only this process knows: changes of items, what
     /// trends here, what was counted here of items and users.
@@ -299,15 +307,40 @@ package actor Shard {
     /// - Parameter now: Uptime in nanoseconds; nil: when the call arrived.
     package func submit(_ call: ShardCall, now: UInt64? = nil) -> Rejection? {
         switch join(call) {
+        case .leads: return submit(leading: call, now: now ?? call.arrived)
+        case .waits: return nil
+        case .rejected(let rejection): return rejection
+        }
+    }
+
+    /// What becomes of a call that may be answered together with others.
+    package enum Joining {
+        /// It is to be computed, or looked for elsewhere: `submit(leading:)` or `land` ends that.
+        case leads
+        /// Another of the same bytes is at work; its answer comes as all others do.
+        case waits
+        case rejected(Rejection)
+    }
+
+    /// Lets a call wait for another of the same bytes, where there is one.
+    package func join(_ call: ShardCall) -> Joining {
+        switch enter(call) {
         case .waits:
             metrics.countCacheJoined()
-            return nil
-        case .full: return full
-        // A look-up in a cache beside the node belongs here: what it finds is kept, and the flight landed.
-        case .leads: break
+            return .waits
+        case .full: return .rejected(full)
+        case .leads: return .leads
         }
-        guard let refusal = pending.add(call, at: now ?? call.arrived) else { return nil }
-        if let key = call.key, sharesAnswers { _ = flights.land(key, hash: Self.hash(key)) }
+    }
+
+    /// Takes a call in that leads.
+    ///
+    /// - Parameter now: Uptime in nanoseconds.
+    package func submit(leading call: ShardCall, now: UInt64) -> Rejection? {
+        guard let refusal = pending.add(prepared(call), at: now) else { return nil }
+        if let key = call.key, sharesAnswers {
+            for waiter in flights.land(key, hash: Self.hash(key)) { pending.prepend(waiter, at: now) }
+        }
         switch refusal {
         case .full: return full
         case .late(let wait):
@@ -319,15 +352,51 @@ package actor Shard {
     /// How near the shard is to what it can take: 0 to 1.
     package func load(at now: UInt64) -> Double { pending.load(at: now) }
 
+    /// Called when the answer to a call that leads was found elsewhere, and kept: those who waited for it get it.
+    ///
+    /// - Returns: Whether calls wait for the shard.
+    package func land(_ call: ShardCall, now: UInt64, shared: Shared, answered: Answered) -> Bool {
+        withoutActuallyEscaping(shared) { shared in
+            withoutActuallyEscaping(answered) { answered in
+                settle(call, isRejected: false, now, Outlets(answered: answered, shared: shared))
+            }
+        }
+        return depth > 0
+    }
+
+    /// With its last moment, as slates take just now.
+    private func prepared(_ call: ShardCall) -> ShardCall {
+        guard call.deadline != .max, let engine = engines.first else { return call }
+        var call = call
+        call.lastMoment = engine.pace.lastMoment(arrived: call.arrived, deadline: call.deadline)
+        return call
+    }
+
+    // MARK: Little time left
+
+    /// An answer from before, for a call that would get an error or popular items; nil: none is kept that may be shown.
+    package func lateAnswer(to key: [UInt8], now: UInt64) -> KeptAnswer? {
+        let late = configuration.cache.staleIfLate.cacheNanoseconds
+        guard sharesAnswers, late > 0 else { return nil }
+        readWallClock(now)
+        let answer = key.withUnsafeBytes {
+            cache.lateAnswer(
+                to: $0, hash: ResultCache.hash($0), generation: generationNumber, now: now, wallSeconds: wallSeconds,
+                epochs: live?.epochs, overlay: engines.first?.overlay, late: late)
+        }
+        if answer != nil { metrics.countDegraded(.staleSlate) }
+        return answer
+    }
+
     private var full: Rejection {
         Rejection(
             .queueFull, "shard \(index) has \(pending.count + flights.waiterCount) calls waiting, its maximum",
             retryIsSafe: true, retryAfterMilliseconds: 10)
     }
 
-    private func join(_ call: ShardCall) -> Flights.Entry {
+    private func enter(_ call: ShardCall) -> Flights.Entry {
         guard sharesAnswers, let key = call.key else { return .leads }
-        return flights.join(call, key: key, hash: Self.hash(key))
+        return flights.join(prepared(call), key: key, hash: Self.hash(key))
     }
 
     private static func hash(_ key: [UInt8]) -> UInt64 { key.withUnsafeBytes { ResultCache.hash($0) } }
@@ -348,7 +417,20 @@ package actor Shard {
         _ call: ShardCall, _ answer: ShardAnswer, _ times: StageTimes, _ now: UInt64, _ outlets: borrowing Outlets
     ) {
         observe(call, answer, now)
-        outlets.answered(self, call, answer, times)
+        if case .slate(let slate) = answer, slate.isCut, let key = call.key, let kept = lateAnswer(to: key, now: now) {
+            outlets.shared(self, call, kept)
+        } else {
+            outlets.answered(self, call, answer, times)
+        }
+        if case .rejected = answer {
+            settle(call, isRejected: true, now, outlets)
+        } else {
+            settle(call, isRejected: false, now, outlets)
+        }
+    }
+
+    /// Sees to those that waited for a call that is answered.
+    private func settle(_ call: ShardCall, isRejected: Bool, _ now: UInt64, _ outlets: borrowing Outlets) {
         guard sharesAnswers, let key = call.key else { return }
         let hash = Self.hash(key)
         let waiters = flights.land(key, hash: hash)
@@ -364,7 +446,7 @@ package actor Shard {
             }
         }
         guard var first = unanswered.first else { return }
-        if case .rejected = answer {
+        if isRejected {
             // The leader's fault or fate, not theirs: the next one leads.
             _ = flights.join(first, key: key, hash: hash)
             for waiter in unanswered.dropFirst() { _ = flights.join(waiter, key: key, hash: hash) }
@@ -399,6 +481,13 @@ package actor Shard {
         for waiter in flights.removeLate(now: now) {
             if let rejection = WaitingLine.refusal(of: waiter, at: now) {
                 outlets.answered(self, waiter, .rejected(rejection), StageTimes(queue: now &- waiter.arrived))
+            } else if let key = waiter.key, let kept = lateAnswer(to: key, now: now) {
+                outlets.shared(self, waiter, kept)
+            } else {
+                // By itself, and of what takes no time.
+                var alone = waiter
+                alone.key = nil
+                pending.prepend(alone, at: now)
             }
         }
     }
@@ -425,6 +514,7 @@ package actor Shard {
         var now = clock()
         repeat {
             refuseLateWaiters(now, outlets)
+            pending.hasten(at: now)
             // What has been begun comes first; then calls that wait; candidates are ranked when no more can join them.
             var progress = underWay.finish(now: now, clock: clock)
             if progress == nil {
@@ -453,8 +543,20 @@ package actor Shard {
         let width = min(configuration.callsTogetherMax, engines.first?.generation.model.togetherWidth ?? 1)
         while let call = pending.first, underWay.canTake(call, width: width, callsMax: callsMax) {
             if case .leaves(let rejection) = pending.takeFirst(at: now) {
-                if rejection.reason == .overloaded { metrics.countShed(call.priority.counted) }
+                if rejection.reason == .overloaded {
+                    metrics.countShed(call.priority.counted)
+                    if let key = call.key, let kept = lateAnswer(to: key, now: now) {
+                        outlets.shared(self, call, kept)
+                        settle(call, isRejected: false, now, outlets)
+                        continue
+                    }
+                }
                 finish(call, .rejected(rejection), StageTimes(queue: now &- call.arrived), now, outlets)
+                continue
+            }
+            if let kept = answerInHaste(call, now) {
+                outlets.shared(self, call, kept)
+                settle(call, isRejected: false, now, outlets)
                 continue
             }
             let seat = underWay.freeSeat
@@ -466,6 +568,14 @@ package actor Shard {
         }
         let together = underWay.settle()
         if together > 1 { metrics.countTogether(together) }
+    }
+
+    /// What is kept from before, for a call that has no time left for one step of a source.
+    private func answerInHaste(_ call: ShardCall, _ now: UInt64) -> KeptAnswer? {
+        guard call.deadline != .max, let key = call.key, let engine = engines.first,
+            now &+ engine.pace.step.expected >= call.lastMoment
+        else { return nil }
+        return lateAnswer(to: key, now: now)
     }
 
     /// - Parameter seat: A number that no call under way has.

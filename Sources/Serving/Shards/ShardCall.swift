@@ -18,6 +18,8 @@ package struct ShardCall: Sendable {
     /// Uptime in nanoseconds after which nobody wants the answer; `UInt64.max` for none.
     package var deadline: UInt64
     package var origin: any CallOrigin
+    /// When an answer must be ended to be there in time; the shard finds it when it takes the call.
+    var lastMoment: UInt64
     /// The request's bytes, where its answer may be kept under them; calls of the same bytes wait for one answer.
     package var key: [UInt8]?
     package var priority: CallPriority
@@ -31,6 +33,7 @@ package struct ShardCall: Sendable {
         self.request = request
         self.arrived = arrived
         self.deadline = deadline
+        lastMoment = deadline
         self.origin = origin
     }
 }

@@ -32,6 +32,8 @@ final class SlateRun: ShardRun {
     /// What the ranker is at work on: all candidates, and how many of them it ranks; nil before and after.
     private var ranking: (candidates: RankableCandidates, count: Int, started: UInt64)?
     private var isCancelled = false
+    /// Whether time was up before any source brought something.
+    private var isCut = false
     /// The ranker's order; nil: retrieval's.
     private var ranked: RankedCandidates?
     /// The candidates that it scored, in the order of its rows.
@@ -101,6 +103,7 @@ final class SlateRun: ShardRun {
         let user = model.users.row(of: request.user)
         let known = user.map { model.users.history(of: $0) }
         history.make(of: request.user, known: known, recent: request.recentItems, engine, overlay)
+        if history.isUnsolved { degraded.insert(DegradationSet(.foldInFailed)) }
         stamp = engine.stamp(of: request.user)
         Eligibility.apply(
             available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known,
@@ -166,43 +169,53 @@ final class SlateRun: ShardRun {
     /// The generator, while a scan of it waits to be taken forward together with others'.
     var parked: CandidateGenerator? { generator.isParked ? generator : nil }
 
+    /// Whether another step of a source would end too late.
+    func isLate(_ now: UInt64, _ deadline: UInt64) -> Bool {
+        deadline != .max && now &+ engine.pace.step.expected >= deadline
+    }
+
     func step(now: UInt64, deadline: UInt64, clock: () -> UInt64) -> Bool {
-        do {
-            if ranking != nil { return rank(now, deadline, clock) }
-            if features != nil { return explainRanking(now, deadline) }
-            if now >= deadline {
-                // What the sources have brought so far is better than nothing, and costs no further time.
-                if generator.candidateCount == 0 {
-                    answer = .rejected(Rejection(.deadlineExceeded, "the deadline passed before any source answered"))
-                    return true
-                }
-                generator.truncate()
-                degraded.insert(DegradationSet(.deadlineTruncated))
-            } else {
-                let isComplete = try generator.step()
-                if request.explain { timeSources(clock()) }
-                if !isComplete { return false }
+        if ranking != nil { return rank(now, deadline, clock) }
+        if features != nil { return explainRanking(now, deadline) }
+        if isLate(now, deadline) {
+            // What the sources have brought so far, or what is popular, is better than nothing, and costs little time.
+            if now < deadline { engine.pace.step.doubt() }
+            isCut = generator.candidateCount == 0
+            if !isCut { degraded.insert(DegradationSet(.deadlineTruncated)) }
+            generator.truncate()
+        } else {
+            var isComplete = false
+            do {
+                isComplete = try generator.step()
+            } catch {
+                // One source the less; the others know nothing of it.
+                degraded.insert(DegradationSet(.sourceFailed))
+                isComplete = generator.giveUpSource()
             }
-            if let search = generator.sampledSearch { engine.recallSampler?.take(search) }
-            let retrieved = clock()
-            times.retrieve = retrieved &- retrievalStarted
-            if beginRanking(retrieved, deadline) { return false }
-            finish(retrieved, clock)
-        } catch {
-            answer = .rejected(Rejection(.internalFault, "retrieval: \(error)"))
+            let stepped = request.explain || deadline != .max ? clock() : 0
+            if deadline != .max { engine.pace.step.record(stepped &- now) }
+            if request.explain { timeSources(stepped) }
+            if !isComplete { return false }
         }
+        if let search = generator.sampledSearch { engine.recallSampler?.take(search) }
+        let retrieved = clock()
+        times.retrieve = retrieved &- retrievalStarted
+        if beginRanking(retrieved, deadline, clock) { return false }
+        finish(retrieved, clock)
         return true
     }
 
     private func finish(_ now: UInt64, _ clock: () -> UInt64) {
         answer = .slate(slate(clock))
-        times.fuse = clock() &- now &- times.rerank
+        let ended = clock()
+        engine.pace.ending.record(ended &- now)
+        times.fuse = ended &- now &- times.rerank
     }
 
     // MARK: Ranking
 
     /// Puts the candidates in line for the ranker where one is wanted and there; false where the order stays retrieval's.
-    private func beginRanking(_ now: UInt64, _ deadline: UInt64) -> Bool {
+    private func beginRanking(_ now: UInt64, _ deadline: UInt64, _ clock: () -> UInt64) -> Bool {
         guard let scenario = configuration.scenarios[request.scenario], scenario.ranker != .none, fallback == .none,
             generator.candidateCount > 0
         else { return false }
@@ -216,6 +229,16 @@ final class SlateRun: ShardRun {
         let count = quality.reduced(
             ranked: min(rankable.known.count, scenario.rankCandidates ?? seat.scorer.ranker.candidateCount), k: k)
         if count == 0 { return false }
+        if deadline != .max,
+            now &+ engine.pace.joining.expected &+ seat.batcher.cost(rows: count) >= deadline,
+            now >= deadline || !engine.pace.triesRanking()
+        {
+            degraded.insert(DegradationSet(.rankerSkipped))
+            return false
+        }
+        if engine.lacksLiveReadings(now: now, ageMax: configuration.activityAgeMaxNanoseconds) {
+            degraded.insert(DegradationSet(.liveFeaturesMissing))
+        }
         var ranked = RankingRequest(
             user: model.users.row(of: request.user), history: history.rows, context: request.context,
             candidates: Array(rankable.known.prefix(count)), lists: generator.lists)
@@ -227,6 +250,7 @@ final class SlateRun: ShardRun {
             degraded.insert(DegradationSet(.rankerSkipped))
             return false
         }
+        if deadline != .max { engine.pace.joining.record(clock() &- now) }
         ranking = (rankable, count, now)
         return true
     }
@@ -274,7 +298,12 @@ final class SlateRun: ShardRun {
 
     /// Looks further into the shown items' scores; true when the explanation is whole or time is up.
     private func explainRanking(_ now: UInt64, _ deadline: UInt64) -> Bool {
-        guard now < deadline, let features, case .slate(var slate) = answer else { return true }
+        guard let features, case .slate(var slate) = answer else { return true }
+        guard now < deadline else {
+            slate.degraded.insert(DegradationSet(.explanationCut))
+            answer = .slate(slate)
+            return true
+        }
         guard let found = features.step() else { return false }
         slate.explanation?.features = found
         answer = .slate(slate)
@@ -314,6 +343,7 @@ final class SlateRun: ShardRun {
             page = orderedPage()
         }
         let items = page.items
+        if generator.candidateCount == 0, !items.isEmpty { degraded.insert(DegradationSet(.popularOnly)) }
         if items.count < k { degraded.insert(DegradationSet(.shortSlate)) }
         var next: [UInt8] = []
         if let last = page.end ?? items.last.map({ ScoredRow(row: $0.row, score: $0.score) }), items.count == k,
@@ -331,10 +361,9 @@ final class SlateRun: ShardRun {
             explanation: request.explain ? explanation(items) : nil,
             includeDetails: request.includeDetails || request.explain,
             // What is left to chance is drawn anew for each call.
-            isCacheable: !request.explain && request.cursor.isEmpty && page.draws == nil
-                && degraded.isDisjoint(with: [
-                    DegradationSet(.deadlineTruncated), DegradationSet(.rankerSkipped),
-                ]),
+            isCacheable: !request.explain && request.cursor.isEmpty && page.draws == nil && !isCut
+                && degraded.isDisjoint(with: .passing),
+            isCut: isCut,
             seconds: seconds(of: items),
             candidates: generator.lists.map { ($0.entry.source, $0.rows.count, $0.plan) })
         slate.stamp = stamp

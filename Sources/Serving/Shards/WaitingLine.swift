@@ -7,7 +7,11 @@ import Vocabulary
 /// Who would wait too long is turned away at the door (`WaitBound`), and so is who has waited too long all the same while others
 /// are still in time: a place in line is worth only what comes out at its end.
 struct WaitingLine {
-    private var lines: [Deque<ShardCall>] = Array(repeating: [], count: CallPriority.allCases.count)
+    /// Those whose time is nearly over, then one line for each priority.
+    private var lines: [Deque<ShardCall>] = Array(repeating: [], count: 1 + CallPriority.allCases.count)
+    /// The first last moment of those in line, or earlier.
+    private var earliest = UInt64.max
+    private var hastensAt: UInt64 = 0
     /// Nil: the line is bounded by its length alone.
     private var bound: WaitBound?
     private let callsMax: Int
@@ -44,16 +48,18 @@ struct WaitingLine {
         if bound?.admit(call.priority, patience: call.deadline &- min(call.deadline, now), at: now) == false {
             return .late(wait: bound?.estimate(call.priority, at: now) ?? 0)
         }
-        lines[call.priority.rawValue].append(call)
+        lines[1 + call.priority.rawValue].append(call)
         count += 1
+        earliest = min(earliest, call.lastMoment)
         return nil
     }
 
     /// Puts a call in front of those of its priority: it waited already, elsewhere.
     mutating func prepend(_ call: ShardCall, at now: UInt64) {
         bound?.rejoin(call.priority, at: now)
-        lines[call.priority.rawValue].prepend(call)
+        lines[1 + call.priority.rawValue].prepend(call)
         count += 1
+        earliest = min(earliest, call.lastMoment)
     }
 
     /// Who comes next.
@@ -79,12 +85,34 @@ struct WaitingLine {
             return .leaves(refusal)
         }
         let waited = now &- min(now, call.arrived)
-        if let late = bound, late.isTooLate(call.priority, waited: waited), hasBetter(than: call, late, at: now) {
+        if let late = bound, rank > 0, late.isTooLate(call.priority, waited: waited),
+            hasBetter(than: call, late, at: now)
+        {
             bound?.dropped(call.priority)
             return .leaves(Self.tooLate(waited))
         }
         bound?.began(call.priority, waited: waited, at: now)
         return .begins
+    }
+
+    // MARK: Little time left
+
+    /// Time is nearly over when this is left of it; the line is looked through twice as often for such calls, and no more often.
+    private static let hasteNanoseconds: UInt64 = 1_000_000
+
+    /// Puts those in front whose time is nearly over: they get what takes no time.
+    mutating func hasten(at now: UInt64) {
+        guard now &+ Self.hasteNanoseconds >= earliest, now >= hastensAt, count > 0 else { return }
+        hastensAt = now &+ Self.hasteNanoseconds / 2
+        earliest = .max
+        for rank in 1..<lines.count where !lines[rank].isEmpty {
+            let isUrgent = { (call: ShardCall) in call.lastMoment <= now &+ Self.hasteNanoseconds }
+            if lines[rank].contains(where: isUrgent) {
+                lines[0].append(contentsOf: lines[rank].lazy.filter(isUrgent))
+                lines[rank].removeAll(where: isUrgent)
+            }
+            for call in lines[rank] { earliest = min(earliest, call.lastMoment) }
+        }
     }
 
     /// Whether somebody waits who is still in time.

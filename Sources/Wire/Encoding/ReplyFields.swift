@@ -91,6 +91,8 @@ package struct RecommendManyReplyFields: ProtoEncodable {
     package var propensities = UnsafeBufferPointer<Float>(start: nil, count: 0)
     package var requestID = ""
     package var qualityLevel: UInt32 = 0
+    /// Raw values of `Degradations`, one for each user, or none.
+    package var degraded = UnsafeBufferPointer<UInt32>(start: nil, count: 0)
 
     /// - Precondition: one count, fallback and status for each user; one score for each item.
     package init(
@@ -119,7 +121,8 @@ package struct RecommendManyReplyFields: ProtoEncodable {
         sink.field(7, model)
         sink.packed(8, propensities)
         sink.field(9, requestID)
-        sink.field(10, qualityLevel)
+        sink.field(11, qualityLevel)
+        sink.packed(10, degraded)
     }
 }
 

@@ -75,6 +75,8 @@ public struct RecommendManyReply: Sendable, Hashable {
     public var requestID = ""
     /// As in `RecommendReply`, of the slate for which least was done.
     public var qualityLevel = 0
+    /// One for each user; empty: nothing was less than it should be about any.
+    public var degraded: [Degradations] = []
 
     public init() {}
 
@@ -101,7 +103,8 @@ extension RecommendManyReply: MessageBody {
         sink.field(7, model)
         propensities.withUnsafeBufferPointer { sink.packed(8, $0) }
         sink.field(9, requestID)
-        sink.field(10, UInt32(clamping: qualityLevel))
+        sink.field(11, UInt32(clamping: qualityLevel))
+        degraded.map(\.rawValue).withUnsafeBufferPointer { sink.packed(10, $0) }
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -121,6 +124,10 @@ extension RecommendManyReply: MessageBody {
         propensities = Array(UnsafeBufferPointer(start: message.propensities, count: message.n_propensities))
         requestID = message.request_id.text
         qualityLevel = Int(message.quality_level)
+        degraded = UnsafeBufferPointer(start: message.degraded, count: message.n_degraded).map {
+            Degradations(rawValue: $0)
+        }
+        try Columns.check("degraded", degraded.count, degraded.isEmpty ? 0 : itemCounts.count)
         try Columns.check("propensities", propensities.count, propensities.isEmpty ? 0 : items.count)
         try Columns.check("scores", scores.count, items.count)
         try Columns.check("items", items.count, itemCounts.reduce(0) { $0 + Int($1) })

@@ -42,6 +42,18 @@ public struct Degradations: OptionSet, Sendable, Hashable {
     public static let rankerSkipped = Degradations(rawValue: 1 << 6)
     /// The scenario's caps were raised to fill the slate.
     public static let capsRelaxed = Degradations(rawValue: 1 << 7)
+    /// An answer from before, as there was no time or no room to make one.
+    public static let staleSlate = Degradations(rawValue: 1 << 9)
+    /// No source had time, or found anything: what is popular.
+    public static let popularOnly = Degradations(rawValue: 1 << 10)
+    /// A source failed; the others made the slate.
+    public static let sourceFailed = Degradations(rawValue: 1 << 11)
+    /// The ranker takes what users do just now, and nothing fresh was known of it.
+    public static let liveFeaturesMissing = Degradations(rawValue: 1 << 12)
+    /// What the user did since the model was made has no part in its factor.
+    public static let foldInFailed = Degradations(rawValue: 1 << 13)
+    /// There was no time for all of the explanation.
+    public static let explanationCut = Degradations(rawValue: 1 << 14)
 
     /// Words for tables and logs.
     public var names: [String] {
@@ -54,6 +66,12 @@ public struct Degradations: OptionSet, Sendable, Hashable {
             case .capsRelaxed: "caps_relaxed"
             case .rankerUnavailable: "ranker_unavailable"
             case .rankerSkipped: "ranker_skipped"
+            case .staleSlate: "stale_slate"
+            case .popularOnly: "popular_only"
+            case .sourceFailed: "source_failed"
+            case .liveFeaturesMissing: "live_features_missing"
+            case .foldInFailed: "fold_in_failed"
+            case .explanationCut: "explanation_cut"
             default: "degradation_\(value)"
             }
         }

@@ -52,7 +52,7 @@ import Vocabulary
             "recall_sample_share": "0.5",
             "calls_together": "4", "search_helpers": "2", "ranking.batch_rows": "99", "ranking.batch_requests": "5",
             "cache.bytes": "3MiB", "cache.filter_bytes": "2MiB", "cache.ttl": "90s", "cache.entry_bytes_max": "5KiB",
-            "cache.ttl_min": "3s", "cache.ttl_visits": "7", "cache.stale_for": "4s", "cache.background_share": "0.2",
+            "cache.ttl_min": "3s", "cache.ttl_visits": "7", "cache.stale_for": "4s", "cache.stale_if_late": "5s", "cache.background_share": "0.2",
             "cache.warm_keys": "77", "cache.warm_file": "/tmp/warm", "cache.warm_before_ready": "2s",
             "limits.frame_bytes_max": "2MiB",
             "limits.connections_max": "11", "limits.calls_in_flight_max": "12", "limits.queued_requests_max": "13",
