@@ -270,7 +270,7 @@ package enum MetricCatalogue {
         cacheRequests, cacheBytes, cacheEntries, cacheUsedBytes, cacheEvictions, cacheUnfit, cacheAdmissions,
         cacheRefills, cacheJoined, cacheRefillsWaiting, shardQueueDepth, shardUsers, shardAllocated,
         redisCommands, redisFailures, redisDuration, redisConnections, redisInFlight, breakerState, sharedMisses,
-        sharedStores,
+        sharedStores, sharedDropped, sharedForgotten, sharedTracking,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,
         memory, allocatorAllocated, allocatorActive, allocatorResident, allocatorMapped, allocatorRetained,

@@ -82,7 +82,7 @@ package actor Shard {
         self.cache = ResultCache(
             bytesMax: cacheBytesMax,
             life: AnswerLife(least: cache.timeToLiveMin.cacheNanoseconds, visits: cache.visits),
-            staleFor: cache.staleFor.cacheNanoseconds)
+            staleFor: cache.staleFor.cacheNanoseconds, lateFor: cache.staleIfLate.cacheNanoseconds)
     }
 
     // MARK: Changes of items
@@ -376,13 +376,12 @@ package actor Shard {
 
     /// An answer from before, for a call that would get an error or popular items; nil: none is kept that may be shown.
     package func lateAnswer(to key: [UInt8], now: UInt64) -> KeptAnswer? {
-        let late = configuration.cache.staleIfLate.cacheNanoseconds
-        guard sharesAnswers, late > 0 else { return nil }
+        guard sharesAnswers, configuration.cache.staleIfLate > .zero else { return nil }
         readWallClock(now)
         let answer = key.withUnsafeBytes {
             cache.lateAnswer(
                 to: $0, hash: ResultCache.hash($0), generation: generationNumber, now: now, wallSeconds: wallSeconds,
-                epochs: live?.epochs, overlay: engines.first?.overlay, late: late)
+                epochs: live?.epochs, overlay: engines.first?.overlay)
         }
         if answer != nil { metrics.countDegraded(.staleSlate) }
         return answer
