@@ -248,7 +248,9 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var cacheRefillsWaiting: Int { 162 }
         /// 32 cells: one for each way that the wire has room for.
         @inlinable package static var degraded: Int { 168 }
-        @inlinable package static var smallCells: Int { 200 }
+        /// 4 cells: hits, misses, bytes, entries.
+        @inlinable package static var filterCache: Int { 200 }
+        @inlinable package static var smallCells: Int { 204 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

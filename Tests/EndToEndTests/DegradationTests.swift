@@ -544,7 +544,7 @@ struct DegradationTests {
 
     private func usersForgotten() async throws -> Evidence {
         try await onNode(change: { $0.events.stateBytesMax = 128 << 10 }) { node in
-            for page in 0..<40 {
+            for page in 0..<6 {
                 let events = (0..<500).map { UserEvent(user: "new-\(page)-\($0)", item: "i", type: "click") }
                 _ = try await node.client.recordEvents(RecordEventsRequest(events: events))
             }

@@ -111,6 +111,9 @@ final class LoopWorker {
             metrics.setLiveUsers(states.users, bytes: bytes, evicted: states.usersEvicted)
         }
         metrics.setCache(CacheReading(statistics))
+        let filters = shard.assumeIsolated { $0.filterStatistics }
+        metrics.setFilterCache(
+            hits: filters.hits, misses: filters.misses, bytes: filters.bytes, entries: filters.entryCount)
         metrics.setRefillsWaiting(refilling.count)
         metrics.setQueueDepth(depth)
         if let sharedCache {

@@ -130,6 +130,7 @@ package actor Shard {
     ///
     /// - Returns: Generations that the shard lets go. The caller drops them off the loops: freeing one takes a while.
     package func adopt(_ generation: Generation) -> [Generation] {
+        filterPast = filterStatistics
         engines.first?.retire()
         engines.insert(engine(for: generation), at: 0)
         generationNumber = generation.number
@@ -244,6 +245,16 @@ package actor Shard {
     }
 
     package var cacheStatistics: ResultCacheStatistics { cache.statistics }
+
+    /// Of the generation that serves, and what the generations before counted.
+    package var filterStatistics: FilterCacheStatistics {
+        var sum = engines.first?.filterStatistics ?? FilterCacheStatistics()
+        sum.hits += filterPast.hits
+        sum.misses += filterPast.misses
+        return sum
+    }
+
+    private var filterPast = FilterCacheStatistics()
 
     // MARK: Events
 
