@@ -29,6 +29,9 @@ package final class CandidateGenerator {
     /// Items beside the model's; nil: none. Set before `begin`.
     package var added: AddedItems?
 
+    /// What is popular among the items of the request's filter; nil: nobody keeps it. Set before `begin`.
+    package var hotLists: HotLists?
+
     /// What trends, highest first, rows of the model and of added items; nil: nothing is known of it now. Set before `begin`.
     package var trending: [ScoredRow]?
 
@@ -308,17 +311,26 @@ package final class CandidateGenerator {
     }
 
     private func takePopular(_ list: inout SourceList) {
-        for row in model.items.popularOrder where mask.isEligible(row) {
+        walk(.popular, model.items.popularOrder) { row in
             list.rows.append(ScoredRow(row: row, score: Float(model.items.interactions(row))))
-            if list.rows.count == list.entry.limit { break }
+            return list.rows.count < list.entry.limit
         }
     }
 
     private func takeRecent(_ list: inout SourceList) {
-        for row in model.items.recentOrder where mask.isEligible(row) {
+        walk(.recent, model.items.recentOrder) { row in
             list.rows.append(ScoredRow(row: row, score: model.items.recentScores[Int(row)]))
-            if list.rows.count == list.entry.limit { break }
+            return list.rows.count < list.entry.limit
         }
+    }
+
+    /// Gives the eligible rows of an order until `take` has enough.
+    private func walk(_ kind: HotLists.Kind, _ order: UnsafeBufferPointer<UInt32>, _ take: (UInt32) -> Bool) {
+        guard let hotLists else {
+            for row in order where mask.isEligible(row) && !take(row) { return }
+            return
+        }
+        hotLists.walk(kind, order) { !mask.isEligible($0) || take($0) }
     }
 
     private func takeTrending(_ list: inout SourceList) {

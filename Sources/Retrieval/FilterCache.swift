@@ -10,6 +10,8 @@ package final class FilterCache {
         var rows: RowBitmap
         var bytes: Int
         var wasUsed: Bool
+        /// Made when somebody asks for them.
+        var lists: HotLists?
     }
 
     private let compile: (ItemFilter) throws(FilterFault) -> RowBitmap
@@ -49,6 +51,24 @@ package final class FilterCache {
         let rows = try compile(filter)
         keep(rows, filter)
         return rows
+    }
+
+    /// What is popular among the rows of a filter that is kept; nil where the lists would not be worth their bytes.
+    package func hotLists(of filter: ItemFilter) -> HotLists? {
+        guard let place = places[filter] else { return nil }
+        if let lists = entries[place].lists { return lists }
+        let rows = entries[place].rows
+        guard rows.count <= rows.rowCount / HotLists.scarcityMin,
+            entries[place].bytes + HotLists.bytesMax <= bytesMax
+        else { return nil }
+        entries[place].wasUsed = true
+        while bytes + HotLists.bytesMax > bytesMax { evictOne() }
+        guard let place = places[filter] else { return nil }
+        let lists = HotLists(rows)
+        entries[place].lists = lists
+        entries[place].bytes += HotLists.bytesMax
+        bytes += HotLists.bytesMax
+        return lists
     }
 
     /// Drops everything, for a generation that only stays for rollback.

@@ -124,11 +124,11 @@ package enum MetricCatalogue {
     // The result cache.
     static let cacheRequests = Metric(
         "martlet_cache_requests_total", .counter, labels: ["level", "result"],
-        help: "Look-ups in the result cache.")
+        help: "Look-ups in the caches: of answers in the node (l1) and beside it (l2), of filters (l3).")
     static let cacheBytes = Metric(
-        "martlet_cache_bytes", .gauge, unit: .bytes, labels: ["level"], help: "Bytes held by the result cache.")
+        "martlet_cache_bytes", .gauge, unit: .bytes, labels: ["level"], help: "Bytes held by a cache.")
     static let cacheEntries = Metric(
-        "martlet_cache_entries", .gauge, labels: ["level"], help: "Answers held by the result cache.")
+        "martlet_cache_entries", .gauge, labels: ["level"], help: "Answers, or filters, held by a cache.")
     static let cacheUsedBytes = Metric(
         "martlet_cache_used_bytes", .gauge, unit: .bytes, labels: ["level"],
         help: "Of the bytes held by the result cache: in use by answers, their keys and their records.")
@@ -280,7 +280,7 @@ package enum MetricCatalogue {
         cacheRequests, cacheBytes, cacheEntries, cacheUsedBytes, cacheEvictions, cacheUnfit, cacheAdmissions,
         cacheRefills, cacheJoined, cacheRefillsWaiting, shardQueueDepth, shardUsers, shardAllocated,
         redisCommands, redisFailures, redisDuration, redisConnections, redisInFlight, breakerState, sharedMisses,
-        sharedStores,
+        sharedStores, sharedDropped, sharedForgotten, sharedTracking,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,
         memory, allocatorAllocated, allocatorActive, allocatorResident, allocatorMapped, allocatorRetained,

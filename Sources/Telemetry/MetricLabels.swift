@@ -81,8 +81,16 @@ package enum CacheLevel: UInt8, CaseIterable, Sendable {
     case l1
     /// Beside the node.
     case l2
+    /// Compiled filters, and what is popular among their items.
+    case l3
 
-    package var label: String { self == .l1 ? "l1" : "l2" }
+    package var label: String {
+        switch self {
+        case .l1: "l1"
+        case .l2: "l2"
+        case .l3: "l3"
+        }
+    }
 }
 
 package enum CacheResult: UInt8, CaseIterable, Sendable {

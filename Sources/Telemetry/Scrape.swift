@@ -235,10 +235,14 @@ extension NodeMetrics {
             writer.sample([CacheLevel.l1.label, result.label], small(Layout.cache + Int(result.rawValue)))
         }
         writeSharedLookups(to: &writer)
+        writer.sample([CacheLevel.l3.label, CacheResult.hit.label], small(Layout.filterCache))
+        writer.sample([CacheLevel.l3.label, CacheResult.miss.label], small(Layout.filterCache + 1))
         writer.begin(MetricCatalogue.cacheBytes)
         writer.sample([CacheLevel.l1.label], small(Layout.cacheBytes))
+        writer.sample([CacheLevel.l3.label], small(Layout.filterCache + 2))
         writer.begin(MetricCatalogue.cacheEntries)
         writer.sample([CacheLevel.l1.label], small(Layout.cacheEntries))
+        writer.sample([CacheLevel.l3.label], small(Layout.filterCache + 3))
         writer.begin(MetricCatalogue.cacheUsedBytes)
         writer.sample([CacheLevel.l1.label], small(Layout.cacheUsedBytes))
         for (metric, first, labels) in [

@@ -24,6 +24,13 @@ extension ShardMetrics {
         }
     }
 
+    /// Publishes what is kept of filters: since start, and now.
+    package func setFilterCache(hits: UInt64, misses: UInt64, bytes: Int, entries: Int) {
+        for (place, value) in [hits, misses, UInt64(clamping: bytes), UInt64(clamping: entries)].enumerated() {
+            cells.set(smallAt &+ Layout.filterCache &+ place, to: value)
+        }
+    }
+
     /// Counts a call that waits for another of the same bytes.
     package func countCacheJoined() { cells.add(1, to: smallAt &+ Layout.cacheJoined) }
 

@@ -266,7 +266,9 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var quality: Int { 204 }
         /// 8 cells, one for each level.
         @inlinable package static var reduced: Int { 208 }
-        @inlinable package static var smallCells: Int { 216 }
+        /// 4 cells: hits, misses, bytes, entries.
+        @inlinable package static var filterCache: Int { 216 }
+        @inlinable package static var smallCells: Int { 220 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

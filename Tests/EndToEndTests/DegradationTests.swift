@@ -382,9 +382,12 @@ struct DegradationTests {
             for _ in 0..<400 {
                 var request = Self.request()
                 request.user = Self.world.users[Int.random(in: 1..<40, using: &random)]
-                let time = UInt64.random(in: 40...3_000, using: &random) * stage.tick
+                // Alone with little time, or one of several with more of it.
+                let isAlone = Int.random(in: 0..<2, using: &random) == 0
+                if isAlone { stage.run(shard) }
+                let time = UInt64.random(in: isAlone ? 12...40 : 400...3_000, using: &random) * stage.tick
                 numbers.append(stage.put(shard, .recommend(request), within: time))
-                if Int.random(in: 0..<3, using: &random) == 0 { stage.run(shard) }
+                if isAlone || Int.random(in: 0..<3, using: &random) == 0 { stage.run(shard) }
             }
             stage.run(shard)
             var late = 0
@@ -415,8 +418,11 @@ struct DegradationTests {
 
     /// How an error says so.
     private static func told(_ error: any Error) -> [Told] {
-        guard let code = (error as? MartletClientError)?.code else { return [] }
-        return Serving.Rejection.Reason.allCases.filter { $0.code == code }.map { .rejected($0) } + [.statuses(code)]
+        (error as? MartletClientError).map { told($0.code) } ?? []
+    }
+
+    private static func told(_ code: StatusCode) -> [Told] {
+        Serving.Rejection.Reason.allCases.filter { $0.code == code }.map { .rejected($0) } + [.statuses(code)]
     }
 
     static func scrape(_ node: TestNode) throws -> String {
@@ -474,7 +480,17 @@ struct DegradationTests {
             $0.cache.bytes = 0
             change(&$0)
         }) { node in
-            try await burst(node) { $0.contains(.statuses(.resourceExhausted)) && $0.contains(.whole) }
+            let connection = try RawConnection(port: node.port)
+            var told: [Told] = []
+            for _ in 0..<1000 where !told.contains(.whole) || !told.contains(.statuses(.resourceExhausted)) {
+                let calls = (0..<50).map { RawFrame.recommend(SmallWorld.user($0), id: UInt32($0 + 1)) }
+                try connection.send(Array(calls.joined()))
+                for _ in calls {
+                    guard let frame = try connection.next(), let code = StatusCode(rawValue: frame.code) else { break }
+                    told += code == .ok ? [.whole] : Self.told(code)
+                }
+            }
+            return told
         }
     }
 
@@ -528,7 +544,7 @@ struct DegradationTests {
 
     private func usersForgotten() async throws -> Evidence {
         try await onNode(change: { $0.events.stateBytesMax = 128 << 10 }) { node in
-            for page in 0..<40 {
+            for page in 0..<6 {
                 let events = (0..<500).map { UserEvent(user: "new-\(page)-\($0)", item: "i", type: "click") }
                 _ = try await node.client.recordEvents(RecordEventsRequest(events: events))
             }

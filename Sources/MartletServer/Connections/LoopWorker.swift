@@ -116,6 +116,9 @@ final class LoopWorker {
             metrics.setLiveUsers(states.users, bytes: bytes, evicted: states.usersEvicted)
         }
         metrics.setCache(CacheReading(statistics))
+        let filters = shard.assumeIsolated { $0.filterStatistics }
+        metrics.setFilterCache(
+            hits: filters.hits, misses: filters.misses, bytes: filters.bytes, entries: filters.entryCount)
         metrics.setRefillsWaiting(refilling.count)
         metrics.setQueueDepth(depth)
         metrics.setQualityLevel(Int(quality.rawValue))

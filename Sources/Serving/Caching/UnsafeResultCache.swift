@@ -95,6 +95,8 @@ package final class ResultCache {
     private let policy: FrequencyFIFO
     private let life: AnswerLife
     private let staleTicks: UInt32
+    /// The same for calls that would get no answer in time.
+    private let lateTicks: UInt32
     /// Uptime of tick 0.
     private var origin: UInt64?
     /// Of the low 16 bits that entries hold of their generations.
@@ -108,11 +110,13 @@ package final class ResultCache {
     ///   - bytesMax: Bytes that entries, records and table may take; below 2 KiB nothing is ever kept.
     ///   - life: How lives are adapted.
     ///   - staleFor: Nanoseconds for which an answer may be shown after its life.
-    package init(bytesMax: Int, life: AnswerLife = AnswerLife(), staleFor: UInt64 = 0) {
+    ///   - lateFor: The same for calls that would get none in time. Such answers go first where room is short.
+    package init(bytesMax: Int, life: AnswerLife = AnswerLife(), staleFor: UInt64 = 0, lateFor: UInt64 = 0) {
         let capacity = bytesMax < Self.bytesMin ? 0 : bytesMax
         self.capacity = capacity
         self.life = life
         staleTicks = UInt32(clamping: staleFor >> Self.tickShift)
+        lateTicks = max(staleTicks, UInt32(clamping: lateFor >> Self.tickShift))
         entriesMax = min(capacity / 256, 1 << 26)
         answerCostMax = min(capacity / 10, 1 << 19)
         entries = .allocate(capacity: max(1, entriesMax))
@@ -194,15 +198,13 @@ package final class ResultCache {
         return answer
     }
 
-    /// The kept answer to a request that would get none in time: only its age is forgiven. Counts nothing but that it was shown.
-    ///
-    /// - Parameter late: Nanoseconds past its life.
+    /// The kept answer to a request that would get none in time: only its age is forgiven, by `lateFor`. Counts nothing but that
+    /// it was shown.
     package func lateAnswer(
         to key: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64, now: UInt64, wallSeconds: Int64 = 0,
-        epochs: UserEpochs? = nil, overlay: ItemOverlay? = nil, late: UInt64
+        epochs: UserEpochs? = nil, overlay: ItemOverlay? = nil
     ) -> KeptAnswer? {
         let tick = ticks(now)
-        let lateTicks = max(staleTicks, UInt32(clamping: late >> Self.tickShift))
         guard let index = find(key, UInt32(truncatingIfNeeded: hash)), let block = entries[index].block,
             unfitness(entries + index, block, generation, tick, wallSeconds, epochs, overlay, lateTicks) == nil
         else { return nil }
@@ -366,6 +368,7 @@ package final class ResultCache {
 
     /// Looks at some entries, in turns, and drops those that can never be shown again.
     private func sweep(_ generation: UInt64, _ tick: UInt32, _ epochs: UserEpochs?) {
+        let boundTicks = bytes > capacity - capacity / 8 ? staleTicks : lateTicks
         for _ in 0..<min(Self.sweepCount, entriesUsed) {
             sweepPlace = sweepPlace + 1 < entriesUsed ? sweepPlace + 1 : 0
             let entry = entries + sweepPlace
@@ -374,7 +377,7 @@ package final class ResultCache {
                 drop(sweepPlace, .epoch)
             } else if !isOf(generation, entry) || isForgotten(entry) {
                 drop(sweepPlace, .generation)
-            } else if isPast(entry, tick, staleTicks) {
+            } else if isPast(entry, tick, boundTicks) {
                 drop(sweepPlace, .expired)
             }
         }

@@ -157,6 +157,7 @@ package final class Engine {
         do throws(FilterFault) {
             if filter.isEmpty { return FilteredRows(items: nil) }
             var rows = FilteredRows(items: try knownRows(of: filter))
+            rows.hotLists = (overlay.restated == nil ? filters : restatedFilters?.filters)?.hotLists(of: filter)
             guard let added = overlay.added else { return rows }
             if addedFilters?.added !== added {
                 addedFilters = (added, FilterCache(added.attributes, bytesMax: filterBytesMax / 16))
@@ -180,6 +181,17 @@ package final class Engine {
             restatedFilters = (restated, patched)
         }
         return try restatedFilters?.filters.rows(of: filter)
+    }
+
+    /// Of compiled filters and hot lists.
+    var filterStatistics: FilterCacheStatistics {
+        [filters, addedFilters?.filters, restatedFilters?.filters].reduce(into: FilterCacheStatistics()) { sum, cache in
+            guard let cache else { return }
+            sum.hits += cache.hits
+            sum.misses += cache.misses
+            sum.bytes += cache.bytes
+            sum.entryCount += cache.count
+        }
     }
 
     /// Puts what events tell of a user in place of what `knowledge` held.
@@ -282,10 +294,20 @@ package final class Engine {
     }
 }
 
+/// What the third level of the cache holds, and how often it was of use.
+package struct FilterCacheStatistics: Sendable, Equatable {
+    package var hits: UInt64 = 0
+    package var misses: UInt64 = 0
+    package var bytes = 0
+    package var entryCount = 0
+}
+
 /// The items that satisfy a filter.
 struct FilteredRows {
     /// Of the model; nil: all.
     var items: RowBitmap?
     /// Of those beside it, by their index; nil: all.
     var added: RowBitmap?
+    /// What is popular among those of the model; nil: nobody keeps it.
+    var hotLists: HotLists?
 }

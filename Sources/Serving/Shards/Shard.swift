@@ -89,7 +89,7 @@ package actor Shard {
         self.cache = ResultCache(
             bytesMax: cacheBytesMax,
             life: AnswerLife(least: cache.timeToLiveMin.cacheNanoseconds, visits: cache.visits),
-            staleFor: cache.staleFor.cacheNanoseconds)
+            staleFor: cache.staleFor.cacheNanoseconds, lateFor: cache.staleIfLate.cacheNanoseconds)
     }
 
     // MARK: Changes of items
@@ -137,6 +137,7 @@ package actor Shard {
     ///
     /// - Returns: Generations that the shard lets go. The caller drops them off the loops: freeing one takes a while.
     package func adopt(_ generation: Generation) -> [Generation] {
+        filterPast = filterStatistics
         engines.first?.retire()
         engines.insert(engine(for: generation), at: 0)
         generationNumber = generation.number
@@ -257,6 +258,16 @@ package actor Shard {
 
     package var cacheStatistics: ResultCacheStatistics { cache.statistics }
 
+    /// Of the generation that serves, and what the generations before counted.
+    package var filterStatistics: FilterCacheStatistics {
+        var sum = engines.first?.filterStatistics ?? FilterCacheStatistics()
+        sum.hits += filterPast.hits
+        sum.misses += filterPast.misses
+        return sum
+    }
+
+    private var filterPast = FilterCacheStatistics()
+
     // MARK: Events
 
     private var intake: EventIntake?
@@ -376,13 +387,12 @@ package actor Shard {
 
     /// An answer from before, for a call that would get an error or popular items; nil: none is kept that may be shown.
     package func lateAnswer(to key: [UInt8], now: UInt64) -> KeptAnswer? {
-        let late = configuration.cache.staleIfLate.cacheNanoseconds
-        guard sharesAnswers, late > 0 else { return nil }
+        guard sharesAnswers, configuration.cache.staleIfLate > .zero else { return nil }
         readWallClock(now)
         let answer = key.withUnsafeBytes {
             cache.lateAnswer(
                 to: $0, hash: ResultCache.hash($0), generation: generationNumber, now: now, wallSeconds: wallSeconds,
-                epochs: live?.epochs, overlay: engines.first?.overlay, late: late)
+                epochs: live?.epochs, overlay: engines.first?.overlay)
         }
         if answer != nil { metrics.countDegraded(.staleSlate) }
         return answer

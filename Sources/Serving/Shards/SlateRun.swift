@@ -109,6 +109,7 @@ final class SlateRun: ShardRun {
             available: makeAvailable(), filter: filter, excluded: request.excludedItems, seen: known,
             blocked: history.blocked, engine: engine, overlay: overlay, mask: generator.mask)
         generator.added = overlay.added
+        generator.hotLists = filter.hotLists
         generator.trending = engine.trending(
             request.scenario, overlay, now: now, ageMax: configuration.activityAgeMaxNanoseconds)
 
