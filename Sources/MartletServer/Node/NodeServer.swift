@@ -65,6 +65,9 @@ package final class ServingNode: Service {
     /// Merges what the shards count of items, below what answers calls.
     private let mergePool = NIOThreadPool(numberOfThreads: 1)
     private let slates: SlateStore
+    /// For what goes through Redis beside answers; nil: nothing does.
+    private let redisLoop: MultiThreadedEventLoopGroup?
+    private let redis: RedisConfiguration?
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -136,6 +139,9 @@ package final class ServingNode: Service {
         let slates = SlateStore(configuration, shardCount: shardCount, logger: logger)
         self.slates = slates
         let redis = try configuration.redis.makeConfiguration(nodeName: configuration.nodeName)
+        self.redis = redis
+        let usesRedisLoop = redis != nil && configuration.redis.sharesItems
+        redisLoop = usesRedisLoop ? MultiThreadedEventLoopGroup(numberOfThreads: 1) : nil
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
             let live = try events.makeLiveUsers(
@@ -201,6 +207,7 @@ package final class ServingNode: Service {
         try await pool.runIfActive { [activity] in activity.publishAll() }
         scheduleMerges()
         if let bundle = configuration.bundle { _ = try await models.load(bundle) }
+        try await shareItems()
         let address: SocketAddress?
         do {
             address = try await acceptor.start(configuration.listen)
@@ -225,6 +232,18 @@ package final class ServingNode: Service {
                 "node.listen": "\(address?.description ?? "?")", "node.http": "\(http)",
                 "node.shards": "\(context.shardCount)", "node.kernels": "\(Kernels.isa)",
             ])
+    }
+
+    /// Begins to share changes of items, where the configuration says so.
+    private func shareItems() async throws {
+        guard configuration.redis.sharesItems, var redis, let loop = redisLoop?.next() else { return }
+        redis.connectionsPerNode = 1
+        let (items, prefix, logger) = (items, configuration.redis.prefix, logger)
+        try await pool.runIfActive { [redis] in
+            items.share { desk in
+                ItemSharing(RedisClient(redis, loop: loop), prefix: prefix, desk: desk, logger: logger)
+            }
+        }
     }
 
     /// Now and then, off the loops.
@@ -312,6 +331,7 @@ package final class ServingNode: Service {
                 metrics.setEventLog(events.reading)
                 metrics.setSlateLog(slates.reading)
                 metrics.setItems(items.reading)
+                metrics.setItemSharing(items.sharingReading)
                 metrics.setLiveItems(activity.reading)
                 return metrics.scrape(format)
             },
@@ -368,11 +388,13 @@ package final class ServingNode: Service {
                 warming.save()
             }
         }
+        items.sharing?.close()
         // What is in line is stored first, and told to those who wait as far as their connections stand.
         events.close()
         items.close()
         activity.close()
         slates.close()
+        try? await redisLoop?.shutdownGracefully()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()

@@ -165,6 +165,29 @@ final class StatusDocument: Sendable {
                 }
             }
         }
+        /// Changes of items that nodes share.
+        struct ItemSharing: Encodable {
+            var isCurrent: Bool
+            var behindSeconds: Double
+            var unwritten: Int
+            var items: Int
+            var changes: [String: UInt64]
+            var rereads: UInt64
+            var failures: UInt64
+            var lastFailure: String?
+
+            init?(_ reading: ItemSharingReading) {
+                guard reading.isOn else { return nil }
+                isCurrent = reading.isCurrent
+                behindSeconds = Double(reading.behindNanoseconds) / 1e9
+                unwritten = reading.unwritten
+                items = reading.items
+                changes = Dictionary(uniqueKeysWithValues: reading.results.map { ($0.label, $0.count) })
+                rereads = reading.rereads
+                failures = reading.failures
+                lastFailure = reading.lastFailure
+            }
+        }
         struct Shard: Encodable {
             var shard: Int
             var slots: String
@@ -190,6 +213,8 @@ final class StatusDocument: Sendable {
         /// Absent where the bundle has none.
         var ranker: RankerStatus?
         var items: Items
+        /// Absent where nothing is shared.
+        var itemSharing: ItemSharing?
         var liveItems: LiveItems
         var slates: Slates?
         /// Absent where there is none.
@@ -217,6 +242,7 @@ final class StatusDocument: Sendable {
             generation: summary.generation, model: summary.model,
             itemRows: models.itemRows.withLock { $0?.rawValue }, ranker: models.ranker.withLock { $0 },
             items: Document.Items(node.items?.reading ?? ItemsReading()),
+            itemSharing: Document.ItemSharing(node.items?.sharingReading ?? ItemSharingReading()),
             liveItems: Document.LiveItems(node.activity?.reading ?? LiveItemsReading(), node.activity?.view, numbers),
             slates: Document.Slates(slates),
             redis: node.redisURL.map { Document.Redis($0, node.metrics.shards) },
