@@ -316,6 +316,9 @@ final class ItemDesk: @unchecked Sendable {
     /// Whether all that was said of items anywhere until half a second ago counts here; true where nothing is shared. Any thread.
     var isCurrent: Bool { sharing?.isCurrent ?? true }
 
+    /// What is known of all items, for tests. Not on a loop.
+    var states: [String: ItemState] { queue.sync { book.states } }
+
     // MARK: Generations
 
     /// Makes the overlay of a generation before it serves. Not on a loop.

@@ -68,6 +68,8 @@ package final class ServingNode: Service {
     /// For what goes through Redis beside answers; nil: nothing does.
     private let redisLoop: MultiThreadedEventLoopGroup?
     private let redis: RedisConfiguration?
+    /// Where events are read from beside calls; nil: nowhere.
+    private let streams: EventStreams?
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -140,8 +142,14 @@ package final class ServingNode: Service {
         self.slates = slates
         let redis = try configuration.redis.makeConfiguration(nodeName: configuration.nodeName)
         self.redis = redis
-        let usesRedisLoop = redis != nil && configuration.redis.sharesItems
-        redisLoop = usesRedisLoop ? MultiThreadedEventLoopGroup(numberOfThreads: 1) : nil
+        let usesRedisLoop = redis != nil && (configuration.redis.sharesItems || !configuration.events.stream.names.isEmpty)
+        let redisLoop = usesRedisLoop ? MultiThreadedEventLoopGroup(numberOfThreads: 1) : nil
+        self.redisLoop = redisLoop
+        if let redis, let redisLoop, !configuration.events.stream.names.isEmpty {
+            streams = EventStreams(configuration.events.stream, redis: redis, on: redisLoop, node: context, logger: logger)
+        } else {
+            streams = nil
+        }
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
             let live = try events.makeLiveUsers(
@@ -216,6 +224,7 @@ package final class ServingNode: Service {
         }
         await ports.set(rpc: address)
         hasStarted.store(true, ordering: .releasing)
+        streams?.start()
         scheduleSnapshots()
         scheduleDiskWatch()
         if configuration.bundle != nil {
@@ -303,6 +312,11 @@ package final class ServingNode: Service {
     /// What was brought back at the start; nil without an event log.
     var restored: Replay.Outcome? { events.restored.withLock { $0 } }
 
+    var itemDesk: ItemDesk { items }
+
+    /// What came through streams.
+    var streamReading: EventStreamReading { streams?.reading ?? EventStreamReading() }
+
     /// What has changed of the items.
     var changedItems: ItemsReading { items.reading }
 
@@ -320,16 +334,18 @@ package final class ServingNode: Service {
     }
 
     private func openHTTP(_ endpoint: SocketEndpoint) async throws -> HTTPPort {
-        let status = StatusDocument(node: context, models: models, numbers: events.numbers, slates: slates)
+        let status = StatusDocument(
+            node: context, models: models, numbers: events.numbers, slates: slates, streams: streams)
         let metrics = metrics
         let state = context.state
-        let (events, items, activity, slates) = (events, items, activity, slates)
+        let (events, items, activity, slates, streams) = (events, items, activity, slates, streams)
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
                 metrics.setMemory(.liveState, bytes: Int(metrics.shards.reduce(0) { $0 + $1.liveBytes }))
                 metrics.setEventLog(events.reading)
                 metrics.setSlateLog(slates.reading)
+                metrics.setEventStream(streams?.reading ?? EventStreamReading())
                 metrics.setItems(items.reading)
                 metrics.setItemSharing(items.sharingReading)
                 metrics.setLiveItems(activity.reading)
@@ -359,6 +375,7 @@ package final class ServingNode: Service {
         metrics.setReady(false)
         logger.info("node drains", metadata: ["node.calls": "\(context.state.callsInFlight)"])
         await acceptor.stop()
+        await streams?.stop()
         for worker in context.workers {
             worker.eventLoop.execute { for connection in worker.connections.values { connection.drain() } }
         }
@@ -375,6 +392,7 @@ package final class ServingNode: Service {
     /// Closes everything.
     package func stop() async {
         await acceptor.stop()
+        await streams?.stop()
         await ports.http?.close()
         for worker in context.workers {
             _ = try? await worker.eventLoop.submit {

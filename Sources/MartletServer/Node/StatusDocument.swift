@@ -12,8 +12,12 @@ final class StatusDocument: Sendable {
     /// Of items, for their IDs.
     private let numbers: ItemNumbers
     private let slates: SlateStore
+    private let streams: EventStreams?
 
-    init(node: NodeContext, models: ModelControl, numbers: ItemNumbers, slates: SlateStore) {
+    init(
+        node: NodeContext, models: ModelControl, numbers: ItemNumbers, slates: SlateStore, streams: EventStreams? = nil
+    ) {
+        self.streams = streams
         self.numbers = numbers
         self.slates = slates
         self.node = node
@@ -188,6 +192,29 @@ final class StatusDocument: Sendable {
                 lastFailure = reading.lastFailure
             }
         }
+        /// Events out of streams.
+        struct EventStreams: Encodable {
+            var entries: [String: UInt64]
+            var stored: UInt64
+            var duplicates: UInt64
+            var pending: UInt64
+            var waiting: UInt64
+            var refusals: UInt64
+            var failures: UInt64
+            var lastFailure: String?
+
+            init?(_ reading: EventStreamReading?) {
+                guard let reading, reading.isOn else { return nil }
+                entries = Dictionary(uniqueKeysWithValues: reading.results.map { ($0.label, $0.count) })
+                stored = reading.stored
+                duplicates = reading.duplicates
+                pending = reading.pending
+                waiting = reading.waiting
+                refusals = reading.refusals
+                failures = reading.failures
+                lastFailure = reading.lastFailure
+            }
+        }
         struct Shard: Encodable {
             var shard: Int
             var slots: String
@@ -217,6 +244,8 @@ final class StatusDocument: Sendable {
         var itemSharing: ItemSharing?
         var liveItems: LiveItems
         var slates: Slates?
+        /// Absent where none are read.
+        var eventStreams: EventStreams?
         /// Absent where there is none.
         var redis: Redis?
         var connections: Int
@@ -245,6 +274,7 @@ final class StatusDocument: Sendable {
             itemSharing: Document.ItemSharing(node.items?.sharingReading ?? ItemSharingReading()),
             liveItems: Document.LiveItems(node.activity?.reading ?? LiveItemsReading(), node.activity?.view, numbers),
             slates: Document.Slates(slates),
+            eventStreams: Document.EventStreams(streams?.reading),
             redis: node.redisURL.map { Document.Redis($0, node.metrics.shards) },
             connections: node.state.connectionCount,
             callsInFlight: node.state.callsInFlight,
