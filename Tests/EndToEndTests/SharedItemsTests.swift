@@ -72,14 +72,16 @@ struct NodesSharingItemsTests {
         let (first, second) = (try await world.start("a"), try await world.start("b"))
         #expect(try await current(first, second))
         let options = CallOptions(bypassesCache: true)
-        let before = try await second.client.recommend(RecommendRequest(user: SmallWorld.user(1), k: 10), options: options)
+        let before = try await second.client.recommend(
+            RecommendRequest(user: SmallWorld.user(1), k: 10), options: options)
         let deleted = try await first.client.deleteItems(DeleteItemsRequest(items: [before.items[0]]))
         #expect(deleted.stored == 1)
         _ = try await hide(before.items[1], first)
         _ = try await first.client.upsertItems(
             UpsertItemsRequest(items: [ItemDescription(item: "new", title: "A new one", tags: ["t"])]))
         #expect(try await agree(first, second))
-        let after = try await second.client.recommend(RecommendRequest(user: SmallWorld.user(1), k: 10), options: options)
+        let after = try await second.client.recommend(
+            RecommendRequest(user: SmallWorld.user(1), k: 10), options: options)
         #expect(!after.items.contains(before.items[0]) && !after.items.contains(before.items[1]))
         #expect(try await second.client.getItem(GetItemRequest(item: "new")).title == "A new one")
         _ = try await second.client.deleteItems(DeleteItemsRequest(items: [before.items[0]], restore: true))

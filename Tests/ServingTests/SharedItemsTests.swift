@@ -12,7 +12,8 @@ struct SharedItemsTests {
         switch Int.random(in: 0..<5, using: &random) {
         case 0, 1: return .upsert(ItemDescription(item: item, title: "title \(number)"))
         case 2: return .delete(item)
-        case 3: return .window(ItemWindow(item: item, isHidden: Bool.random(using: &random), fromSeconds: Int64(number)))
+        case 3:
+            return .window(ItemWindow(item: item, isHidden: Bool.random(using: &random), fromSeconds: Int64(number)))
         default: return .restore(item)
         }
     }
@@ -28,7 +29,9 @@ struct SharedItemsTests {
         return items.map { book.states[$0] }
     }
 
-    @Test("whatever the order and however often, changes make what they make in the order of their versions", arguments: 0..<200)
+    @Test(
+        "whatever the order and however often, changes make what they make in the order of their versions",
+        arguments: 0..<200)
     func anyOrder(seed: Int) {
         var random = SeededGenerator(seed: UInt64(seed))
         let changes = (1...30).map { (ItemVersion(UInt64($0 / 3), UInt64($0)), Self.change($0, &random)) }
@@ -103,7 +106,9 @@ struct SharedItemsTests {
         }
     }
 
-    @Test("nodes that take, write, lose answers, hear late, lose the store and restart know the same in the end", arguments: 0..<300)
+    @Test(
+        "nodes that take, write, lose answers, hear late, lose the store and restart know the same in the end",
+        arguments: 0..<300)
     func converges(seed: Int) {
         var random = SeededGenerator(seed: UInt64(seed) + 1000)
         var store = Store()
@@ -142,7 +147,9 @@ struct SharedItemsTests {
                 // A restart from what was written down.
                 var again = Node()
                 let before = nodes[author]
-                for register in before.shared.registers { again.shared.accept(register.change, version: register.version) }
+                for register in before.shared.registers {
+                    again.shared.accept(register.change, version: register.version)
+                }
                 for own in before.shared.own { again.shared.take(own.change, token: own.token) }
                 (again.heard, again.token) = (before.heard, before.token)
                 #expect(Self.states(again.shared) == Self.states(before.shared), "seed \(seed), step \(step)")
@@ -241,7 +248,9 @@ struct SharedItemsTests {
     @Test("versions are read strictly and in their order")
     func versions() {
         #expect(ItemVersion("1700000000000-3") == ItemVersion(1_700_000_000_000, 3))
-        for bad in ["", "-", "1", "1-", "-1", "1-2-3", "a-1", "+1-2", " 1-2", "18446744073709551615-0", "281474976710656-0"] {
+        for bad in [
+            "", "-", "1", "1-", "-1", "1-2-3", "a-1", "+1-2", " 1-2", "18446744073709551615-0", "281474976710656-0",
+        ] {
             #expect(ItemVersion(bad) == nil, "\(bad)")
         }
         #expect(ItemVersion(1, 9) < ItemVersion(2, 0) && ItemVersion(2, 0) < ItemVersion(2, 1))

@@ -202,7 +202,8 @@ final class EventStreamReader: @unchecked Sendable {
     private func run(_ script: String, _ words: [[UInt8]], _ completion: @escaping (RedisResult) -> Void) {
         let head = ["EVAL", script, "1"].map { Array($0.utf8) }
         client.send(
-            RedisCommand(head + [stream] + words, key: 3, isWrite: false), timeout: Self.timeout, completion: completion)
+            RedisCommand(head + [stream] + words, key: 3, isWrite: false), timeout: Self.timeout, completion: completion
+        )
     }
 
     // MARK: Reading

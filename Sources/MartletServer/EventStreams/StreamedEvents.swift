@@ -80,7 +80,9 @@ struct StreamedEvents: Sendable {
         var event = UserEvent(user: "", item: "", type: "")
         for field in entry.fields {
             guard let name = String(validating: field.name, as: UTF8.self) else { continue }
-            guard ["user", "item", "type", "value", "time", "scenario", "request_id", "id"].contains(name) else { continue }
+            guard ["user", "item", "type", "value", "time", "scenario", "request_id", "id"].contains(name) else {
+                continue
+            }
             guard let text = String(validating: field.value, as: UTF8.self) else {
                 throw RequestFault("\(name) is not UTF-8")
             }

@@ -44,7 +44,8 @@ extension ItemDesk {
         if shared.pendingCount + reserved >= unwrittenMax {
             return ItemFault(
                 item: position, status: .full,
-                message: "\(shared.pendingCount) changes wait for Redis, the most that may; give it again when it is back")
+                message:
+                    "\(shared.pendingCount) changes wait for Redis, the most that may; give it again when it is back")
         }
         let bytes = ItemBook.bytes(of: change)
         guard bytes > SharedItemValue.bytesMax / 2 else { return nil }

@@ -251,7 +251,8 @@ final class ItemSharing: @unchecked Sendable {
 
     private func compare(_ reading: Reading) {
         if reading.isTooMuch {
-            logger.error("more changes of items lie in Redis than can be compared; what is missing there is not written")
+            logger.error(
+                "more changes of items lie in Redis than can be compared; what is missing there is not written")
             return followFrom(reading)
         }
         desk.compare(reading.seen, isKnown: reading.history == history, forgotten: Self.forgotten) { [self] missing in

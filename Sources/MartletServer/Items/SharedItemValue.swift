@@ -16,7 +16,9 @@ struct SharedItemValue: Sendable, Equatable {
     func encoded(for key: [UInt8]) -> [UInt8] {
         var payload: [UInt8] = []
         for word in [author, token] {
-            for shift in stride(from: UInt64(0), to: 64, by: 8) { payload.append(UInt8(truncatingIfNeeded: word >> shift)) }
+            for shift in stride(from: UInt64(0), to: 64, by: 8) {
+                payload.append(UInt8(truncatingIfNeeded: word >> shift))
+            }
         }
         payload += ItemChangeRecord.encode(CollectionOfOne(change))
         let value = RemoteValue(kind: Self.kind, stamp: 0, madeAt: 0, goodUntil: .max, payload: payload[...])

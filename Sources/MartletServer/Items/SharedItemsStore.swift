@@ -81,7 +81,8 @@ final class SharedItemsStore {
         _ completion: @escaping (RedisResult) -> Void
     ) {
         let head = ["EVAL", script, String(keys.count)].map { Array($0.utf8) }
-        client.send(RedisCommand(head + keys + words, key: 3, isWrite: isWrite), timeout: timeout, completion: completion)
+        client.send(
+            RedisCommand(head + keys + words, key: 3, isWrite: isWrite), timeout: timeout, completion: completion)
     }
 
     private static func word(_ number: Int) -> [UInt8] { Array(String(number).utf8) }
@@ -110,7 +111,8 @@ final class SharedItemsStore {
                     poll.last = parts[1].text.flatMap { ItemVersion($0) } ?? .zero
                     poll.hasMore = hasMore != 0
                     for entry in entries {
-                        guard let words = entry.array, words.count == 4, let id = words[0].text.flatMap({ ItemVersion($0) })
+                        guard let words = entry.array, words.count == 4,
+                            let id = words[0].text.flatMap({ ItemVersion($0) })
                         else { continue }
                         poll.entries.append(Self.entry(id, words, states))
                     }
@@ -174,7 +176,8 @@ final class SharedItemsStore {
         guard let space = value.prefix(64).firstIndex(of: UInt8(ascii: " ")),
             let version = ItemVersion(String(decoding: value[..<space], as: UTF8.self)),
             let sound = SharedItemValue(Array(value[(space + 1)...]), key: states),
-            field.first == SharedItemValue.part(of: sound.change), field.dropFirst().elementsEqual(sound.change.item.utf8)
+            field.first == SharedItemValue.part(of: sound.change),
+            field.dropFirst().elementsEqual(sound.change.item.utf8)
         else {
             page.malformed += 1
             return

@@ -142,11 +142,13 @@ package final class ServingNode: Service {
         self.slates = slates
         let redis = try configuration.redis.makeConfiguration(nodeName: configuration.nodeName)
         self.redis = redis
-        let usesRedisLoop = redis != nil && (configuration.redis.sharesItems || !configuration.events.stream.names.isEmpty)
+        let usesRedisLoop =
+            redis != nil && (configuration.redis.sharesItems || !configuration.events.stream.names.isEmpty)
         let redisLoop = usesRedisLoop ? MultiThreadedEventLoopGroup(numberOfThreads: 1) : nil
         self.redisLoop = redisLoop
         if let redis, let redisLoop, !configuration.events.stream.names.isEmpty {
-            streams = EventStreams(configuration.events.stream, redis: redis, on: redisLoop, node: context, logger: logger)
+            streams = EventStreams(
+                configuration.events.stream, redis: redis, on: redisLoop, node: context, logger: logger)
         } else {
             streams = nil
         }
