@@ -297,7 +297,7 @@ final class LoopWorker {
     /// Keeps the slate that was encoded last.
     private func keep(_ slate: Slate, _ key: [UInt8], _ scenario: String, _ now: UInt64, _ shard: isolated Shard) {
         key.withUnsafeBytes { key in
-            encoder.withBody {
+            encoder.withKept {
                 shard.keep(
                     $0, for: key, scenario: scenario, tag: UInt16(node.scenarioIndex(scenario)),
                     generation: slate.generation.number, now: now, seconds: slate.seconds, stamp: slate.stamp,
@@ -314,7 +314,8 @@ final class LoopWorker {
         metrics.countRequest(ticket.method.counted, .ok)
         let microseconds = UInt32(clamping: nanoseconds / 1000)
         let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
-            logRepeated(scenario: Int(kept.tag), $0, kept.body, own: ticket.requestID)
+            self.suffix(
+                of: kept.body, by: kept.generation, scenario: Int(kept.tag), request: $0, own: ticket.requestID)
         }
         if ticket.home === self {
             ticket.connection.reply(
@@ -374,17 +375,35 @@ final class LoopWorker {
         if encoder.hasRoom(suffix.count), slates.log(capture) { encoder.append(suffix) }
     }
 
+    /// What stands behind an answer that a cache gives out again: what made it, and its request ID where it is sampled and
+    /// logged anew.
+    @inline(__always)
+    func suffix(
+        of kept: UnsafeRawBufferPointer, by generation: UInt64, scenario: Int, request: UnsafeRawBufferPointer,
+        own: @autoclosure () -> String?
+    ) -> [UInt8] {
+        let origin = encoder.origin(ofNumber: generation) ?? originOfOther(generation)
+        if slates == nil { return origin }
+        return origin + logRepeated(scenario: scenario, request, kept, origin, own: own())
+    }
+
+    /// Of a generation that has answered nothing here yet.
+    private func originOfOther(_ number: UInt64) -> [UInt8] {
+        shard.assumeIsolated { $0.generation(numbered: number) }.map(encoder.origin(of:)) ?? []
+    }
+
     /// Logs a slate that the cache gives out again, where it is sampled.
     ///
     /// - Returns: What is put behind the answer.
-    func logRepeated(
-        scenario: Int, _ request: UnsafeRawBufferPointer, _ answer: UnsafeRawBufferPointer,
+    private func logRepeated(
+        scenario: Int, _ request: UnsafeRawBufferPointer, _ answer: UnsafeRawBufferPointer, _ origin: [UInt8],
         own: @autoclosure () -> String?
     ) -> [UInt8] {
         guard let slates, let id = slates.sample(scenario: scenario, own: own()) else { return [] }
         let suffix = SlateDesk.suffix(id)
-        guard FrameHeader.byteCount - 4 + answer.count + suffix.count <= node.limits.frameBytesMax,
-            slates.log(repeated: request, answer, as: id)
+        guard
+            FrameHeader.byteCount - 4 + answer.count + origin.count + suffix.count <= node.limits.frameBytesMax,
+            slates.log(repeated: request, Array(answer) + origin, as: id)
         else { return [] }
         return suffix
     }
@@ -449,7 +468,7 @@ final class LoopWorker {
             metrics.countRequest(ticket.method.counted, .ok)
             let microseconds = UInt32(clamping: (done &- ticket.arrived) / 1000)
             let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
-                logRepeated(scenario: scenario, $0, body, own: ticket.requestID)
+                self.suffix(of: body, by: origin.generation, scenario: scenario, request: $0, own: ticket.requestID)
             }
             if ticket.home === self {
                 ticket.connection.reply(
@@ -472,7 +491,7 @@ final class LoopWorker {
             shard.origin(ofAnswersTo: origin.userID, in: ticket.scenario) == origin
         else { return }
         let life = node.serving.scenarios[ticket.scenario]?.timeToLive ?? node.serving.cache.timeToLive
-        encoder.withBody { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }
+        encoder.withKept { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }
     }
 
     // MARK: Mail to other loops: one batch for each turn

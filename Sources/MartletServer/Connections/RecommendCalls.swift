@@ -39,8 +39,9 @@ enum RecommendCalls {
             nonisolated(unsafe) let body = body
             let isAnswered = worker.shard.assumeIsolated { shard in
                 guard let answer = shard.answer(to: body, now: now) else { return false }
-                let suffix = worker.logRepeated(
-                    scenario: Int(answer.tag), body, answer.body, own: ticket.requestID)
+                let suffix = worker.suffix(
+                    of: answer.body, by: answer.generation, scenario: Int(answer.tag), request: body,
+                    own: ticket.requestID)
                 worker.metrics.countHits(
                     1, scenario: Int(answer.tag), nanoseconds: now &- ticket.arrived, stale: answer.isStale ? 1 : 0)
                 worker.replyRemotely(

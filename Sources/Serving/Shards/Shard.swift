@@ -140,6 +140,11 @@ package actor Shard {
         return released
     }
 
+    /// The generation of that number, while it is served or answers calls that it began.
+    package func generation(numbered number: UInt64) -> Generation? {
+        engines.first { $0.generation.number == number }?.generation
+    }
+
     private func engine(for generation: Generation) -> Engine {
         Engine(
             generation: generation, recallSampler: recallSampler, filterBytesMax: filterBytesMax, wallClock: wallClock,

@@ -10,8 +10,6 @@ package struct RecommendReplyFields: ProtoEncodable {
     package var items: UnsafeBufferPointer<UnsafeRawBufferPointer>
     /// As many as items.
     package var scores: UnsafeBufferPointer<Float>
-    package var generation: UInt64 = 0
-    package var model = UnsafeRawBufferPointer(start: nil, count: 0)
     package var fallback = Fallback.none
     package var degraded: Degradations = []
     package var nextCursor = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -41,8 +39,6 @@ package struct RecommendReplyFields: ProtoEncodable {
     package func write<Sink: ProtoSink>(to sink: inout Sink) {
         for item in items { sink.element(1, item) }
         sink.packed(2, scores)
-        sink.field(3, generation)
-        sink.field(4, model)
         sink.field(5, fallback.rawValue)
         sink.field(6, degraded)
         sink.field(7, nextCursor)
@@ -57,6 +53,23 @@ package struct RecommendReplyFields: ProtoEncodable {
         for placement in placements { sink.message(16, placement) }
         ranking.write(to: &sink)
         sink.field(21, requestID)
+    }
+}
+
+/// The fields of a `RecommendReply` that say what made it: the same for all answers of a generation, so whoever keeps answers
+/// leaves these out and puts them behind the body.
+package struct RecommendReplyOrigin: ProtoEncodable {
+    package var generation: UInt64
+    package var model: String
+
+    package init(generation: UInt64, model: String) {
+        self.generation = generation
+        self.model = model
+    }
+
+    package func write<Sink: ProtoSink>(to sink: inout Sink) {
+        sink.field(3, generation)
+        sink.field(4, model)
     }
 }
 
