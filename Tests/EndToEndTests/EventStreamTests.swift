@@ -37,6 +37,7 @@ struct EventStreamTests {
                     $0.events.stream.names = ["events"]
                     $0.events.stream.claimAfter = .milliseconds(200)
                     $0.events.stream.deadLetter = "dead"
+                    $0.events.stream.consumer = name
                     change(&$0)
                 })
         }

@@ -90,15 +90,20 @@ struct NodesSharingItemsTests {
         await second.stop()
     }
 
-    @Test("nodes that change the same items at once agree, whatever happens to Redis", arguments: [1, 2])
+    @Test("nodes that change the same items at once agree, whatever happens to Redis", arguments: [1, 2, 3])
     func converge(seed: Int) async throws {
         let world = try World()
         var random = SeededGenerator(seed: UInt64(seed))
-        var (first, second) = (try await world.start("a"), try await world.start("b"))
+        // Without a log of its own, a node has all from Redis.
+        let change: (inout ServerConfiguration) -> Void = { if seed == 3 { $0.events.directory = nil } }
+        var (first, second) = (try await world.start("a", change: change), try await world.start("b"))
         #expect(try await current(first, second))
-        for round in 0..<8 {
-            let trouble = Int.random(in: 0..<6, using: &random)
+        for round in 0..<10 {
+            let trouble = Int.random(in: 0..<9, using: &random)
             switch trouble {
+            case 6...8:
+                try world.server.command("COPY \(Self.states) old-states REPLACE")
+                try world.server.command("COPY \(Self.changes) old-changes REPLACE")
             case 0: world.server.kill()
             case 1: world.server.freeze()
             case 2: try world.server.command("FLUSHALL")
@@ -124,12 +129,18 @@ struct NodesSharingItemsTests {
             switch trouble {
             case 0: try world.server.start()
             case 1: world.server.thaw()
+            // A server that lost what was written last takes the place of another.
+            case 6:
+                try world.server.command("RENAME old-states \(Self.states)")
+                try world.server.command("RENAME old-changes \(Self.changes)")
+            case 7: try world.server.command("RENAME old-states \(Self.states)")
+            case 8: try world.server.command("RENAME old-changes \(Self.changes)")
             default: break
             }
             if round % 3 == 2 {
                 if Bool.random(using: &random) { await first.node.takeSnapshot() }
                 await first.stop()
-                first = try await world.start("a")
+                first = try await world.start("a", change: change)
             }
             #expect(try await agree(first, second), "seed \(seed), round \(round), trouble \(trouble)")
         }
@@ -144,6 +155,32 @@ struct NodesSharingItemsTests {
         second = try await world.start("b")
         #expect(second.node.itemDesk.states == expected, "seed \(seed)")
         #expect(!second.node.itemDesk.isCurrent)
+        await second.stop()
+    }
+
+    @Test("in a Redis cluster, keys and scripts lie in one slot")
+    func cluster() async throws {
+        let bus = try RedisServer.freePort()
+        let server = try RedisServer(["--cluster-enabled", "yes", "--cluster-port", "\(bus)"])
+        #expect(try server.command("CLUSTER ADDSLOTSRANGE 0 16383").hasPrefix("+OK"))
+        #expect(try await becomes { try server.command("CLUSTER INFO").contains("cluster_state:ok") })
+        let world = try World()
+        let change: (inout ServerConfiguration) -> Void = {
+            $0.redis.url = "redis://127.0.0.1:\(server.port)"
+            $0.redis.mode = .cluster
+            $0.events.stream.names = ["events"]
+            $0.events.stream.consumer = $0.events.directory
+        }
+        let first = try await world.start("a", change: change)
+        let second = try await world.start("b", change: change)
+        #expect(try await current(first, second))
+        _ = try await hide("item-1", first)
+        _ = try await hide("item-2", second)
+        #expect(try await agree(first, second))
+        #expect(first.node.itemDesk.states.count == 2)
+        try server.command("XADD events * user u item item-1 type click")
+        #expect(try await becomes { first.node.streamReading.stored + second.node.streamReading.stored == 1 })
+        await first.stop()
         await second.stop()
     }
 

@@ -236,7 +236,7 @@ package struct Setting: Sendable {
         },
         Setting(
             "events.stream_consumer",
-            "The node's name in the group, another one for each node; default: `node_name`."
+            "The node's name in the group, another one for each node; default: `node_name`, machine and port."
         ) {
             $0.events.stream.consumer
         } assign: { (configuration, text) throws(SettingFault) in

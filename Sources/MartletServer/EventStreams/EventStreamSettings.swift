@@ -1,3 +1,5 @@
+import Glibc
+
 /// Streams that events are read from.
 package struct EventStreamSettings: Sendable, Equatable {
     package enum Start: String, CaseIterable, Sendable { case all, new }
@@ -5,7 +7,7 @@ package struct EventStreamSettings: Sendable, Equatable {
     /// Empty: none.
     package var names: [String] = []
     package var group = "martlet"
-    /// nil: the node's name.
+    /// nil: the node's name, its machine's and its port.
     package var consumer: String?
     /// Entries at once.
     package var batch = 500
@@ -15,6 +17,17 @@ package struct EventStreamSettings: Sendable, Equatable {
     package var deadLetter: String?
 
     package init() {}
+
+    /// Another one for each node, and the same after a restart.
+    func consumerName(nodeName: String, port: Int) -> String {
+        if let consumer { return consumer }
+        var machine = [CChar](repeating: 0, count: 256)
+        let isNamed = gethostname(&machine, machine.count - 1) == 0
+        let host =
+            isNamed ? String(decoding: machine.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) : ""
+        let name = "\(nodeName)@\(host):\(port)".unicodeScalars.map { $0.value > 0x20 && $0.value < 0x7F ? $0 : "_" }
+        return String(String.UnicodeScalarView(name))
+    }
 
     /// Streams that one node reads at most: each has connections of its own.
     static let namesMax = 16

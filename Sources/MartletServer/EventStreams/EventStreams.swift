@@ -9,14 +9,15 @@ final class EventStreams: Sendable {
 
     init(
         _ settings: EventStreamSettings, redis: RedisConfiguration, on group: any EventLoopGroup, node: NodeContext,
-        logger: Logger
+        port: Int, logger: Logger
     ) {
+        let consumer = settings.consumerName(nodeName: node.nodeName, port: port)
         var configuration = redis
         configuration.connectionsPerNode = 1
         readers = settings.names.map { [configuration] name in
             EventStreamReader(
                 RedisClient(configuration, loop: group.next()), stream: name, settings,
-                consumer: settings.consumer ?? node.nodeName, node: node, logger: logger)
+                consumer: consumer, node: node, logger: logger)
         }
     }
 

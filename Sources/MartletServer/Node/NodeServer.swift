@@ -148,7 +148,9 @@ package final class ServingNode: Service {
         self.redisLoop = redisLoop
         if let redis, let redisLoop, !configuration.events.stream.names.isEmpty {
             streams = EventStreams(
-                configuration.events.stream, redis: redis, on: redisLoop, node: context, logger: logger)
+                configuration.events.stream, redis: redis, on: redisLoop, node: context,
+                port: configuration.listen.port,
+                logger: logger)
         } else {
             streams = nil
         }

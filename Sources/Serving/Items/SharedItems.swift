@@ -162,7 +162,8 @@ package struct SharedItems: Sendable {
     /// The first changes to be written; they are on their way then.
     package mutating func takeUnwritten(countMax: Int) -> [Own] {
         var taken: [Own] = []
-        for token in order where taken.count < countMax {
+        for token in order {
+            if taken.count == countMax { break }
             guard let change = pending[token], !outdated.contains(token) else { continue }
             taken.append(Own(token: token, change: change))
             underWay.insert(token)
