@@ -71,6 +71,7 @@ struct MessageTests {
                         reply.nextCursor.withUnsafeBytes { cursor in
                             var fields = RecommendReplyFields(items: items, scores: scores)
                             fields.requestID = reply.requestID
+                            fields.qualityLevel = UInt32(reply.qualityLevel)
                             fields.fallback = reply.fallback
                             fields.degraded = reply.degraded
                             fields.nextCursor = cursor
@@ -107,6 +108,7 @@ struct MessageTests {
                                     statuses: statuses)
                                 fields.generation = many.generation
                                 fields.requestID = many.requestID
+                                fields.qualityLevel = UInt32(many.qualityLevel)
                                 fields.model = texts[0]
                                 many.propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities

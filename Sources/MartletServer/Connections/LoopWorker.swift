@@ -2,6 +2,7 @@ import EventLog
 import NIOCore
 import NIOPosix
 import NearestNeighbors
+import Overload
 import Serving
 import Telemetry
 import Vocabulary
@@ -14,6 +15,8 @@ import Wire
 final class LoopWorker {
     static let stepNanoseconds: UInt64 = 250_000
     private static let buffersKept = 64
+    /// How long a slate that was made with less is kept.
+    private static let reducedLifeNanoseconds: UInt64 = 10_000_000_000
     private static let bufferBytesKept = 256 << 10
 
     let index: Int
@@ -33,6 +36,8 @@ final class LoopWorker {
     private var outboxes: [Outbox]
     private var mailIsScheduled = false
     private var partialBytes = 0
+    /// How near the shard was to what it can take when it last looked at its line.
+    private var pressure = 0.0
     let helping = LoopHelping()
     /// Set once, before the first connection; nil: no Redis.
     var sharedCache: SharedCache?
@@ -100,8 +105,8 @@ final class LoopWorker {
     private func sweep() {
         let now = Self.now
         for connection in connections.values { connection.closeIfStuck(now) }
-        let (statistics, depth, live) = shard.assumeIsolated {
-            ($0.cacheStatistics, $0.depth, $0.liveUsers.map { ($0.states.statistics, $0.byteCount) })
+        let (statistics, depth, quality, live) = shard.assumeIsolated {
+            ($0.cacheStatistics, $0.depth, $0.quality, $0.liveUsers.map { ($0.states.statistics, $0.byteCount) })
         }
         if let (states, bytes) = live {
             metrics.setLiveUsers(states.users, bytes: bytes, evicted: states.usersEvicted)
@@ -109,6 +114,7 @@ final class LoopWorker {
         metrics.setCache(CacheReading(statistics))
         metrics.setRefillsWaiting(refilling.count)
         metrics.setQueueDepth(depth)
+        metrics.setQualityLevel(Int(quality.rawValue))
         if let sharedCache {
             metrics.setRedis(sharedCache.reading)
             sharedCache.tell()
@@ -148,13 +154,14 @@ final class LoopWorker {
     /// Hands a call to the shard of this loop.
     func submit(_ request: ShardRequest, _ ticket: CallTicket) {
         let call = ShardCall(
-            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey)
+            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey,
+            priority: Overload.CallPriority(ticket.priority))
         // Events do not wait behind slates: what they need of the loop is short.
         if case .record(let batch) = request {
             if let result = shard.assumeIsolated({ $0.record(batch, call) }) { deliver(result, to: ticket) }
             return
         }
-        if let rejection = shard.assumeIsolated({ $0.submit(call) }) {
+        if let rejection = shard.assumeIsolated({ $0.submit(call, now: Self.now) }) {
             deliver(.rejected(rejection), to: ticket)
         } else {
             scheduleStep()
@@ -166,7 +173,7 @@ final class LoopWorker {
 
     /// Hands the shard a call that nobody waits for; false when it has no room.
     func submitRefill(_ call: ShardCall) -> Bool {
-        if shard.assumeIsolated({ $0.submit(call) }) != nil { return false }
+        if shard.assumeIsolated({ $0.submit(call, now: Self.now) }) != nil { return false }
         scheduleStep()
         return true
     }
@@ -238,6 +245,7 @@ final class LoopWorker {
                 if ticket.gather == nil { self.answer(answer, ticket, shard) } else { self.deliver(answer, to: ticket) }
             }
         }
+        pressure = waiting ? shard.assumeIsolated { $0.load(at: Self.now) } : 0
         flushDirty()
         flushMail()
         if waiting {
@@ -272,6 +280,9 @@ final class LoopWorker {
         if case .slates(let slates) = answer {
             metrics.countReranked(.explored, slates.exploredItems)
             metrics.countReranked(.pinned, slates.pinnedItems)
+            if slates.quality != .full {
+                metrics.countReduced(level: Int(slates.quality.rawValue), slates.slates.count)
+            }
             for capture in slates.captures { _ = self.slates?.log(capture, isOfMany: true) }
         }
         if case .rejected(let rejection) = answer {
@@ -301,7 +312,8 @@ final class LoopWorker {
                 shard.keep(
                     $0, for: key, scenario: scenario, tag: UInt16(node.scenarioIndex(scenario)),
                     generation: slate.generation.number, now: now, seconds: slate.seconds, stamp: slate.stamp,
-                    version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items))
+                    version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items),
+                    nanosecondsMax: slate.quality == .full ? .max : Self.reducedLifeNanoseconds)
             }
         }
         slates?.remember(slate.capture.map(\.requestID), for: key)
@@ -442,7 +454,8 @@ final class LoopWorker {
 
     /// 0 is idle, 65535 a full queue.
     func loadHint(_ depth: Int) -> UInt16 {
-        UInt16(clamping: depth * 65535 / max(1, shard.configuration.queuedCallsMax))
+        let share = Double(depth) / Double(max(1, shard.configuration.queuedCallsMax))
+        return UInt16(65535 * min(1, max(share, pressure)))
     }
 
     // MARK: The cache beside the node
@@ -486,7 +499,7 @@ final class LoopWorker {
     /// Puts the slate that was encoded last into the cache beside the node, unless its user is another by now.
     private func share(_ slate: Slate, _ ticket: CallTicket, _ shard: isolated Shard) {
         guard let sharedCache, let origin = ticket.origin, let key = ticket.cacheKey,
-            (slate.overlay?.version ?? 0) == 0,
+            (slate.overlay?.version ?? 0) == 0, slate.quality == .full,
             slate.generation.number == origin.generation,
             shard.origin(ofAnswersTo: origin.userID, in: ticket.scenario) == origin
         else { return }

@@ -18,7 +18,8 @@ enum RecommendCalls {
         let ticket = CallTicket(
             home: worker, connection: connection, callID: frame.header.callID, method: .recommend, arrived: now,
             deadline: worker.node.deadline(frame.header, now), cacheKey: isBypassed ? nil : Array(frame.body),
-            requestID: worker.slates == nil ? nil : RequestIDExtension.read(frame))
+            requestID: worker.slates == nil ? nil : RequestIDExtension.read(frame),
+            priority: frame.header.callFlags.priority)
         guard connection.open(ticket) else { return }
         // The header's slot is a hint that saves decoding here; the owner checks it.
         if let slot = frame.header.slot {

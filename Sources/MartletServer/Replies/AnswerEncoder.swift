@@ -127,6 +127,7 @@ final class AnswerEncoder {
                         var fields = RecommendReplyFields(items: ids, scores: scores)
                         fields.fallback = Wire.Fallback(rawValue: UInt32(slate.fallback.rawValue)) ?? .none
                         fields.degraded = Degradations(rawValue: UInt32(slate.degraded.rawValue))
+                        fields.qualityLevel = UInt32(slate.quality.rawValue)
                         fields.nextCursor = cursor
                         fields.titles = titles
                         if let explanation = slate.explanation { fields.add(explanation) }
@@ -229,6 +230,7 @@ final class AnswerEncoder {
                                 fields.generation = generation.number
                                 fields.model = label
                                 fields.requestID = parts.first?.logID ?? ""
+                                fields.qualityLevel = UInt32(parts.map(\.quality).max()?.rawValue ?? 0)
                                 propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities
                                     write(fields)

@@ -28,6 +28,7 @@ package struct RecommendReplyFields: ProtoEncodable {
     package var placements: [Placement] = []
     package var ranking = RankerFeatures()
     package var requestID = ""
+    package var qualityLevel: UInt32 = 0
 
     /// - Precondition: as many scores as items.
     package init(items: UnsafeBufferPointer<UnsafeRawBufferPointer>, scores: UnsafeBufferPointer<Float>) {
@@ -53,6 +54,7 @@ package struct RecommendReplyFields: ProtoEncodable {
         for placement in placements { sink.message(16, placement) }
         ranking.write(to: &sink)
         sink.field(21, requestID)
+        sink.field(22, qualityLevel)
     }
 }
 
@@ -88,6 +90,7 @@ package struct RecommendManyReplyFields: ProtoEncodable {
     /// As many as items, or none.
     package var propensities = UnsafeBufferPointer<Float>(start: nil, count: 0)
     package var requestID = ""
+    package var qualityLevel: UInt32 = 0
 
     /// - Precondition: one count, fallback and status for each user; one score for each item.
     package init(
@@ -116,6 +119,7 @@ package struct RecommendManyReplyFields: ProtoEncodable {
         sink.field(7, model)
         sink.packed(8, propensities)
         sink.field(9, requestID)
+        sink.field(10, qualityLevel)
     }
 }
 
