@@ -206,7 +206,8 @@ let package = Package(
             [
                 "MartletServer", "MartletClient", "Serving", "Training", "Retrieval", "CandidateRanking",
                 "RankingModels", "Features", "FactorModels", "Catalog", "Artifacts", "VectorMath", "Vocabulary",
-                "EventLog", "LiveState", "Wire", "Telemetry", "martlet", "TestSupport", logging, nioCore, nioPosix,
+                "EventLog", "LiveState", "Wire", "Telemetry", "martlet", "RemoteCache", "TestSupport", logging, nioCore,
+                nioPosix,
             ]),
         tests(
             "BenchTests",

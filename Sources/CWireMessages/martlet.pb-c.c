@@ -5310,7 +5310,7 @@ const ProtobufCMessageDescriptor martlet__v1__set_availability_request__descript
   (ProtobufCMessageInit) martlet__v1__set_availability_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__change_items_reply__field_descriptors[5] =
+static const ProtobufCFieldDescriptor martlet__v1__change_items_reply__field_descriptors[6] =
 {
   {
     "stored",
@@ -5372,10 +5372,23 @@ static const ProtobufCFieldDescriptor martlet__v1__change_items_reply__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "shared",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__ChangeItemsReply, shared),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__change_items_reply__field_indices_by_name[] = {
   2,   /* field[2] = durability */
   1,   /* field[1] = faults */
+  5,   /* field[5] = shared */
   0,   /* field[0] = stored */
   3,   /* field[3] = unknown_items */
   4,   /* field[4] = version */
@@ -5383,7 +5396,7 @@ static const unsigned martlet__v1__change_items_reply__field_indices_by_name[] =
 static const ProtobufCIntRange martlet__v1__change_items_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor martlet__v1__change_items_reply__descriptor =
 {
@@ -5393,7 +5406,7 @@ const ProtobufCMessageDescriptor martlet__v1__change_items_reply__descriptor =
   "Martlet__V1__ChangeItemsReply",
   "martlet.v1",
   sizeof(Martlet__V1__ChangeItemsReply),
-  5,
+  6,
   martlet__v1__change_items_reply__field_descriptors,
   martlet__v1__change_items_reply__field_indices_by_name,
   1,  martlet__v1__change_items_reply__number_ranges,

@@ -8,6 +8,8 @@ package enum RecordKind: UInt8, Sendable, CaseIterable {
     case itemChanges = 2
     /// `SlateRecord`, in a log of its own.
     case slates = 3
+    /// `SharedItemsRecord`.
+    case sharedItems = 4
 }
 
 /// The payload of a record of events.

@@ -15,6 +15,9 @@ package enum SnapshotSection: UInt8, Sendable, CaseIterable {
     case changes = 5
     /// Activity of items; several follow each other. Knows of the last records that it names itself, no less than the frame's.
     case activity = 6
+    /// What nodes know together of changed items; several follow each other, behind `changes`. `SharedItemsRecord`. Only
+    /// where changes are shared, or were.
+    case sharedItems = 7
     case end = 255
 }
 
@@ -64,7 +67,7 @@ package final class SnapshotWriter {
         }
         RecordFrame.append(payload, kind: section.rawValue, sequence: sequence, to: &buffer)
         frames += 1
-        if section == .users || section == .changes || section == .activity { lowest = min(lowest, sequence) }
+        if [.users, .changes, .activity, .sharedItems].contains(section) { lowest = min(lowest, sequence) }
         if buffer.count >= 1 << 20 { try flush() }
     }
 

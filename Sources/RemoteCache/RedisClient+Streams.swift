@@ -3,6 +3,11 @@ package struct StreamEntry: Sendable, Equatable {
     /// `milliseconds-sequence`.
     package let id: String
     package let fields: [StreamField]
+
+    package init(id: String, fields: [StreamField]) {
+        self.id = id
+        self.fields = fields
+    }
 }
 
 package struct StreamField: Sendable, Equatable {

@@ -88,6 +88,8 @@ package final class NodeMetrics: Sendable {
     private let eventLog = Mutex(EventLogReading())
     private let slateLog = Mutex(SlateLogReading())
     private let items = Mutex(ItemsReading())
+    private let itemSharing = Mutex(ItemSharingReading())
+    private let eventStream = Mutex(EventStreamReading())
     private let liveItems = Mutex(LiveItemsReading())
     private let memory = Mutex([UInt64](repeating: 0, count: MemoryPart.allCases.count))
 
@@ -110,6 +112,10 @@ package final class NodeMetrics: Sendable {
     package func setSlateLog(_ reading: SlateLogReading) { slateLog.withLock { $0 = reading } }
 
     package func setItems(_ reading: ItemsReading) { items.withLock { $0 = reading } }
+
+    package func setItemSharing(_ reading: ItemSharingReading) { itemSharing.withLock { $0 = reading } }
+
+    package func setEventStream(_ reading: EventStreamReading) { eventStream.withLock { $0 = reading } }
 
     package func setLiveItems(_ reading: LiveItemsReading) { liveItems.withLock { $0 = reading } }
 
@@ -158,6 +164,8 @@ package final class NodeMetrics: Sendable {
         var eventLog: EventLogReading
         var slateLog: SlateLogReading
         var items: ItemsReading
+        var itemSharing: ItemSharingReading
+        var eventStream: EventStreamReading
         var liveItems: LiveItemsReading
         var refusedAtAccept: [UInt64]
         var badFramesAtAccept: [UInt64]
@@ -169,6 +177,7 @@ package final class NodeMetrics: Sendable {
             generationLoadSeconds: Double(generationLoadNanoseconds.load(ordering: .relaxed)) / 1e9,
             model: model.withLock { $0 }, swaps: swaps.withLock { $0 }, memory: memory.withLock { $0 },
             eventLog: eventLog.withLock { $0 }, slateLog: slateLog.withLock { $0 }, items: items.withLock { $0 },
+            itemSharing: itemSharing.withLock { $0 }, eventStream: eventStream.withLock { $0 },
             liveItems: liveItems.withLock { $0 },
             refusedAtAccept: refusals.withLock { $0 },
             badFramesAtAccept: badFrames.withLock { $0 })

@@ -29,8 +29,8 @@ package final class BlockingSocket {
             }
         }
         guard result == 0 else {
+            // The end of this object closes the descriptor; closing it twice would close another thread's.
             let code = errno
-            Glibc.close(descriptor)
             throw Failure(description: "connect to port \(port): errno \(code)")
         }
     }

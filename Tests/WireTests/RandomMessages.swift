@@ -248,6 +248,7 @@ extension SeededGenerator {
         reply.durability = Durability.allCases.randomElement(using: &self) ?? .memory
         reply.unknownItems = Int(integer(UInt32.self))
         reply.version = integer(UInt64.self)
+        reply.shared = chance(2)
         return reply
     }
 

@@ -1246,10 +1246,14 @@ struct  Martlet__V1__ChangeItemsReply
    * of what the node knows of changed items; grows while it runs
    */
   uint64_t version;
+  /*
+   * all of them are where the other nodes see them; false: nothing is shared, or it follows
+   */
+  protobuf_c_boolean shared;
 };
 #define MARTLET__V1__CHANGE_ITEMS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__change_items_reply__descriptor) \
-    , 0, 0,NULL, MARTLET__V1__DURABILITY__DURABILITY_MEMORY, 0, 0 }
+    , 0, 0,NULL, MARTLET__V1__DURABILITY__DURABILITY_MEMORY, 0, 0, 0 }
 
 
 struct  Martlet__V1__ItemFault

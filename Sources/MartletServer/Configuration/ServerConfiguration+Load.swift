@@ -139,6 +139,15 @@ extension ServerConfiguration {
             problems.append(
                 "slates.directory: \(directory) is the folder of the event log; give the two different ones")
         }
+        if redis.sharesItems, redis.url == nil {
+            problems.append("redis.share_items: needs redis.url, the Redis that the nodes share")
+        }
+        if !events.stream.names.isEmpty, redis.url == nil {
+            problems.append("events.stream: needs redis.url, the Redis whose streams are read")
+        }
+        if let deadLetter = events.stream.deadLetter, events.stream.names.contains(deadLetter) {
+            problems.append("events.stream_dead_letter: \(deadLetter) is one of events.stream; name another one")
+        }
         do throws(LiveStateError) { _ = try EventTypes(events.types) } catch {
             problems.append("event_types: \(error)")
         }

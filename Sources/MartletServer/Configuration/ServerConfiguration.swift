@@ -116,6 +116,8 @@ package struct EventsConfiguration: Sendable, Equatable {
     package var repeatsWindow = 1 << 20
     /// Items that may have been named by events and models; events for others count for nothing but the log.
     package var itemsMax = 10_000_000
+    /// Where events are read from beside calls.
+    package var stream = EventStreamSettings()
     /// Older events are refused.
     package var ageMax: Duration = .seconds(10 * 365 * 86_400)
 }

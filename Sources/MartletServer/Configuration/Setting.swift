@@ -222,6 +222,49 @@ package struct Setting: Sendable {
             "events.items_max", \.events.itemsMax, in: 1000...50_000_000,
             "Items that events and models may have named; events for others are stored and count for nothing."),
         Setting(
+            "events.stream",
+            "Redis streams, separated by commas, that events are read from as well, at `redis.url`."
+        ) {
+            $0.events.stream.names.isEmpty ? nil : $0.events.stream.names.joined(separator: ",")
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.events.stream.names = try EventStreamSettings.names(text)
+        },
+        Setting("events.stream_group", "The consumer group: each entry goes to one of the nodes that name it.") {
+            $0.events.stream.group
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.events.stream.group = try EventStreamSettings.name(text)
+        },
+        Setting(
+            "events.stream_consumer",
+            "The node's name in the group, another one for each node; default: `node_name`, machine and port."
+        ) {
+            $0.events.stream.consumer
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.events.stream.consumer = try EventStreamSettings.name(text)
+        },
+        integer(
+            "events.stream_batch", \.events.stream.batch, in: 1...1000,
+            "Entries that are read, stored and acknowledged together."),
+        Setting(
+            "events.stream_start",
+            "Where a group that is not there yet begins: all (with what the stream holds) or new (with what comes)."
+        ) {
+            $0.events.stream.start.rawValue
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.events.stream.start = try SettingValue.choice(text, of: EventStreamSettings.Start.self)
+        },
+        duration(
+            "events.stream_claim_after", \.events.stream.claimAfter, from: .milliseconds(100),
+            "Entries that another consumer has not acknowledged for as long are taken over."),
+        Setting(
+            "events.stream_dead_letter",
+            "A stream that entries which are no events are copied to, about 10000 of them; without one they are only counted."
+        ) {
+            $0.events.stream.deadLetter
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.events.stream.deadLetter = try EventStreamSettings.name(text)
+        },
+        Setting(
             "slates.directory",
             "The folder of the slate log; default: `slates` in `events.directory`, and without that nothing is logged."
         ) {
@@ -353,6 +396,14 @@ package struct Setting: Sendable {
         duration(
             "redis.timeout", \.redis.timeout, from: .microseconds(100), to: .seconds(60),
             "How long a request waits for Redis before its answer is computed."),
+        Setting(
+            "redis.share_items",
+            "Whether changes of items that one node takes reach all nodes with the same `redis.prefix`."
+        ) {
+            "\($0.redis.sharesItems)"
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.redis.sharesItems = try SettingValue.flag(text)
+        },
         integer(
             "redis.connections", \.redis.connections, in: 1...16, "Connections of each event loop to each server."),
         size(

@@ -24,6 +24,11 @@ enum SettingValue {
         return value
     }
 
+    static func flag(_ text: String) throws(SettingFault) -> Bool {
+        guard let value = Bool(text) else { throw SettingFault(expected: "true or false") }
+        return value
+    }
+
     static func share(_ text: String) throws(SettingFault) -> Double {
         guard let value = Double(text), (0...1).contains(value) else {
             throw SettingFault(expected: "a number from 0 to 1")

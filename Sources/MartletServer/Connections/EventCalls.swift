@@ -42,7 +42,7 @@ enum EventCalls {
     }
 
     /// Why an event cannot be taken; nil: it can.
-    private static func fault(
+    static func fault(
         of event: RecordEventsRequestView.Element, _ rules: EventRules, _ now: UInt64
     ) -> (EventStatus, String)? {
         if let message = event.fault { return (.invalid, message) }

@@ -218,21 +218,42 @@ final class LoopWorker {
     /// Learns what became of records of the event log.
     func settle(_ outcome: LogOutcome) {
         var answers: [(CallTicket, RecordedEvents)] = []
+        var streamed: [(EventDelivery, RecordedEvents)] = []
         shard.assumeIsolated { shard in
             shard.settle(outcome) { call, result in
-                if let ticket = call.origin as? CallTicket { answers.append((ticket, result)) }
+                if let ticket = call.origin as? CallTicket {
+                    answers.append((ticket, result))
+                } else if let delivery = call.origin as? EventDelivery {
+                    streamed.append((delivery, result))
+                }
             }
         }
+        for (delivery, result) in streamed { finish(result, of: delivery) }
         for (ticket, result) in answers { deliver(result, to: ticket) }
         flushDirty()
     }
 
     private func deliver(_ result: RecordedEvents, to ticket: CallTicket) {
+        count(result)
+        deliver(.recorded(result), to: ticket)
+    }
+
+    private func count(_ result: RecordedEvents) {
         metrics.countEvents(.stored, result.stored)
         metrics.countEvents(.duplicate, result.duplicates)
         metrics.countEvents(.refused, result.refused.count)
         metrics.countEvents(.unknownItem, result.unknownItems)
-        deliver(.recorded(result), to: ticket)
+    }
+
+    /// Events that came through a stream, of this loop's users.
+    func record(_ batch: EventBatch, of delivery: EventDelivery) {
+        let call = ShardCall(request: .record(batch), arrived: Self.now, deadline: .max, origin: delivery)
+        if let result = shard.assumeIsolated({ $0.record(batch, call) }) { finish(result, of: delivery) }
+    }
+
+    private func finish(_ result: RecordedEvents, of delivery: EventDelivery) {
+        count(result)
+        delivery.finish(result)
     }
 
     /// The first step runs after the sockets that are ready now.

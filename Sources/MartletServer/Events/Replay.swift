@@ -60,7 +60,11 @@ struct Replay {
                 let changes = try ItemChangeRecord.decode(record.payload)
                 outcome.itemChanges += changes.count
                 node.items?.restore(changes, through: sequence)
-            case .itemChanges, .slates, nil: break
+            case .sharedItems where sequence > changesKnown:
+                let shared = try SharedItemsRecord(decoding: record.payload)
+                outcome.itemChanges += shared.entries.count
+                node.items?.restore(shared, through: sequence)
+            case .itemChanges, .sharedItems, .slates, nil: break
             }
         }
         node.items?.restore([], through: sequence)
@@ -150,6 +154,9 @@ struct Replay {
             case .changes:
                 changesKnown = sequence
                 node.items?.restore(try ItemChangeRecord.decode(bytes), through: sequence)
+            case .sharedItems:
+                changesKnown = sequence
+                node.items?.restore(try SharedItemsRecord(decoding: bytes), through: sequence)
             case .activity:
                 guard var filled = activity.take() else { break }
                 defer { activity = filled }

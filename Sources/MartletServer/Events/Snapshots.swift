@@ -39,6 +39,7 @@ struct SnapshotTaker {
         var items = try add(itemsFrom: 0, to: writer)
         if let changes = node.items?.snapshot() {
             for payload in changes.payloads { try writer.add(.changes, knowing: changes.knows, payload) }
+            for payload in changes.shared { try writer.add(.sharedItems, knowing: changes.knows, payload) }
         }
         var slots = 0
         for worker in node.workers {

@@ -26,6 +26,8 @@ final class ItemDesk: @unchecked Sendable {
         let ticket: CallTicket
         var changes: [(position: Int, change: ItemChange)]
         var faults: [ItemFault]
+        /// Of each change, where changes are shared.
+        var tokens: [UInt64] = []
     }
 
     private struct Waiting {
@@ -41,29 +43,46 @@ final class ItemDesk: @unchecked Sendable {
     /// Calls that wait for the log or a publication; further ones are refused.
     private static let callsMax = 256
 
-    private let queue = DispatchQueue(label: "martlet.items")
-    private let log: LogWriter?
+    let queue = DispatchQueue(label: "martlet.items")
+    let log: LogWriter?
     private let numbers: ItemNumbers
     private let durability: Durability
     let board = OverlayBoard()
     private let calls = Atomic<Int>(0)
-    private let figures = Mutex(ItemsReading())
+    let figures = Mutex(ItemsReading())
     /// What the log said and nobody has looked at yet; neighbours that say the same are one.
     private let outcomes = Mutex<[LogOutcome]>([])
 
     private var workers: [LoopWorker] = []
-    private var book: ItemBook
+    var book: ItemBook
     private var waiting: [Waiting] = []
     private var reserved = (count: 0, bytes: 0)
     private var builders: [OverlayBuilder] = []
     private var overlays: [UInt64: ItemOverlay] = [:]
-    private var changed: Set<String> = []
+    var changed: Set<String> = []
     private var unpublished: [(call: Call, reply: ChangeItemsReply)] = []
     private var version: UInt64 = 0
-    private var appliedThrough: UInt64 = 0
+    var appliedThrough: UInt64 = 0
     private var nextPublication: UInt64 = 0
     private var isScheduled = false
-    private var isClosed = false
+
+    // Shared with other nodes; see ItemDesk+Sharing.
+    /// What all nodes know together. Empty on a node that never shared.
+    var shared: SharedItems
+    /// Set before the first connection.
+    var sharing: ItemSharing?
+    /// The name of this node among those who share; 0: none yet.
+    var authorName: UInt64 = 0
+    /// How far the stream of all is known.
+    var heard: (history: UInt64, through: ItemVersion) = (0, .zero)
+    var lastToken: UInt64 = 0
+    /// Something that was heard is not in the log: a restart reads all of it anew.
+    let hasHole = Atomic<Bool>(false)
+    /// Published, and not yet written to where others see it.
+    var unshared: [(call: Call, reply: ChangeItemsReply, until: UInt64)] = []
+    /// Of the last poll whose changes are not published yet.
+    var unpublishedAsOf: UInt64?
+    var isClosed = false
 
     /// - Parameter log: Nil: changes are kept in memory alone.
     init(_ configuration: ItemsConfiguration, log: LogWriter?, numbers: ItemNumbers, durability: Durability) {
@@ -71,6 +90,7 @@ final class ItemDesk: @unchecked Sendable {
         self.numbers = numbers
         self.durability = log == nil ? .memory : durability
         book = ItemBook(countMax: configuration.changesMax, bytesMax: configuration.bytesMax)
+        shared = SharedItems(restoredMax: max(10_000, configuration.changesMax))
     }
 
     func connect(_ workers: [LoopWorker]) { queue.sync { self.workers = workers } }
@@ -103,6 +123,10 @@ final class ItemDesk: @unchecked Sendable {
                 call.faults.append(ItemFault(item: position, status: .invalid, message: fault))
                 return true
             }
+            if let fault = sharingFault(of: change, position, beside: reserved.count) {
+                call.faults.append(fault)
+                return true
+            }
             // A change that gives room always has some.
             if case .restore = change { return false }
             let bytes = ItemBook.bytes(of: change)
@@ -122,13 +146,13 @@ final class ItemDesk: @unchecked Sendable {
         call.faults.sort { $0.item < $1.item }
         figures.withLock { $0.refused += UInt64(call.faults.count) }
         if call.changes.isEmpty { return answer(call, ChangeItemsReply()) }
+        if sharing != nil { call.tokens = call.changes.map { _ in nextToken() } }
         guard let log else {
             apply(call)
             return schedule()
         }
         do throws(LogError) {
-            let sequence = try log.append(
-                kind: RecordKind.itemChanges.rawValue, ItemChangeRecord.encode(call.changes.map(\.change)))
+            let sequence = try log.append(kind: recordKind(of: call).rawValue, record(of: call))
             self.reserved.count += reserved.count
             self.reserved.bytes += reserved.bytes
             waiting.append(
@@ -147,6 +171,7 @@ final class ItemDesk: @unchecked Sendable {
             if case .stored = outcome, case .stored? = outcomes.last { outcomes.removeLast() }
             outcomes.append(outcome)
         }
+        if case .refused = outcome { hasHole.store(true, ordering: .relaxed) }
         if isAwaited { queue.async { self.takeOutcomes() } }
     }
 
@@ -177,13 +202,13 @@ final class ItemDesk: @unchecked Sendable {
 
     private func apply(_ call: Call) {
         var reply = ChangeItemsReply()
-        for (_, change) in call.changes {
-            book.apply(change)
-            changed.insert(change.item)
+        for (place, (_, change)) in call.changes.enumerated() {
+            apply(change, token: call.tokens.isEmpty ? nil : call.tokens[place])
             if !(builders.last?.knows(change.item) ?? false) { reply.unknownItems += 1 }
         }
         reply.stored = call.changes.count
         unpublished.append((call, reply))
+        if !call.tokens.isEmpty { sharing?.writeSoon() }
     }
 
     // MARK: Answers
@@ -203,7 +228,7 @@ final class ItemDesk: @unchecked Sendable {
                     retryAfterMilliseconds: 250)), call.ticket)
     }
 
-    private func answer(_ call: Call, _ reply: ChangeItemsReply) {
+    func answer(_ call: Call, _ reply: ChangeItemsReply) {
         var reply = reply
         reply.faults = call.faults
         reply.durability = durability
@@ -226,7 +251,7 @@ final class ItemDesk: @unchecked Sendable {
 
     // MARK: Publication
 
-    private func schedule() {
+    func schedule() {
         if isScheduled || isClosed { return }
         isScheduled = true
         let now = LoopWorker.now
@@ -257,7 +282,11 @@ final class ItemDesk: @unchecked Sendable {
         describe(now, took: now &- began)
         let answered = unpublished
         unpublished = []
-        for (call, reply) in answered { answer(call, reply) }
+        if let asOf = unpublishedAsOf {
+            unpublishedAsOf = nil
+            sharing?.published(asOf: asOf)
+        }
+        for (call, reply) in answered { answerWhenShared(call, reply) }
     }
 
     private func describe(_ now: UInt64, took: UInt64) {
@@ -280,6 +309,15 @@ final class ItemDesk: @unchecked Sendable {
         if reading.publishedAt > 0 { reading.ageNanoseconds = LoopWorker.now &- reading.publishedAt }
         return reading
     }
+
+    /// Any thread, once the node serves.
+    var sharingReading: ItemSharingReading { sharing?.reading ?? ItemSharingReading() }
+
+    /// Whether all that was said of items anywhere until half a second ago counts here; true where nothing is shared. Any thread.
+    var isCurrent: Bool { sharing?.isCurrent ?? true }
+
+    /// What is known of all items, for tests. Not on a loop.
+    var states: [String: ItemState] { queue.sync { book.states } }
 
     // MARK: Generations
 
@@ -308,7 +346,8 @@ final class ItemDesk: @unchecked Sendable {
     /// Takes changes that an earlier process stored, up to the record of that number. Not on a loop.
     func restore(_ changes: [ItemChange], through sequence: UInt64) {
         queue.sync {
-            for change in changes { book.apply(change) }
+            for change in changes { apply(change, token: nil) }
+            changed = []
             // Nobody has been told of a version yet, but the numbers of two runs should not look the same.
             if !changes.isEmpty { version += 1 }
             appliedThrough = max(appliedThrough, sequence)
@@ -316,16 +355,21 @@ final class ItemDesk: @unchecked Sendable {
     }
 
     /// Forgets what was restored.
-    func removeAll() { queue.sync { book = ItemBook(countMax: book.countMax, bytesMax: book.bytesMax) } }
+    func removeAll() {
+        queue.sync {
+            book = ItemBook(countMax: book.countMax, bytesMax: book.bytesMax)
+            forgetShared()
+        }
+    }
 
     /// The payloads of a snapshot's sections, and the last record that they know of. Not on a loop.
-    func snapshot() -> (payloads: [[UInt8]], knows: UInt64) {
+    func snapshot() -> (payloads: [[UInt8]], shared: [[UInt8]], knows: UInt64) {
         queue.sync {
             takeOutcomes()
             // An empty one says that there is nothing to replay.
             var payloads = [ItemChangeRecord.encode([])]
             for group in book.changes(inGroupsOf: 200) { Self.encode(group[...], into: &payloads) }
-            return (payloads, appliedThrough)
+            return (payloads, sharedPayloads(), appliedThrough)
         }
     }
 

@@ -73,6 +73,10 @@ final class NodeContext {
         self.control = control
     }
 
+    /// Whether all that any node said of items until half a second ago counts in this node's answers. Any thread; one atomic load
+    /// and a look at the clock where changes are shared.
+    var itemsAreCurrent: Bool { items?.isCurrent ?? true }
+
     var shardCount: Int { partitions.shardCount }
 
     /// The shard of a slot as it stands in a header; -1 for one that is none.

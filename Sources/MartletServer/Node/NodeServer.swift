@@ -65,6 +65,11 @@ package final class ServingNode: Service {
     /// Merges what the shards count of items, below what answers calls.
     private let mergePool = NIOThreadPool(numberOfThreads: 1)
     private let slates: SlateStore
+    /// For what goes through Redis beside answers; nil: nothing does.
+    private let redisLoop: MultiThreadedEventLoopGroup?
+    private let redis: RedisConfiguration?
+    /// Where events are read from beside calls; nil: nowhere.
+    private let streams: EventStreams?
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -136,6 +141,19 @@ package final class ServingNode: Service {
         let slates = SlateStore(configuration, shardCount: shardCount, logger: logger)
         self.slates = slates
         let redis = try configuration.redis.makeConfiguration(nodeName: configuration.nodeName)
+        self.redis = redis
+        let usesRedisLoop =
+            redis != nil && (configuration.redis.sharesItems || !configuration.events.stream.names.isEmpty)
+        let redisLoop = usesRedisLoop ? MultiThreadedEventLoopGroup(numberOfThreads: 1) : nil
+        self.redisLoop = redisLoop
+        if let redis, let redisLoop, !configuration.events.stream.names.isEmpty {
+            streams = EventStreams(
+                configuration.events.stream, redis: redis, on: redisLoop, node: context,
+                port: configuration.listen.port,
+                logger: logger)
+        } else {
+            streams = nil
+        }
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
             let live = try events.makeLiveUsers(
@@ -205,6 +223,7 @@ package final class ServingNode: Service {
         try await pool.runIfActive { [activity] in activity.publishAll() }
         scheduleMerges()
         if let bundle = configuration.bundle { _ = try await models.load(bundle) }
+        try await shareItems()
         let address: SocketAddress?
         do {
             address = try await acceptor.start(configuration.listen)
@@ -213,6 +232,7 @@ package final class ServingNode: Service {
         }
         await ports.set(rpc: address)
         hasStarted.store(true, ordering: .releasing)
+        streams?.start()
         scheduleSnapshots()
         scheduleDiskWatch()
         if configuration.bundle != nil {
@@ -229,6 +249,18 @@ package final class ServingNode: Service {
                 "node.listen": "\(address?.description ?? "?")", "node.http": "\(http)",
                 "node.shards": "\(context.shardCount)", "node.kernels": "\(Kernels.isa)",
             ])
+    }
+
+    /// Begins to share changes of items, where the configuration says so.
+    private func shareItems() async throws {
+        guard configuration.redis.sharesItems, var redis, let loop = redisLoop?.next() else { return }
+        redis.connectionsPerNode = 1
+        let (items, prefix, logger) = (items, configuration.redis.prefix, logger)
+        try await pool.runIfActive { [redis] in
+            items.share { desk in
+                ItemSharing(RedisClient(redis, loop: loop), prefix: prefix, desk: desk, logger: logger)
+            }
+        }
     }
 
     /// Now and then, off the loops.
@@ -288,6 +320,11 @@ package final class ServingNode: Service {
     /// What was brought back at the start; nil without an event log.
     var restored: Replay.Outcome? { events.restored.withLock { $0 } }
 
+    var itemDesk: ItemDesk { items }
+
+    /// What came through streams.
+    var streamReading: EventStreamReading { streams?.reading ?? EventStreamReading() }
+
     /// What has changed of the items.
     var changedItems: ItemsReading { items.reading }
 
@@ -305,17 +342,20 @@ package final class ServingNode: Service {
     }
 
     private func openHTTP(_ endpoint: SocketEndpoint) async throws -> HTTPPort {
-        let status = StatusDocument(node: context, models: models, numbers: events.numbers, slates: slates)
+        let status = StatusDocument(
+            node: context, models: models, numbers: events.numbers, slates: slates, streams: streams)
         let metrics = metrics
         let state = context.state
-        let (events, items, activity, slates) = (events, items, activity, slates)
+        let (events, items, activity, slates, streams) = (events, items, activity, slates, streams)
         let endpoints = HTTPEndpoints(
             metrics: { format in
                 metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
                 metrics.setMemory(.liveState, bytes: Int(metrics.shards.reduce(0) { $0 + $1.liveBytes }))
                 metrics.setEventLog(events.reading)
                 metrics.setSlateLog(slates.reading)
+                metrics.setEventStream(streams?.reading ?? EventStreamReading())
                 metrics.setItems(items.reading)
+                metrics.setItemSharing(items.sharingReading)
                 metrics.setLiveItems(activity.reading)
                 return metrics.scrape(format)
             },
@@ -343,6 +383,7 @@ package final class ServingNode: Service {
         metrics.setReady(false)
         logger.info("node drains", metadata: ["node.calls": "\(context.state.callsInFlight)"])
         await acceptor.stop()
+        await streams?.stop()
         for worker in context.workers {
             worker.eventLoop.execute { for connection in worker.connections.values { connection.drain() } }
         }
@@ -359,6 +400,7 @@ package final class ServingNode: Service {
     /// Closes everything.
     package func stop() async {
         await acceptor.stop()
+        await streams?.stop()
         await ports.http?.close()
         for worker in context.workers {
             _ = try? await worker.eventLoop.submit {
@@ -372,11 +414,13 @@ package final class ServingNode: Service {
                 warming.save()
             }
         }
+        items.sharing?.close()
         // What is in line is stored first, and told to those who wait as far as their connections stand.
         events.close()
         items.close()
         activity.close()
         slates.close()
+        try? await redisLoop?.shutdownGracefully()
         try? await loops.shutdownGracefully()
         try? await acceptorLoop.shutdownGracefully()
         try? await pool.shutdownGracefully()

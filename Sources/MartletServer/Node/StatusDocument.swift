@@ -12,8 +12,12 @@ final class StatusDocument: Sendable {
     /// Of items, for their IDs.
     private let numbers: ItemNumbers
     private let slates: SlateStore
+    private let streams: EventStreams?
 
-    init(node: NodeContext, models: ModelControl, numbers: ItemNumbers, slates: SlateStore) {
+    init(
+        node: NodeContext, models: ModelControl, numbers: ItemNumbers, slates: SlateStore, streams: EventStreams? = nil
+    ) {
+        self.streams = streams
         self.numbers = numbers
         self.slates = slates
         self.node = node
@@ -165,6 +169,52 @@ final class StatusDocument: Sendable {
                 }
             }
         }
+        /// Changes of items that nodes share.
+        struct ItemSharing: Encodable {
+            var isCurrent: Bool
+            var behindSeconds: Double
+            var unwritten: Int
+            var items: Int
+            var changes: [String: UInt64]
+            var rereads: UInt64
+            var failures: UInt64
+            var lastFailure: String?
+
+            init?(_ reading: ItemSharingReading) {
+                guard reading.isOn else { return nil }
+                isCurrent = reading.isCurrent
+                behindSeconds = Double(reading.behindNanoseconds) / 1e9
+                unwritten = reading.unwritten
+                items = reading.items
+                changes = Dictionary(uniqueKeysWithValues: reading.results.map { ($0.label, $0.count) })
+                rereads = reading.rereads
+                failures = reading.failures
+                lastFailure = reading.lastFailure
+            }
+        }
+        /// Events out of streams.
+        struct EventStreams: Encodable {
+            var entries: [String: UInt64]
+            var stored: UInt64
+            var duplicates: UInt64
+            var pending: UInt64
+            var waiting: UInt64
+            var refusals: UInt64
+            var failures: UInt64
+            var lastFailure: String?
+
+            init?(_ reading: EventStreamReading?) {
+                guard let reading, reading.isOn else { return nil }
+                entries = Dictionary(uniqueKeysWithValues: reading.results.map { ($0.label, $0.count) })
+                stored = reading.stored
+                duplicates = reading.duplicates
+                pending = reading.pending
+                waiting = reading.waiting
+                refusals = reading.refusals
+                failures = reading.failures
+                lastFailure = reading.lastFailure
+            }
+        }
         struct Shard: Encodable {
             var shard: Int
             var slots: String
@@ -190,8 +240,12 @@ final class StatusDocument: Sendable {
         /// Absent where the bundle has none.
         var ranker: RankerStatus?
         var items: Items
+        /// Absent where nothing is shared.
+        var itemSharing: ItemSharing?
         var liveItems: LiveItems
         var slates: Slates?
+        /// Absent where none are read.
+        var eventStreams: EventStreams?
         /// Absent where there is none.
         var redis: Redis?
         var connections: Int
@@ -217,8 +271,10 @@ final class StatusDocument: Sendable {
             generation: summary.generation, model: summary.model,
             itemRows: models.itemRows.withLock { $0?.rawValue }, ranker: models.ranker.withLock { $0 },
             items: Document.Items(node.items?.reading ?? ItemsReading()),
+            itemSharing: Document.ItemSharing(node.items?.sharingReading ?? ItemSharingReading()),
             liveItems: Document.LiveItems(node.activity?.reading ?? LiveItemsReading(), node.activity?.view, numbers),
             slates: Document.Slates(slates),
+            eventStreams: Document.EventStreams(streams?.reading),
             redis: node.redisURL.map { Document.Redis($0, node.metrics.shards) },
             connections: node.state.connectionCount,
             callsInFlight: node.state.callsInFlight,

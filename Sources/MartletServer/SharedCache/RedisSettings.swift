@@ -20,6 +20,8 @@ package struct RedisSettings: Sendable, Equatable {
     package var timeout: Duration = .milliseconds(3)
     /// Of each event loop to each server.
     package var connections = 1
+    /// Changes of items reach all nodes.
+    package var sharesItems = false
 
     package init() {}
 

@@ -7,6 +7,23 @@ package struct ItemState: Sendable, Hashable {
     /// In place of the model's.
     package var window: ItemWindow?
 
+    /// The state of an item after a change; nil: nothing of it has changed.
+    static func after(_ state: ItemState?, _ change: ItemChange) -> ItemState? {
+        var state = state ?? ItemState()
+        switch change {
+        case .upsert(let description):
+            // Everything that was said before is replaced.
+            state = ItemState(description: description)
+        case .delete:
+            state.description = nil
+            state.isDeleted = true
+            state.window = nil
+        case .window(let window): state.window = window
+        case .restore: return nil
+        }
+        return state
+    }
+
     /// The state as changes that make it of nothing.
     func changes(of item: String) -> [ItemChange] {
         var changes: [ItemChange] = []
@@ -82,23 +99,14 @@ package struct ItemBook: Sendable {
     }
 
     package mutating func apply(_ change: ItemChange) {
-        var state = states[change.item] ?? ItemState()
-        if states[change.item] != nil { count(change.item, state, -1) }
-        switch change {
-        case .upsert(let description):
-            // Everything that was said before is replaced.
-            state = ItemState(description: description)
-        case .delete:
-            state.description = nil
-            state.isDeleted = true
-            state.window = nil
-        case .window(let window): state.window = window
-        case .restore:
-            states[change.item] = nil
-            return
-        }
-        count(change.item, state, 1)
-        states[change.item] = state
+        set(change.item, ItemState.after(states[change.item], change))
+    }
+
+    /// Replaces what is known of an item; nil: nothing.
+    package mutating func set(_ item: String, _ state: ItemState?) {
+        if let before = states[item] { count(item, before, -1) }
+        if let state { count(item, state, 1) }
+        states[item] = state
     }
 
     private mutating func count(_ item: String, _ state: ItemState, _ change: Int) {

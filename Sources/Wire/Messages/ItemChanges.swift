@@ -173,6 +173,8 @@ public struct ChangeItemsReply: Sendable, Hashable {
     public var unknownItems = 0
     /// Of what the node knows of changed items.
     public var version: UInt64 = 0
+    /// All of them are where the other nodes see them. False: the node shares nothing, or it does so when it can.
+    public var shared = false
 
     public init() {}
 }
@@ -184,6 +186,7 @@ extension ChangeItemsReply: MessageBody {
         sink.field(3, durability.rawValue)
         sink.field(4, UInt32(clamping: unknownItems))
         sink.field(5, version)
+        sink.field(6, shared)
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -202,5 +205,6 @@ extension ChangeItemsReply: MessageBody {
         durability = Durability(rawValue: UInt32(message.durability.rawValue)) ?? .memory
         unknownItems = Int(message.unknown_items)
         version = message.version
+        shared = message.shared != 0
     }
 }
