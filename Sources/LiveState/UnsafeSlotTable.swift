@@ -92,6 +92,22 @@ struct SlotTable {
         return address
     }
 
+    /// Places of a table that so many users came to, on average.
+    static func places(users: Double) -> Int {
+        var capacity = 8
+        while users * 5 > Double(capacity) * 4 { capacity = usable(capacity * 3 / 2) }
+        return capacity
+    }
+
+    /// Places that `malloc` gives for so many.
+    private static func usable(_ places: Int) -> Int {
+        // The sizes of jemalloc, as of glibc nearly: four to a doubling.
+        let bytes = places * 8
+        guard bytes > 128 else { return (bytes + 15) / 16 * 2 }
+        let step = (1 << (Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount)) / 4
+        return (bytes + step - 1) / step * step / 8
+    }
+
     /// Adds a user that is not there.
     mutating func insert(_ blob: UnsafeMutableRawPointer, hash: UInt64, used: Bool) {
         if (count + 1) * 5 > capacity * 4 { rehash(capacity: max(8, capacity * 3 / 2)) }

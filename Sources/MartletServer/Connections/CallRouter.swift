@@ -4,6 +4,13 @@ import Telemetry
 import Vocabulary
 import Wire
 
+extension Rejection {
+    /// Of calls that many others are worth: they go first where memory is short.
+    static let shortOfMemory = Rejection(
+        .outOfMemory, "the node is short of memory and serves no calls for many users or items now", retryIsSafe: true,
+        retryAfterMilliseconds: 1000)
+}
+
 /// The methods beside Recommend: decodes, then hands to the shards or to the node's control.
 enum CallRouter {
     static func serve(_ frame: FrameView, _ now: UInt64, _ connection: ConnectionHandler) {
@@ -23,6 +30,9 @@ enum CallRouter {
             switch method {
             case .recommend:
                 RecommendCalls.serveMiss(frame, now, isBypassed: true, connection)
+            case .recommendMany where worker.node.state.memoryLevel >= .critical,
+                .upsertItems where worker.node.state.memoryLevel >= .critical:
+                connection.reject(header.callID, method: method, .shortOfMemory)
             case .recommendMany:
                 try serveMany(frame, ticket, connection)
             case .similarItems:

@@ -64,6 +64,14 @@ package final class Network: @unchecked Sendable {
         output.deallocate()
     }
 
+    /// Bytes of a network that is made of `weights`.
+    package static func byteCount(_ weights: NetworkWeights, _ precision: LayerPrecision) -> Int {
+        weights.table.count * 4 + weights.linear.count * 4
+            + weights.layers.reduce(0) {
+                $0 + DenseLayer.byteCount(inputs: $1.inputs, outputs: $1.bias.count, precision)
+            }
+    }
+
     private static func copy(_ values: [Float]) -> UnsafeMutablePointer<Float> {
         let count = DenseAlgebra.padded(max(values.count, 1))
         let base = AlignedMemory.allocate(byteCount: count * 4).bindMemory(to: Float.self, capacity: count)
