@@ -92,11 +92,24 @@ struct SlotTable {
         return address
     }
 
-    /// Places of a table that so many users came to, on average.
-    static func places(users: Double) -> Int {
-        var capacity = 8
-        while users * 5 > Double(capacity) * 4 { capacity = usable(capacity * 3 / 2) }
+    /// Places of a table that so many users came to.
+    private static func places(users: Int) -> Int {
+        if users == 0 { return 0 }
+        var capacity = usable(8)
+        while users * 5 > capacity * 4 { capacity = usable(capacity * 3 / 2) }
         return capacity
+    }
+
+    /// The same of one table of many, where users have their table by chance: `mean` to a table (Poisson).
+    static func places(mean: Double) -> Double {
+        guard mean > 0 else { return 0 }
+        let spread = 8 * mean.squareRoot() + 12
+        var places = 0.0
+        for users in Int(max(0, mean - spread))...Int(mean + spread) {
+            let chance = exp(Double(users) * log(mean) - mean - lgamma(Double(users) + 1))
+            places += chance * Double(Self.places(users: users))
+        }
+        return places
     }
 
     /// Places that `malloc` gives for so many.

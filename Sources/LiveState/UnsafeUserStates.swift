@@ -54,7 +54,9 @@ package final class UserStates {
 
     /// Lets users take no more than they do now, or no more than the configuration says: new ones then take the place of
     /// those who were not active lately.
-    package func setGrowth(_ mayGrow: Bool) { bytesLimit = mayGrow ? configuration.bytesMax : min(bytesLimit, counts.bytes) }
+    package func setGrowth(_ mayGrow: Bool) {
+        bytesLimit = mayGrow ? configuration.bytesMax : min(bytesLimit, counts.bytes)
+    }
 
     /// What users take: tables of so many places as they grow to, and a block for each.
     ///
@@ -69,12 +71,12 @@ package final class UserStates {
         let tables = Slot.count * MemoryLayout<SlotTable>.stride
         guard users > 0 else { return tables }
         // Three halves at a time, up to four fifths full: between a half and four fifths.
-        let places = SlotTable.places(users: Double(users) / Double(Slot.count))
+        let places = SlotTable.places(mean: Double(users) / Double(Slot.count))
         let held = min(events, Double(historyMax))
         let used =
             Double(UserBlob.headerBytes + UserBlob.slackBytes) + idBytes + held * PackedEvent.bytes(items: items)
             + (events - held) * UserBlob.seenBytesEach
-        return tables + Slot.count * places * 8 + users * BlobMemory.blockBytes(Int(used.rounded(.up)))
+        return tables + Int(Double(Slot.count) * places * 8) + users * BlobMemory.blockBytes(Int(used.rounded(.up)))
     }
 
     /// Users in a slot.

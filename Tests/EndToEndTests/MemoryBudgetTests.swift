@@ -62,7 +62,7 @@ struct MemoryBudgetTests {
     /// Asks different things until the cache is full.
     private func fill(_ node: TestNode, _ salt: Int) async throws {
         for user in 0..<SmallWorld.userCount {
-            for k in 1...12 {
+            for k in stride(from: 20, through: 59, by: 3) {
                 var request = RecommendRequest(user: SmallWorld.user(user), k: k)
                 request.excludeItems = ["none-\(salt)"]
                 _ = try await node.client.recommend(request)

@@ -26,6 +26,11 @@ struct MemoryPlanTests {
     ]
 
     private func compare(_ bundle: String, change: @escaping (inout ServerConfiguration) -> Void = { _ in }) async throws {
+        // Whether a graph is kept is measured at load.
+        let change: (inout ServerConfiguration) -> Void = {
+            $0.index = .scan
+            change(&$0)
+        }
         let node = try await TestNode(bundle: bundle, change: change)
         do {
             var configuration = ServerConfiguration()

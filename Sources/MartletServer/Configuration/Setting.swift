@@ -355,7 +355,7 @@ package struct Setting: Sendable {
             "memory.budget",
             "What the process is to stay below, such as 900MiB: near it caches shrink, then nothing grows, then calls are refused; off: no budget."
         ) {
-            $0.memory.budget.map { SettingValue.text(size: $0) }
+            $0.memory.budget.map { SettingValue.text(size: $0) } ?? "off"
         } assign: { (configuration, text) throws(SettingFault) in
             configuration.memory.budget =
                 text == "off" ? nil : try SettingValue.size(text, in: (32 << 20)...(1 << 46))

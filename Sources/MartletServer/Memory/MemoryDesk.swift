@@ -35,10 +35,16 @@ final class MemoryDesk: Sendable {
         var told: (level: MemoryPressure.Level, cacheBytes: Int)
     }
 
+    private final class Box: Sendable {
+        private let state: Mutex<State>
+        init(_ state: State) { self.state = Mutex(state) }
+        func withLock<R: Sendable>(_ body: (inout State) -> R) -> R { state.withLock { body(&$0) } }
+    }
+
     let memory: NodeMemory
     private let node: NodeContext
     private let logger: Logger
-    private let state: Mutex<State>?
+    private let state: Box?
     private let resident: @Sendable () -> Int
 
     /// - Parameters:
@@ -55,7 +61,7 @@ final class MemoryDesk: Sendable {
         self.resident = resident
         state = budgetBytes.map {
             let pressure = MemoryPressure(budgetBytes: $0, cacheBytesMax: cacheBytes)
-            return Mutex(State(pressure: pressure, told: (pressure.level, pressure.cacheBytes)))
+            return Box(State(pressure: pressure, told: (pressure.level, pressure.cacheBytes)))
         }
     }
 

@@ -1,5 +1,6 @@
 import Catalog
 import FactorModels
+import Glibc
 import LiveState
 import NearestNeighbors
 import Retrieval
@@ -38,7 +39,7 @@ package struct MemoryPlan: Sendable {
     /// Of the model alone.
     package private(set) var generationBytes = 0
     /// What a load holds for a while beside what it leaves: the mapped factors of items while they are copied, less what is
-    /// not there yet at that moment.
+    /// not there yet at that moment; or a ranker's weights as they were read.
     package private(set) var stagingBytes = 0
 
     package var startBytes: Int { atStart.reduce(0) { $0 + $1.bytes } }
@@ -51,7 +52,7 @@ package struct MemoryPlan: Sendable {
     /// Code, libraries and what they write into, resident: measured in nodes that serve.
     package static let programBytes = 36 << 20
     /// Heap of a node without model: loops, threads' stacks, metrics, configuration, jemalloc's own; the same for each loop more.
-    package static let heapBytes = 7 << 20
+    package static let heapBytes = 6 << 20
     package static let heapBytesPerShard = 1 << 20
 
     package init(_ shape: MemoryShape, _ configuration: ServerConfiguration, load: Load = Load(), cores: Int = 2) {
@@ -83,6 +84,10 @@ package struct MemoryPlan: Sendable {
             .resultCache,
             Self.cache(answers: load.answers ?? .max, load, configuration, shards)
                 - Self.cache(answers: 0, load, configuration, shards))
+        // Items that events name, drawn evenly: fewer where some are named more than others.
+        let events = Double(load.activeUsers) * load.eventsPerUser
+        let named = Double(shape.items) * (1 - exp(-events / Double(max(1, shape.items))))
+        add(.itemActivity, min(ItemActivity.byteCount(items: Int(named)), configuration.liveItems.bytesMax))
         let masks = min(configuration.callsTogether, 8) * CandidateGenerator.maskBytes(items: shape.items)
         add(.scratch, shards * (CandidateGenerator.Scratch.byteCount(items: shape.items) + masks))
         add(.connections, load.connections * LoopMemory.connectionBytes + shards * (64 << 10))
@@ -124,13 +129,13 @@ package struct MemoryPlan: Sendable {
     }
 
     private static func staging(_ shape: MemoryShape, _ configuration: ServerConfiguration) -> Int {
-        guard shape.factorKinds > 0 else { return 0 }
+        guard shape.factorKinds > 0 else { return shape.rankerFileBytes }
         let mapped = FactorMatrix.byteCount(rowCount: shape.items, columnCount: shape.rank)
         let later =
             IDDictionary.byteCount(count: shape.users, idBytes: shape.userIDBytes)
             + UserDirectory.historyByteCount(
                 users: shape.users, entries: shape.historyEntries, hasTimes: shape.historyHasTimes)
-        return max(0, mapped - later)
+        return max(mapped - later, shape.rankerFileBytes)
     }
 
     private static func users(

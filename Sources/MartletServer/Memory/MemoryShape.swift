@@ -28,6 +28,8 @@ package struct MemoryShape: Sendable, Equatable {
     /// Of the ranker as it is served; 0: none.
     package var rankerBytes = 0
     package var rankerHasLiveItems = false
+    /// Its weights as they are read.
+    package var rankerFileBytes = 0
 
     package init() {}
 
@@ -71,6 +73,7 @@ package struct MemoryShape: Sendable, Equatable {
             ranker, items: items,
             calibration: RankerCalibration(
                 precision: configuration.rankerPrecision, itemBytesMax: configuration.rankerItemBytes))
+        rankerFileBytes = file.fileBytes
         rankerHasLiveItems = LiveNeeds(ranker.schema).items
     }
 

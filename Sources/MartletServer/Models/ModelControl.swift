@@ -280,7 +280,10 @@ enum GenerationLoader {
     ) throws -> CandidateRanker? {
         guard bundle.has(RankerArtifact.fileName) else { return nil }
         let file = try bundle.file(RankerArtifact.fileName)
-        return try calibration.ranker(RankerArtifact(file), model, path: file.path).ranker
+        let artifact = try RankerArtifact(file)
+        // All of it was copied.
+        file.advise(.done)
+        return try calibration.ranker(artifact, model, path: file.path).ranker
     }
 
     /// Gives each item a number that it keeps.

@@ -140,6 +140,7 @@ package final class ServingNode: Service {
         let slates = SlateStore(configuration, shardCount: shardCount, logger: logger)
         self.slates = slates
         let redis = try configuration.redis.makeConfiguration(nodeName: configuration.nodeName)
+        let node = context
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
             let live = try events.makeLiveUsers(
@@ -152,7 +153,7 @@ package final class ServingNode: Service {
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
                     recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live,
                     board: items.board),
-                node: context, slates: slates.makeDesk(shard: metrics.shard))
+                node: node, slates: slates.makeDesk(shard: metrics.shard))
             if let redis {
                 worker.sharedCache = SharedCache(
                     RedisClient(redis, loop: eventLoop), prefix: configuration.redis.prefix,
