@@ -76,7 +76,9 @@ package final class UserStates {
         let used =
             Double(UserBlob.headerBytes + UserBlob.slackBytes) + idBytes + held * PackedEvent.bytes(items: items)
             + (events - held) * UserBlob.seenBytesEach
-        return tables + Int(Double(Slot.count) * places * 8) + users * BlobMemory.blockBytes(Int(used.rounded(.up)))
+        // Users differ by some bytes, and blocks have sizes.
+        let blocks = [-12, -4, 4, 12].reduce(0) { $0 + BlobMemory.blockBytes(Int(used.rounded()) + $1) } / 4
+        return tables + Int(Double(Slot.count) * places * 8) + users * blocks
     }
 
     /// Users in a slot.
