@@ -109,7 +109,7 @@ let package = Package(
             "Serving",
             [
                 "Vocabulary", "VectorMath", "FactorModels", "NearestNeighbors", "Retrieval", "CandidateRanking",
-                "MicroBatching", "Catalog", "Telemetry", "EventLog", "LiveState", deque,
+                "MicroBatching", "Catalog", "Telemetry", "EventLog", "LiveState", "Overload", deque,
             ]),
         room(
             "Training",

@@ -5,10 +5,10 @@ import Vocabulary
 import Wire
 
 extension Rejection {
-    /// Of calls that many others are worth: they go first where memory is short.
+    /// Of calls that go first where memory is short; see `NodeState.sheds`.
     static let shortOfMemory = Rejection(
-        .outOfMemory, "the node is short of memory and serves no calls for many users or items now", retryIsSafe: true,
-        retryAfterMilliseconds: 1000)
+        .outOfMemory, "the node is short of memory and serves single calls of normal or higher priority alone now",
+        retryIsSafe: true, retryAfterMilliseconds: 1000)
 }
 
 /// The methods beside Recommend: decodes, then hands to the shards or to the node's control.
@@ -21,18 +21,19 @@ enum CallRouter {
             return
         }
         let worker = connection.worker
+        if worker.node.state.sheds(method, header.callFlags.priority) {
+            connection.reject(header.callID, method: method, .shortOfMemory)
+            return
+        }
         func ticket(gather: (any CallGather)? = nil) -> CallTicket {
             CallTicket(
                 home: worker, connection: connection, callID: header.callID, method: method, arrived: now,
-                deadline: worker.node.deadline(header, now), gather: gather)
+                deadline: worker.node.deadline(header, now), priority: header.callFlags.priority, gather: gather)
         }
         do throws(RequestFault) {
             switch method {
             case .recommend:
                 RecommendCalls.serveMiss(frame, now, isBypassed: true, connection)
-            case .recommendMany where worker.node.state.memoryLevel >= .critical,
-                .upsertItems where worker.node.state.memoryLevel >= .critical:
-                connection.reject(header.callID, method: method, .shortOfMemory)
             case .recommendMany:
                 try serveMany(frame, ticket, connection)
             case .similarItems:

@@ -122,7 +122,7 @@ final class MemoryDesk: Sendable {
         case .normal: "nothing is given up"
         case .tight: "caches hold less"
         case .full: "caches hold less, users' states do not grow, slates are not logged, connections are refused"
-        case .critical: "the same, and calls for many users are refused"
+        case .critical: "the same, and calls for many users and those of low priority are refused"
         }
     }
 

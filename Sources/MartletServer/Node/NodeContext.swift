@@ -154,6 +154,17 @@ package final class NodeState: Sendable {
     var memoryLevel: MemoryPressure.Level { MemoryPressure.Level(rawValue: memory.load(ordering: .relaxed)) ?? .normal }
     func setMemoryLevel(_ level: MemoryPressure.Level) { memory.store(level.rawValue, ordering: .relaxed) }
 
+    /// Whether a call is turned away for the memory's sake: one that its caller can do without, or that is for many users or
+    /// items. What the caches hold is given to everybody.
+    func sheds(_ method: Wire.Method, _ priority: Wire.CallPriority) -> Bool {
+        guard memory.load(ordering: .relaxed) >= MemoryPressure.Level.critical.rawValue else { return false }
+        switch method {
+        case .recommendMany, .upsertItems: return priority != .critical
+        case .health, .listModels, .loadModel: return false
+        default: return priority == .sheddable || priority == .background
+        }
+    }
+
     package var connectionCount: Int { connections.load(ordering: .relaxed) }
     /// Counts a connection in; false when there are too many.
     func connectionOpened(max: Int) -> Bool {
