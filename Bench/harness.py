@@ -112,6 +112,12 @@ def resident(pid):
     return found
 
 
+def resident_quickly(pid):
+    """VmRSS alone, by one short read."""
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 class Node:
     """A `martlet serve` of this script. A context: it is stopped at the end, whatever happens."""
 

@@ -91,8 +91,14 @@ def main():
     with open(path, "rb") as file:
         data = file.read()
     entries = manifest["files"]
-    entry = entries["ranker"] if isinstance(entries, dict) else next(
-        one for one in entries if one.get("path") == "ranker.safetensors")
+    entry = next((one for one in entries if one["path"] == "ranker.safetensors"), None)
+    if entry is None:
+        entry = {"path": "ranker.safetensors"}
+        entries.append(entry)
+        entries.sort(key=lambda one: one["path"])
+    # Checked whole.
+    for key in ("chunks", "chunk_bytes"):
+        entry.pop(key, None)
     entry["bytes"], entry["sha256"] = len(data), hashlib.sha256(data).hexdigest()
     text = json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n"
     with open(place, "wb") as file:

@@ -50,6 +50,9 @@ package final class TensorFile: @unchecked Sendable {
 
     package func has(_ name: String) -> Bool { entries[name] != nil }
 
+    /// Tells the kernel how the whole file will be used.
+    package func advise(_ advice: AccessAdvice) { Artifacts.advise(data, advice) }
+
     /// Type and shape of a tensor, whatever they are.
     package func describe(_ name: String) -> (type: TensorType, shape: [Int])? {
         entries[name].map { ($0.type, $0.shape) }

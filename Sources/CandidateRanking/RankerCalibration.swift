@@ -60,13 +60,10 @@ package struct RankerCalibration: Sendable {
         _ file: NetworkRanker, _ model: RetrievalModel, path: String
     ) throws -> (ranker: CandidateRanker, findings: [Finding]) {
         let plan = try FeaturePlan(file.schema, model, path: path)
-        func network(_ precision: LayerPrecision) -> Network {
-            Network(file.weights, layout: plan.layout, precision: precision)
-        }
         func whole(_ network: Network) -> CandidateRanker {
             CandidateRanker(plan: plan, network: network, fitted: file.candidates)
         }
-        let full = network(.f32)
+        let full = Network(file.weights, layout: plan.layout, precision: .f32)
         let exact = whole(full)
         let samples = try samples(model)
         let sample = logits(exact, samples)
@@ -74,7 +71,9 @@ package struct RankerCalibration: Sendable {
         var findings: [Finding] = []
         let wanted = precision.fixed.map { [$0] } ?? LayerPrecision.supported.reversed()
         for precision in wanted where precision != .f32 && file.weights.shape.isDeep {
-            let cast = network(precision)
+            // One set of embeddings for all of them: those may be most of a ranker.
+            let cast = Network(
+                file.weights, layout: plan.layout, precision: precision, sharingTablesOf: full)
             let narrow = whole(cast)
             let loss = Self.orderLoss(sample, logits(narrow, samples))
             findings.append(Finding(precision: precision, orderLoss: loss))

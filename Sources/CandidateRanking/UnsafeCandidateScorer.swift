@@ -44,6 +44,26 @@ package final class CandidateRanker: Sendable {
 
     /// Bytes of encoded items, the model and the items' parts.
     package var byteCount: Int { plan.byteCount + model.byteCount + (split?.byteCount ?? 0) }
+
+    /// The same, of a ranker that is still a file. Items' parts are counted where a network can be cut and they fit, whether
+    /// they will pay is measured at load; a network without a fixed precision counts as int8, which most are served in.
+    package static func byteCount(_ artifact: RankerArtifact, items: Int, calibration: RankerCalibration) -> Int {
+        let layout = FeatureLayout(artifact.schema)
+        let encoded = items * (layout.categorical.count + layout.dense.count) * 4
+        guard case .network(let network) = artifact else {
+            if case .trees(let trees) = artifact { return encoded + trees.ensemble.byteCount }
+            return encoded
+        }
+        let precision = calibration.precision.fixed ?? .int8
+        var bytes = encoded + Network.byteCount(network.weights, precision)
+        let shape = network.weights.shape
+        if calibration.itemBytesMax > 0, SplitNetwork.isPossible(shape, layout) {
+            func parts(_ isHalf: Bool) -> Int { SplitNetwork.byteCount(shape, itemCount: items, isHalf: isHalf) }
+            let isHalf = precision != .f32 || parts(false) > calibration.itemBytesMax
+            if parts(isHalf) <= calibration.itemBytesMax { bytes += parts(isHalf) }
+        }
+        return bytes
+    }
 }
 
 /// Scores the candidates of one request after the other, in short steps. One for each shard or thread.

@@ -29,6 +29,11 @@ package final class IDDictionary: Sendable {
     /// Bytes that the dictionary takes, mapped or not.
     package var byteCount: Int { texts.bytes.count + texts.offsets.count * 4 + table.count * 4 }
 
+    /// The same, of so many IDs of so many bytes each.
+    package static func byteCount(count: Int, idBytes: Double) -> Int {
+        Int((Double(count) * idBytes).rounded()) + (count + 1) * 4 + (IDTableGeometry(count: count).mask + 1) * 4
+    }
+
     /// Adopts IDs and a table, checking that each ID is found in its own row.
     init(_ texts: TextColumn, table: Column<UInt32>, what: String, path: String) throws(ArtifactError) {
         self.texts = texts

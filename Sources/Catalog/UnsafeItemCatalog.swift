@@ -26,6 +26,15 @@ package final class ItemCatalog: Sendable {
             + counts.count * 8 + recent.count * 4 + popular.count * 4 + lately.count * 4
     }
 
+    /// The same, of items without tags and attributes.
+    package static func byteCount(items: Int, idBytes: Double, titleBytes: Double) -> Int {
+        IDDictionary.byteCount(count: items, idBytes: idBytes) + Int(Double(items) * titleBytes) + (items + 1) * 4
+            // Interactions, recent scores, and the orders by both.
+            + items * (8 + 4 + 4 + 4)
+            // Tags: where those of each item end.
+            + (items + 1) * 4
+    }
+
     /// Adopts columns, checking them against each other.
     init(
         ids: IDDictionary, titles: TextColumn, tagNames: IDDictionary, tagOffsets: Column<UInt32>,

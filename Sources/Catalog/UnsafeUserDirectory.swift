@@ -16,7 +16,13 @@ package final class UserDirectory: Sendable {
     package var interactionCount: Int { items.count }
     package var hasTimes: Bool { times != nil }
     /// Bytes of the histories, mapped or not.
-    package var historyByteCount: Int { offsets.count * 8 + items.count * 4 + (times?.count ?? 0) * 8 }
+    package var historyByteCount: Int {
+        Self.historyByteCount(users: count, entries: items.count, hasTimes: times != nil)
+    }
+
+    package static func historyByteCount(users: Int, entries: Int, hasTimes: Bool) -> Int {
+        (users + 1) * 8 + entries * (hasTimes ? 12 : 4)
+    }
 
     init(
         ids: IDDictionary, offsets: Column<UInt64>, items: Column<UInt32>, times: Column<Int64>?, itemCount: Int,

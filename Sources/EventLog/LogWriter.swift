@@ -122,6 +122,9 @@ package final class LogWriter: Sendable {
     /// The number of the last record that was put in line.
     package var lastSequence: UInt64 { pending.withLock { $0.last } }
 
+    /// Bytes that wait for the disk, and the room for them.
+    package var bufferBytes: Int { pending.withLock { $0.bytes.capacity } }
+
     /// Says that the records up to this one are not needed any more to make the state again: they may go when their
     /// time is over.
     package func allowRemoval(through sequence: UInt64) {

@@ -31,7 +31,9 @@ package struct FactorModel: @unchecked Sendable {
 
     package var itemCount: Int { itemFactors.rowCount }
     /// Bytes of the user factors, for the memory account.
-    package var userFactorByteCount: Int { userCount * rank * 2 }
+    package var userFactorByteCount: Int { Self.userFactorByteCount(users: userCount, rank: rank) }
+
+    package static func userFactorByteCount(users: Int, rank: Int) -> Int { users * rank * 2 }
 
     /// Seals fitted factors. Values beyond what a half can hold are clamped.
     package init(kind: FactorKind, users: DenseMatrix, items: DenseMatrix, foldIn: FoldInParameters? = nil) {

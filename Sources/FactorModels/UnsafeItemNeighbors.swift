@@ -19,7 +19,10 @@ package struct ItemNeighbors: @unchecked Sendable {
     private let weights: UnsafeBufferPointer<Float>
     private let owners: [any AnyObject & Sendable]
 
-    package var byteCount: Int { offsets.count * 8 + rows.count * 8 }
+    package var byteCount: Int { Self.byteCount(items: itemCount, entries: rows.count) }
+
+    /// Of lists with so many entries together.
+    package static func byteCount(items: Int, entries: Int) -> Int { (items + 1) * 8 + entries * 8 }
 
     /// Puts lists together, for a model in memory.
     ///

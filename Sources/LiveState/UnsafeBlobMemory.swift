@@ -59,6 +59,14 @@ final class BlobMemory {
         return 22 + (doubling - 10) * 8 + (bytes - (1 << doubling) + step - 1) / step
     }
 
+    /// How much a block of `bytes` or more is.
+    static func blockBytes(_ bytes: Int) -> Int {
+        guard bytes > 64 else { return 64 }
+        let step =
+            bytes <= 512 ? 32 : bytes <= 1024 ? 64 : (1 << (Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount)) / 8
+        return (bytes + step - 1) / step * step
+    }
+
     /// A block of `bytes` or more, and how much it is.
     func allocate(_ bytes: Int) -> (UnsafeMutableRawPointer, capacity: Int) {
         guard bytes <= Self.blockMax else {

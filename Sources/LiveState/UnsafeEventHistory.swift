@@ -18,6 +18,20 @@ struct PackedEvent {
 
     static let bytesMax = 14
 
+    /// Bytes of an event without a value, on average, where it may be of any of so many items and comes some hours or days
+    /// after the one before: type and lengths, about two bytes of seconds, the item.
+    static func bytes(items: Int) -> Double {
+        guard items > 1 else { return 2.83 }
+        let count = Double(items)
+        var item = 0.0
+        for bytes in 1...4 {
+            // Those whose number is as long, as a share.
+            let from = bytes == 1 ? 0 : Double(1 << (8 * (bytes - 1)))
+            item += Double(bytes) * max(0, min(count, Double(1 << (8 * bytes))) - from) / count
+        }
+        return 1 + 1.83 + item
+    }
+
     @inline(__always)
     init(_ event: HistoryEvent, pause: UInt32) {
         item = event.item

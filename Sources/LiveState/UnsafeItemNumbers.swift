@@ -80,6 +80,20 @@ package final class ItemNumbers: @unchecked Sendable {
     /// As allocated.
     package var bytes: Int { writer.withLock { $0.bytes } }
 
+    /// What so many items take whose IDs have so many bytes: the IDs, where each is, and all tables up to the present one.
+    package static func byteCount(items: Int, idBytes: Double, countMax: Int) -> Int {
+        let ids = Int(Double(items) * (idBytes + 1))
+        var bits = 10
+        var tables = NumberTable.bytes(bits: bits)
+        while items * 4 > (1 << bits) * 3 {
+            bits += 1
+            tables += NumberTable.bytes(bits: bits)
+        }
+        let chunks = (items + chunkCount - 1) / chunkCount
+        let heads = ((countMax + chunkCount - 1) / chunkCount + blocksMax) * 8
+        return (ids + blockBytes - 1) / blockBytes * blockBytes + tables + chunks * chunkCount * 4 + heads
+    }
+
     /// The number of an item; nil where it has none.
     ///
     /// - Complexity: O(1): three cache misses in a large table; no lock.

@@ -58,6 +58,19 @@ package final class RecentEvents {
     /// As allocated; memory that was not used yet included.
     package var bytes: Int { capacity * 8 + (mask + 1) * 4 }
 
+    /// Of them, what was touched by now, about.
+    package var residentBytes: Int { Self.residentBytes(events: count, capacity: capacity) }
+
+    /// What so many events touch: the ring front to back, the table here and there.
+    package static func residentBytes(events: Int, capacity: Int) -> Int {
+        var places = 2
+        while places < 2 * capacity { places *= 2 }
+        let known = min(events, capacity)
+        let pages = Double(places * 4) / 4096
+        let touched = pages * (1 - exp(-Double(known) / max(1, pages)))
+        return (known * 8 + 4095) / 4096 * 4096 + Int(touched.rounded()) * 4096
+    }
+
     /// - Complexity: O(bytes).
     package func key(user: UnsafeRawBufferPointer, event: UnsafeRawBufferPointer) -> Key {
         Key(hash: XXH64.hash(event, seed: XXH64.hash(user, seed: seed)))

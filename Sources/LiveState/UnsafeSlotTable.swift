@@ -92,6 +92,35 @@ struct SlotTable {
         return address
     }
 
+    /// Places of a table that so many users came to.
+    private static func places(users: Int) -> Int {
+        if users == 0 { return 0 }
+        var capacity = usable(8)
+        while users * 5 > capacity * 4 { capacity = usable(capacity * 3 / 2) }
+        return capacity
+    }
+
+    /// The same of one table of many, where users have their table by chance: `mean` to a table (Poisson).
+    static func places(mean: Double) -> Double {
+        guard mean > 0 else { return 0 }
+        let spread = 8 * mean.squareRoot() + 12
+        var places = 0.0
+        for users in Int(max(0, mean - spread))...Int(mean + spread) {
+            let chance = exp(Double(users) * log(mean) - mean - lgamma(Double(users) + 1))
+            places += chance * Double(Self.places(users: users))
+        }
+        return places
+    }
+
+    /// Places that `malloc` gives for so many.
+    private static func usable(_ places: Int) -> Int {
+        // The sizes of jemalloc, as of glibc nearly: four to a doubling.
+        let bytes = places * 8
+        guard bytes > 128 else { return (bytes + 15) / 16 * 2 }
+        let step = (1 << (Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount)) / 4
+        return (bytes + step - 1) / step * step / 8
+    }
+
     /// Adds a user that is not there.
     mutating func insert(_ blob: UnsafeMutableRawPointer, hash: UInt64, used: Bool) {
         if (count + 1) * 5 > capacity * 4 { rehash(capacity: max(8, capacity * 3 / 2)) }

@@ -29,6 +29,8 @@ struct UserBlob {
 
     static let headerBytes = 44
     static let slackBytes = 8
+    /// Of an item that was seen and left the history, about: type and length, what is between it and the one before, the day.
+    static let seenBytesEach = 3.0
 
     /// A user without events.
     ///

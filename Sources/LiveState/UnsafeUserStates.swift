@@ -18,6 +18,8 @@ package final class UserStates {
     private let tables: UnsafeMutablePointer<SlotTable>
     private let memory: BlobMemory
     private var counts = UserStatesStatistics()
+    /// What users may take now: at most what the configuration says.
+    private var bytesLimit: Int
     /// Where eviction looks next: a table, and a place in it.
     private var hand = (table: 0, place: 0)
     private static let looksMax = 64
@@ -32,6 +34,7 @@ package final class UserStates {
         self.configuration = configuration
         self.types = types
         self.slots = slots
+        bytesLimit = configuration.bytesMax
         tables = .allocate(capacity: slots.count)
         tables.initialize(repeating: SlotTable(), count: slots.count)
         memory = BlobMemory(tables: tables, firstSlot: slots.lowerBound)
@@ -47,6 +50,35 @@ package final class UserStates {
         var counts = counts
         counts.chunkBytes = memory.chunkBytes
         return counts
+    }
+
+    /// Lets users take no more than they do now, or no more than the configuration says: new ones then take the place of
+    /// those who were not active lately.
+    package func setGrowth(_ mayGrow: Bool) {
+        bytesLimit = mayGrow ? configuration.bytesMax : min(bytesLimit, counts.bytes)
+    }
+
+    /// What users take: tables of so many places as they grow to, and a block for each.
+    ///
+    /// - Parameters:
+    ///   - idBytes: Of a user's ID, on average.
+    ///   - events: That each user has in its history, on average.
+    ///   - items: That events may name.
+    /// - Returns: About; what is counted in `statistics.bytes`, for all slots together.
+    package static func byteCount(
+        users: Int, idBytes: Double, events: Double, items: Int, historyMax: Int = UserStatesConfiguration().historyMax
+    ) -> Int {
+        let tables = Slot.count * MemoryLayout<SlotTable>.stride
+        guard users > 0 else { return tables }
+        // Three halves at a time, up to four fifths full: between a half and four fifths.
+        let places = SlotTable.places(mean: Double(users) / Double(Slot.count))
+        let held = min(events, Double(historyMax))
+        let used =
+            Double(UserBlob.headerBytes + UserBlob.slackBytes) + idBytes + held * PackedEvent.bytes(items: items)
+            + (events - held) * UserBlob.seenBytesEach
+        // Users differ by some bytes, and blocks have sizes.
+        let blocks = [-12, -4, 4, 12].reduce(0) { $0 + BlobMemory.blockBytes(Int(used.rounded()) + $1) } / 4
+        return tables + Int(Double(Slot.count) * places * 8) + users * blocks
     }
 
     /// Users in a slot.
@@ -227,7 +259,7 @@ package final class UserStates {
         let old = blob.capacity
         let result = body(&blob, isNew)
         counts.bytes += Int(blob.capacity) - Int(old)
-        if counts.bytes > configuration.bytesMax { evict(keeping: blob) }
+        if counts.bytes > bytesLimit { evict(keeping: blob) }
         return result
     }
 
@@ -260,7 +292,7 @@ package final class UserStates {
         var looks = 0
         memory.kept = kept?.base
         defer { memory.kept = nil }
-        while counts.bytes > configuration.bytesMax, counts.users > (kept == nil ? 0 : 1) {
+        while counts.bytes > bytesLimit, counts.users > (kept == nil ? 0 : 1) {
             guard hand.place < tables[hand.table].capacity else {
                 hand = (hand.table + 1 == slots.count ? 0 : hand.table + 1, 0)
                 continue

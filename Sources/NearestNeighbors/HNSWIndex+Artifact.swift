@@ -181,6 +181,7 @@ extension HNSWIndex {
             let copy = storage.allocate(linkWords.count, filledWith: 0)
             if let base = linkWords.baseAddress { copy.update(from: base, count: linkWords.count) }
             linkWords = UnsafeBufferPointer(start: copy, count: linkWords.count)
+            links.advise(.done)
         }
         for (place, link) in linkWords.enumerated() where link >= nodeCount && link != HNSWLayer.none {
             throw ArtifactError(

@@ -50,6 +50,14 @@ package final class HNSWIndex: NeighborIndex {
     /// Bytes of the graph and of what its walks read, without the vectors.
     package var graphByteCount: Int { graph.byteCount + walkRows.byteCount }
 
+    /// About the same, of a graph over so many rows by inner product: nodes climb a layer with a chance of one in `m`.
+    package static func graphByteCount(rowCount: Int, dimension: Int, m: Int = HNSWParameters().m) -> Int {
+        let above = Double(rowCount) / Double(max(2, m) - 1)
+        let links =
+            rowCount * HNSWLayer.stride(links: 2 * m) * 4 + Int(above) * (HNSWLayer.stride(links: m) + 2) * 4
+        return links + WalkRows.byteCount(rowCount: rowCount, dimension: dimension)
+    }
+
     /// Layers of the graph.
     package var layerCount: Int { graph.layers.count }
 

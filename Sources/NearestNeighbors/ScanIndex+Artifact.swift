@@ -160,6 +160,8 @@ private struct ScanFile {
                         copying: tensor.bytes, blockCount: blockCount, dimensions: level.dimensions, form: level.form,
                         errorMax: errors[index], threads: threads)
                 })
+            // The copy is what is searched.
+            tensor.advise(.done)
         }
         var rows: CodeRows?
         if !isWhole {
@@ -173,6 +175,7 @@ private struct ScanFile {
                         threads: threads)
                 }
             }
+            codes.advise(.done)
         }
         var offsets: FactorMatrix?
         if metric == .l2 {

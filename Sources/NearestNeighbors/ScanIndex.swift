@@ -77,6 +77,17 @@ package final class ScanIndex: NeighborIndex {
     /// Bytes held beside the factors.
     package var byteCount: Int { bounds.byteCount + order.byteCount }
 
+    /// The same, of an index over so many rows by inner product or cosine.
+    package static func byteCount(rowCount: Int, dimension: Int) -> Int {
+        let blocks = (rowCount + CodeBlocks.rowsPerBlock - 1) / CodeBlocks.rowsPerBlock
+        let levels = ScanSpace.levels(dimension: dimension).reduce(0) {
+            $0 + blocks * CodeBlocks.blockBytes($1.dimensions, $1.form)
+        }
+        let rows =
+            dimension > ScanSpace.turnedDimensionMax ? rowCount * (CodeRows.stride(dimension: dimension) + 4) : 0
+        return levels + rows + ScanOrder.byteCount(rowCount: rowCount)
+    }
+
     /// See `NeighborIndex`; `efSearch` is not used.
     ///
     /// - Complexity: O(rows) at worst; a small part of that where lengths or principal coordinates tell rows apart.

@@ -50,5 +50,9 @@ final class ScanOrder: @unchecked Sendable {
     /// A place to point to where there is nothing to read.
     static func nothing<T>() -> UnsafePointer<T> { UnsafePointer(bitPattern: 8).unsafelyUnwrapped }
 
-    var byteCount: Int { (rowCount + blockCount) * 4 }
+    var byteCount: Int { Self.byteCount(rowCount: rowCount) }
+
+    static func byteCount(rowCount: Int) -> Int {
+        (rowCount + (rowCount + CodeBlocks.rowsPerBlock - 1) / CodeBlocks.rowsPerBlock) * 4
+    }
 }

@@ -58,6 +58,13 @@ enum WalkRows: Sendable {
         }
     }
 
+    /// Of what is taken unasked for inner products, where its values allow it.
+    static func byteCount(rowCount: Int, dimension: Int) -> Int {
+        dimension >= codeDimensionsMin(.innerProduct)
+            ? rowCount * WalkCodes.stride(dimension: dimension)
+            : HalfMatrix.byteCount(rowCount: rowCount, columnCount: dimension)
+    }
+
     var byteCount: Int {
         switch self {
         case .own: 0

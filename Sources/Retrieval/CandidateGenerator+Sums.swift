@@ -18,6 +18,12 @@ extension CandidateGenerator {
             profile = model.content.map { ContentIndex.Profile($0) }
         }
 
+        /// Bytes held.
+        package var byteCount: Int { Self.byteCount(items: sums.count) + search.byteCount }
+
+        /// What is as large as the catalogue.
+        package static func byteCount(items: Int) -> Int { items * 4 }
+
         /// Adds what the profile has in common with items to the sums; whether all of it is added.
         func addContent(of model: RetrievalModel, limit: Int) -> Bool {
             guard let content = model.content else { return true }

@@ -63,7 +63,10 @@ package final class CandidateGenerator {
     }
 
     /// Bytes of scratch that grow with the catalogue.
-    package var byteCount: Int { model.items.count * 4 + (model.items.count + 7) / 8 }
+    package var byteCount: Int { Scratch.byteCount(items: model.items.count) + Self.maskBytes(items: model.items.count) }
+
+    /// Of a generator's own.
+    package static func maskBytes(items: Int) -> Int { (items + 63) / 64 * 8 }
 
     /// Whether a scan waits for `advance` before the first of it is done, where scans gain by taking turns.
     package var parksSearches = false

@@ -84,14 +84,13 @@ package final class RetrievalModel: Sendable {
     ///
     /// - Throws: `ArtifactError` naming file and fault when the parts do not fit together.
     package convenience init(bundle: Bundle, options: Options = Options()) throws {
-        let users = try UserDirectory(bundle: bundle)
-        let items = try ItemCatalog(bundle: bundle)
+        let counts = bundle.manifest.counts
         func factors(_ kind: FactorKind) throws -> Factors? {
             guard bundle.has(kind.rawValue) else { return nil }
             let threads = options.threads ?? Parallel.coreCount
             var model = try FactorModel(bundle: bundle, kind: kind)
             // Before its indexes are held against it: a wrong factor file is not to be blamed on them.
-            try Self.check(kind.rawValue, model, users.count, items.count)
+            try Self.check(kind.rawValue, model, counts.users, counts.items)
             var rows = RowMatrix(model.itemFactors, in: options.itemRows, threads: threads)
             if rows.precision == .f32 {
                 model = model.withOwnItemFactors(threads: threads)
@@ -115,8 +114,12 @@ package final class RetrievalModel: Sendable {
                 options: options)
         }
         let mix = try Self.mix(of: bundle)
+        // Factors first: what is in memory twice for a moment, mapped and copied, is so before the rest is in memory at all.
+        let (als, spectral) = (try factors(.als), try factors(.spectral))
+        let users = try UserDirectory(bundle: bundle)
+        let items = try ItemCatalog(bundle: bundle)
         try self.init(
-            users: users, items: items, als: factors(.als), spectral: factors(.spectral),
+            users: users, items: items, als: als, spectral: spectral,
             neighbors: bundle.has("item_to_item") ? ItemNeighbors(bundle: bundle) : nil, mix: mix, options: options,
             foldInParameters: { $0.foldIn(manifest: bundle.manifest) })
     }

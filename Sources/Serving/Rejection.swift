@@ -19,6 +19,7 @@ package struct Rejection: Error, Sendable, Equatable {
         case unimplemented
         case permissionDenied = "permission_denied"
         case failedPrecondition = "failed_precondition"
+        case outOfMemory = "out_of_memory"
         case logFull = "log_full"
         case logBroken = "log_broken"
         case internalFault = "internal"
@@ -29,7 +30,7 @@ package struct Rejection: Error, Sendable, Equatable {
             case .invalidArgument: .invalidArgument
             case .unknownTenant, .unknownScenario, .unknownItem: .notFound
             case .notReady, .draining, .logBroken: .unavailable
-            case .queueFull, .overloaded, .tooManyInFlight, .logFull: .resourceExhausted
+            case .queueFull, .overloaded, .tooManyInFlight, .outOfMemory, .logFull: .resourceExhausted
             case .deadlineExceeded: .deadlineExceeded
             case .cancelled: .cancelled
             case .unimplemented: .unimplemented

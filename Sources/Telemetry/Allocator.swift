@@ -11,6 +11,8 @@ package struct AllocatorStatistics: Sendable, Equatable {
     /// Allocations made in the arenas since the start. With thread caches a fill counts, a hit does not;
     /// with `MALLOC_CONF=tcache:false` every allocation of the process counts, exactly.
     package var allocations: UInt64 = 0
+
+    package init() {}
 }
 
 /// The door to jemalloc, which is the process' `malloc` in every executable that links this room.
@@ -27,9 +29,15 @@ package enum Allocator {
         // 4096 names all arenas together.
         let small: UInt64 = value("stats.arenas.4096.small.nmalloc", 0) ?? 0
         let large: UInt64 = value("stats.arenas.4096.large.nmalloc", 0) ?? 0
-        return AllocatorStatistics(
-            allocatedBytes: allocated, activeBytes: active, residentBytes: resident, mappedBytes: mapped,
-            retainedBytes: retained, metadataBytes: metadata, allocations: small &+ large)
+        var statistics = AllocatorStatistics()
+        statistics.allocatedBytes = allocated
+        statistics.activeBytes = active
+        statistics.residentBytes = resident
+        statistics.mappedBytes = mapped
+        statistics.retainedBytes = retained
+        statistics.metadataBytes = metadata
+        statistics.allocations = small &+ large
+        return statistics
     }
 
     /// Bytes that the calling thread has ever allocated. Exact, thread caches included; does not go down on `free`.
@@ -46,6 +54,12 @@ package enum Allocator {
         var enabled = true
         // A refusal (a build without threads) changes nothing but who does the work.
         _ = mallctl("background_thread", nil, nil, &enabled, MemoryLayout<Bool>.size)
+    }
+
+    /// Gives pages that nothing lies in back to the system now. Takes up to some milliseconds: not on a loop.
+    package static func purge() {
+        // 4096 names all arenas together.
+        _ = mallctl("arena.4096.purge", nil, nil, nil, 0)
     }
 
     /// The version of the library that runs, such as "5.3.0-0-g54eaed1d8b56b1aa528be3bdd1877e59c56fa90c".

@@ -229,6 +229,15 @@ package enum MetricCatalogue {
     static let memory = Metric(
         "martlet_memory_bytes", .gauge, unit: .bytes, labels: ["part"],
         help: "Bytes that a part of the node holds, mapped files included.")
+    static let memoryBudget = Metric(
+        "martlet_memory_budget_bytes", .gauge, unit: .bytes,
+        help: "Bytes that the process is to stay below; 0: as many as there are.")
+    static let memoryLevel = Metric(
+        "martlet_memory_level", .gauge,
+        help: "0 while there is memory enough, 1 while caches hold less, 2 while nothing grows, 3 while calls are refused.")
+    static let memoryCacheMax = Metric(
+        "martlet_memory_cache_max_bytes", .gauge, unit: .bytes,
+        help: "Bytes that the result caches may hold now, where there is a budget.")
     static let allocatorAllocated = Metric(
         "martlet_allocator_allocated_bytes", .gauge, unit: .bytes, help: "Bytes that the program holds from jemalloc.")
     static let allocatorActive = Metric(
@@ -285,7 +294,7 @@ package enum MetricCatalogue {
         sharedStores, sharedDropped, sharedForgotten, sharedTracking,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,
-        memory, allocatorAllocated, allocatorActive, allocatorResident, allocatorMapped, allocatorRetained,
+        memory, memoryBudget, memoryLevel, memoryCacheMax, allocatorAllocated, allocatorActive, allocatorResident, allocatorMapped, allocatorRetained,
         allocatorMetadata, allocatorAllocations, processCPU, processResident, processVirtual, processStart,
         processDescriptors, processDescriptorsMax, processThreads, processMajorFaults, build,
     ]

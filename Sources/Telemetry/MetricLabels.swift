@@ -236,7 +236,7 @@ package enum RerankingEffect: UInt8, CaseIterable, Sendable {
 
 /// Why a call was turned away before any work was done for it.
 package enum RejectionReason: UInt8, CaseIterable, Sendable {
-    case queueFull, callsInFlight, notReady, draining, invalid, methodUnknown, logRefuses, overloaded
+    case queueFull, callsInFlight, notReady, draining, invalid, methodUnknown, logRefuses, overloaded, memory
 
     package var label: String {
         switch self {
@@ -248,6 +248,7 @@ package enum RejectionReason: UInt8, CaseIterable, Sendable {
         case .methodUnknown: "method_unknown"
         case .logRefuses: "log_refuses"
         case .overloaded: "overloaded"
+        case .memory: "memory"
         }
     }
 }
@@ -283,7 +284,7 @@ package enum EventOutcome: UInt8, CaseIterable, Sendable {
 
 /// Why a connection was refused or closed by the node.
 package enum ConnectionRefusal: UInt8, CaseIterable, Sendable {
-    case connectionLimit, handshakeTimeout, idleTimeout, slowReader, protocolError
+    case connectionLimit, handshakeTimeout, idleTimeout, slowReader, protocolError, memory
 
     package var label: String {
         switch self {
@@ -292,6 +293,7 @@ package enum ConnectionRefusal: UInt8, CaseIterable, Sendable {
         case .idleTimeout: "idle_timeout"
         case .slowReader: "slow_reader"
         case .protocolError: "protocol_error"
+        case .memory: "memory"
         }
     }
 }
@@ -333,7 +335,19 @@ package enum SwapResult: UInt8, CaseIterable, Sendable {
 /// What the node's memory is spent on, as far as the node counts it itself.
 package enum MemoryPart: UInt8, CaseIterable, Sendable {
     case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, ranker, resultCache, liveState,
-        content, userNeighbors, foldIn
+        content, userNeighbors, foldIn, rowNumbers
+    /// Generations that are held beside the one that serves.
+    case earlierGenerations
+    case itemNumbers, itemChanges, itemActivity
+    /// Of generators, searches and compiled filters.
+    case scratch
+    /// Lines and buffers of the logs.
+    case logs
+    case connections
+    /// What jemalloc holds beside what it gave out: its own tables, pages not given back yet, and what sizes are rounded to.
+    case allocator
+    /// Code and libraries.
+    case program
 
     package var label: String {
         switch self {
@@ -349,6 +363,16 @@ package enum MemoryPart: UInt8, CaseIterable, Sendable {
         case .content: "content"
         case .userNeighbors: "user_neighbors"
         case .foldIn: "fold_in"
+        case .rowNumbers: "row_numbers"
+        case .earlierGenerations: "earlier_generations"
+        case .itemNumbers: "item_numbers"
+        case .itemChanges: "item_changes"
+        case .itemActivity: "item_activity"
+        case .scratch: "scratch"
+        case .logs: "logs"
+        case .connections: "connections"
+        case .allocator: "allocator"
+        case .program: "program"
         }
     }
 }

@@ -91,6 +91,9 @@ package final class NodeMetrics: Sendable {
     private let itemSharing = Mutex(ItemSharingReading())
     private let eventStream = Mutex(EventStreamReading())
     private let liveItems = Mutex(LiveItemsReading())
+    private let memoryBudget = Atomic<Int>(0)
+    private let memoryLevel = Atomic<Int>(0)
+    private let memoryCacheMax = Atomic<Int>(0)
     private let memory = Mutex([UInt64](repeating: 0, count: MemoryPart.allCases.count))
 
     package init(shards: [ShardMetrics], build: BuildInfo) {
@@ -123,6 +126,24 @@ package final class NodeMetrics: Sendable {
 
     package func setMemory(_ part: MemoryPart, bytes: Int) {
         memory.withLock { $0[Int(part.rawValue)] = UInt64(clamping: bytes) }
+    }
+
+    package func setMemoryBudget(_ bytes: Int, cacheBytesMax: Int) {
+        memoryBudget.store(bytes, ordering: .relaxed)
+        memoryCacheMax.store(cacheBytesMax, ordering: .relaxed)
+    }
+
+    package func setMemoryLevel(_ level: Int, cacheBytesMax: Int) {
+        memoryLevel.store(level, ordering: .relaxed)
+        memoryCacheMax.store(cacheBytesMax, ordering: .relaxed)
+    }
+
+    /// Budget, level, and what caches may hold.
+    var memoryFigures: (budget: UInt64, level: UInt64, cacheMax: UInt64) {
+        (
+            UInt64(clamping: memoryBudget.load(ordering: .relaxed)), UInt64(clamping: memoryLevel.load(ordering: .relaxed)),
+            UInt64(clamping: memoryCacheMax.load(ordering: .relaxed))
+        )
     }
 
     /// A connection was turned away by the acceptor, before any shard saw it.

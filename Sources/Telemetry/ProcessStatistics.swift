@@ -45,6 +45,30 @@ package struct ProcessStatistics: Sendable, Equatable {
         return result
     }
 
+    /// Resident bytes alone: one short read.
+    package static func resident() -> UInt64 {
+        guard let text = text(of: "/proc/self/statm") else { return 0 }
+        let fields = text.split(separator: " ")
+        return fields.count > 1 ? (UInt64(fields[1]) ?? 0) * UInt64(sysconf(Int32(_SC_PAGESIZE))) : 0
+    }
+
+    /// Resident bytes of mapped files whose path does not end in `suffix`: code, libraries and their data. Walks over all of
+    /// the process' pages, which takes some milliseconds.
+    package static func residentFiles(exceptThoseEndingIn suffix: String) -> UInt64 {
+        guard let text = text(of: "/proc/self/smaps") else { return 0 }
+        var total: UInt64 = 0
+        var counts = false
+        for line in text.split(separator: "\n") {
+            if line.hasPrefix("Rss:") {
+                if counts { total += UInt64(line.split(separator: " ").dropFirst().first ?? "") ?? 0 }
+            } else if let first = line.first, first.isHexDigit, !first.isUppercase {
+                // A mapping: addresses, rights, offset, device, inode and, of a file, its path.
+                counts = line.contains(" /") && !line.hasSuffix(suffix) && !line.hasSuffix(suffix + " (deleted)")
+            }
+        }
+        return total * 1024
+    }
+
     private static func bootSeconds() -> Double {
         guard let stat = text(of: "/proc/stat") else { return 0 }
         for line in stat.split(separator: "\n") where line.hasPrefix("btime ") {

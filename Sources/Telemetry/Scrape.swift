@@ -308,7 +308,11 @@ extension NodeMetrics {
         writer.begin(MetricCatalogue.memory)
         for part in MemoryPart.allCases { writer.sample([part.label], reading.memory[Int(part.rawValue)]) }
         let allocator = Allocator.statistics() ?? AllocatorStatistics()
+        let figures = memoryFigures
         for (metric, value) in [
+            (MetricCatalogue.memoryBudget, figures.budget),
+            (MetricCatalogue.memoryLevel, figures.level),
+            (MetricCatalogue.memoryCacheMax, figures.cacheMax),
             (MetricCatalogue.allocatorAllocated, allocator.allocatedBytes),
             (MetricCatalogue.allocatorActive, allocator.activeBytes),
             (MetricCatalogue.allocatorResident, allocator.residentBytes),

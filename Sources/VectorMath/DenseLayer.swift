@@ -61,12 +61,7 @@ package final class DenseLayer: @unchecked Sendable {
         self.layers = layers
         let columns = DenseAlgebra.padded(outputs)
         let rows = DenseAlgebra.padded(inputs)
-        byteCount =
-            switch precision {
-            case .f32: rows * columns * 4
-            case .bf16: rows * columns * 2
-            case .int8: rows * columns
-            }
+        byteCount = Self.byteCount(inputs: inputs, outputs: outputs, precision)
         packed = AlignedMemory.allocate(byteCount: byteCount)
         bias = Self.floats(columns)
         for (at, value) in values.enumerated() { bias[at] = value }
@@ -96,6 +91,16 @@ package final class DenseLayer: @unchecked Sendable {
         bias.deallocate()
         columnScales.deallocate()
         columnSums.deallocate()
+    }
+
+    /// Bytes of the packed weights of a layer.
+    package static func byteCount(inputs: Int, outputs: Int, _ precision: LayerPrecision) -> Int {
+        let numbers = DenseAlgebra.padded(inputs) * DenseAlgebra.padded(outputs)
+        return switch precision {
+        case .f32: numbers * 4
+        case .bf16: numbers * 2
+        case .int8: numbers
+        }
     }
 
     private static func floats(_ count: Int) -> UnsafeMutablePointer<Float> {

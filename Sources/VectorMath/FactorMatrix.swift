@@ -34,7 +34,7 @@ package final class FactorMatrix: @unchecked Sendable {
         rowCount: Int, columnCount: Int, fill: (_ row: Int, UnsafeMutableBufferPointer<Float>) -> Void
     ) {
         precondition(rowCount >= 0 && columnCount >= 1, "a matrix of \(rowCount) x \(columnCount)")
-        let stride = (columnCount + Self.rowAlignment - 1) / Self.rowAlignment * Self.rowAlignment
+        let stride = Self.stride(columnCount: columnCount)
         let memory = AlignedMemory.allocate(byteCount: max(rowCount, 1) * stride * 4)
         let floats = memory.bindMemory(to: Float.self, capacity: max(rowCount, 1) * stride)
         floats.update(repeating: 0, count: max(rowCount, 1) * stride)
@@ -69,6 +69,16 @@ package final class FactorMatrix: @unchecked Sendable {
         owned?.deallocate()
     }
 
+    /// Floats from one owned row to the next.
+    package static func stride(columnCount: Int) -> Int {
+        (columnCount + rowAlignment - 1) / rowAlignment * rowAlignment
+    }
+
+    /// Bytes of an owned matrix.
+    package static func byteCount(rowCount: Int, columnCount: Int) -> Int {
+        rowCount * stride(columnCount: columnCount) * 4
+    }
+
     /// The floats of row `r`; valid while the matrix lives.
     @inlinable
     package func row(_ r: Int) -> UnsafeBufferPointer<Float> {
@@ -87,7 +97,7 @@ package final class FactorMatrix: @unchecked Sendable {
     private init(copying source: FactorMatrix, threads: Int) {
         rowCount = source.rowCount
         columnCount = source.columnCount
-        let stride = (columnCount + Self.rowAlignment - 1) / Self.rowAlignment * Self.rowAlignment
+        let stride = Self.stride(columnCount: columnCount)
         self.stride = stride
         let count = max(rowCount, 1) * stride
         let memory = AlignedMemory.allocate(byteCount: count * 4)

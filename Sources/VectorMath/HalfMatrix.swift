@@ -66,4 +66,9 @@ package final class HalfMatrix: @unchecked Sendable {
     deinit { memory?.deallocate() }
 
     package var byteCount: Int { rowCount * stride * 2 }
+
+    /// Bytes of a matrix of that shape.
+    package static func byteCount(rowCount: Int, columnCount: Int) -> Int {
+        rowCount * stride(columnCount: columnCount) * 2
+    }
 }

@@ -47,6 +47,14 @@ package enum RowMatrix: Sendable {
         }
     }
 
+    /// Bytes of rows that are held so.
+    package static func byteCount(rowCount: Int, columnCount: Int, as precision: RowPrecision) -> Int {
+        switch precision {
+        case .f32: FactorMatrix.byteCount(rowCount: rowCount, columnCount: columnCount)
+        case .f16: HalfMatrix.byteCount(rowCount: rowCount, columnCount: columnCount)
+        }
+    }
+
     /// Inner products of `query` with the rows `ids`.
     ///
     /// - Precondition: `query` has `columnCount` floats, every row is one of the matrix, `out` holds `ids.count`.

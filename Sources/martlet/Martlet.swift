@@ -29,7 +29,7 @@ struct Martlet: AsyncParsableCommand {
             TrainCommand.self, RankerCommand.self,
             EvaluateCommand.self,
             SampleCommand.self,
-            ServeCommand.self,
+            ServeCommand.self, PlanCommand.self,
             ModelCommand.self,
             RecommendCommand.self,
             RankCommand.self,

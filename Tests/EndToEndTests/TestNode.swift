@@ -71,7 +71,7 @@ final class TestNode: Sendable {
 
     init(
         bundle: String?, shards: Int = 2, change: (inout ServerConfiguration) -> Void = { _ in },
-        wallClock: @escaping @Sendable () -> Int64 = WallClock.system
+        wallClock: @escaping @Sendable () -> Int64 = WallClock.system, residentBytes: (@Sendable () -> Int)? = nil
     ) async throws {
         var configuration = ServerConfiguration()
         configuration.listen = SocketEndpoint(host: "127.0.0.1", port: 0)
@@ -89,7 +89,9 @@ final class TestNode: Sendable {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         // What a test waits for may not stand behind whatever else this machine does.
-        node = try ServingNode(configuration: configuration, logger: logger, wallClock: wallClock, niceness: .none)
+        node = try ServingNode(
+            configuration: configuration, logger: logger, wallClock: wallClock, niceness: .none,
+            residentBytes: residentBytes)
         do {
             try await node.start()
         } catch {

@@ -36,6 +36,9 @@ package struct ItemActivity: Sendable {
 
     private var bytes: Int { tables.reduce(0) { $0 + $1.bytes } }
 
+    /// About what so many items take that had events in one scenario: they are counted there, and over all.
+    package static func byteCount(items: Int) -> Int { 2 * ItemActivityTable.byteCount(items: items) }
+
     /// A delta for a shard.
     package func makeDelta() -> ItemActivityDelta {
         ItemActivityDelta(configuration, scenarios: scenarios)

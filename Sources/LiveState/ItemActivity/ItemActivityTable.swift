@@ -21,6 +21,12 @@ struct ItemActivityTable: Sendable {
         chunk.isEmpty ? 0 : arrayBytes + chunk.capacity * MemoryLayout<ItemActivityEntry>.stride
     }
 
+    /// What so many items take, about: arrays grow by doubling, and what `malloc` rounds them to is theirs, too.
+    static func byteCount(items: Int) -> Int {
+        let chunks = (items + meanMax * 3 / 4 - 1) / (meanMax * 3 / 4)
+        return chunks * (8 + arrayBytes) + items * MemoryLayout<ItemActivityEntry>.stride * 5 / 2
+    }
+
     static func hash(_ item: UInt32) -> UInt32 {
         var hash = item &* 0x9E37_79B1
         hash ^= hash >> 15

@@ -45,6 +45,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var liveItems = LiveItemsConfiguration()
     package var cache = CacheConfiguration()
     package var redis = RedisSettings()
+    package var memory = MemoryConfiguration()
     package var limits = LimitsConfiguration()
     package var brownout = BrownoutConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
@@ -190,6 +191,12 @@ package struct CacheConfiguration: Sendable, Equatable {
     package var entryBytesMax = 64 << 10
     /// Sets of items that filters were made into; a larger one is not kept.
     package var filterBytes = 16 << 20
+}
+
+/// What the process is to stay below.
+package struct MemoryConfiguration: Sendable, Equatable {
+    /// Resident bytes; nil: as many as there are.
+    package var budget: Int?
 }
 
 /// The maximum of everything that could grow. What happens when one is reached stands beside it.

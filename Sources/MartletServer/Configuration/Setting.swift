@@ -406,6 +406,15 @@ package struct Setting: Sendable {
         },
         integer(
             "redis.connections", \.redis.connections, in: 1...16, "Connections of each event loop to each server."),
+        Setting(
+            "memory.budget",
+            "What the process is to stay below, such as 900MiB: near it caches shrink, then nothing grows, then calls are refused; off: no budget."
+        ) {
+            $0.memory.budget.map { SettingValue.text(size: $0) } ?? "off"
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.memory.budget =
+                text == "off" ? nil : try SettingValue.size(text, in: (32 << 20)...(1 << 46))
+        },
         size(
             "limits.frame_bytes_max", \.limits.frameBytesMax, in: (4 << 10)...(64 << 20),
             "A larger frame closes its connection."),

@@ -104,6 +104,12 @@ final class Acceptor {
         private var metrics: NodeMetrics { node.metrics }
 
         func channelActive(context: ChannelHandlerContext) {
+            guard node.state.memoryLevel < .full else {
+                metrics.countConnectionRefusedAtAccept(.memory)
+                isDone = true
+                refuse(context, "the node is short of memory")
+                return
+            }
             guard node.state.connectionOpened(max: node.limits.connectionsMax) else {
                 metrics.countConnectionRefusedAtAccept(.connectionLimit)
                 isDone = true

@@ -4,6 +4,13 @@ import Telemetry
 import Vocabulary
 import Wire
 
+extension Rejection {
+    /// Of calls that go first where memory is short; see `NodeState.sheds`.
+    static let shortOfMemory = Rejection(
+        .outOfMemory, "the node is short of memory and serves single calls of normal or higher priority alone now",
+        retryIsSafe: true, retryAfterMilliseconds: 1000)
+}
+
 /// The methods beside Recommend: decodes, then hands to the shards or to the node's control.
 enum CallRouter {
     static func serve(_ frame: FrameView, _ now: UInt64, _ connection: ConnectionHandler) {
@@ -14,6 +21,10 @@ enum CallRouter {
             return
         }
         let worker = connection.worker
+        if worker.node.state.sheds(method, header.callFlags.priority) {
+            connection.reject(header.callID, method: method, .shortOfMemory)
+            return
+        }
         func ticket(gather: (any CallGather)? = nil) -> CallTicket {
             CallTicket(
                 home: worker, connection: connection, callID: header.callID, method: method, arrived: now,

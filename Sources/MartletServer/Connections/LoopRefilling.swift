@@ -34,6 +34,8 @@ final class LoopRefilling {
     private var timerIsSet = false
     /// Of a walk over the cache's entries.
     private var collection: (place: Int, keys: ActiveKeys)?
+    /// While memory is short nothing is made that nobody waits for.
+    var isPaused = false { didSet { if oldValue, !isPaused { pump() } } }
     /// Whether nobody is served yet: then all of the time is free.
     var isHurried = false { didSet { pump() } }
 
@@ -96,7 +98,7 @@ final class LoopRefilling {
 
     /// Begins the next one, where there is one, the loop has nothing else to do, and time is left.
     func pump() {
-        guard current == nil, !stale.isEmpty || !warm.isEmpty, !worker.isServing else { return }
+        guard current == nil, !isPaused, !stale.isEmpty || !warm.isEmpty, !worker.isServing else { return }
         let now = LoopWorker.now
         allowance = min(Self.allowanceMax, allowance + Double(now &- allowedAt) * share)
         allowedAt = now

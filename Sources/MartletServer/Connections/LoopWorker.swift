@@ -4,6 +4,7 @@ import NIOPosix
 import NearestNeighbors
 import Overload
 import Serving
+import Synchronization
 import Telemetry
 import Vocabulary
 import Wire
@@ -48,6 +49,10 @@ final class LoopWorker {
         worker: self, share: node.serving.cache.backgroundShare,
         warmMax: node.serving.cache.warmKeysMax / max(1, node.shardCount))
     private(set) var connections: [ObjectIdentifier: ConnectionHandler] = [:]
+    /// Bytes of the loop's structures, as of the last second; any thread.
+    let memory = Mutex(LoopMemory())
+    /// Whether answers are being evicted for the memory's sake.
+    private var isShrinking = false
 
     init(index: Int, eventLoop: any EventLoop, shard: Shard, node: NodeContext, slates: SlateDesk? = nil) {
         self.slates = slates
@@ -115,6 +120,7 @@ final class LoopWorker {
         if let (states, bytes) = live {
             metrics.setLiveUsers(states.users, bytes: bytes, evicted: states.usersEvicted)
         }
+        measureMemory()
         metrics.setCache(CacheReading(statistics))
         let filters = shard.assumeIsolated { $0.filterStatistics }
         metrics.setFilterCache(
@@ -128,6 +134,43 @@ final class LoopWorker {
             sharedCacheListener?.look()
         }
         metrics.publishThreadAllocations()
+    }
+
+    // MARK: Memory
+
+    private func measureMemory() {
+        var now = LoopMemory()
+        now.shard = shard.assumeIsolated { $0.memory }
+        now.connections =
+            connections.count * LoopMemory.connectionBytes + partialBytes
+            + buffers.reduce(arena.byteCount) { $0 + $1.capacity }
+        memory.withLock { $0 = now }
+    }
+
+    /// Does what the memory's level says; see `MemoryPressure`.
+    ///
+    /// - Parameter cacheBytes: What the result cache of this loop may hold.
+    func relieve(_ level: MemoryPressure.Level, cacheBytes: Int) {
+        shard.assumeIsolated {
+            $0.setCacheLimit(cacheBytes)
+            $0.setUserGrowth(level < .full)
+        }
+        slates?.isPaused = level >= .full
+        refilling.isPaused = level >= .full
+        if !isShrinking {
+            isShrinking = true
+            shrinkCache()
+        }
+    }
+
+    /// A little at a time: the loop looks at its sockets in between.
+    private func shrinkCache() {
+        if shard.assumeIsolated({ $0.shrinkCache(by: LoopMemory.evictionsPerTurn) }) {
+            eventLoop.scheduleTask(in: .microseconds(500)) { [unowned self] in self.shrinkCache() }
+        } else {
+            isShrinking = false
+            measureMemory()
+        }
     }
 
     // MARK: Buffers
@@ -696,6 +739,18 @@ final class LoopWorker {
                 ticket: ticket, status: status, flags: flags, microseconds: microseconds, load: load, body: buffer))
         scheduleMail()
     }
+}
+
+/// Bytes of what belongs to one loop.
+struct LoopMemory: Sendable, Equatable {
+    /// Of an idle connection: its channel, its handlers, its socket's record. About; a receive buffer belongs to the loop.
+    static let connectionBytes = 4 << 10
+    /// Answers that are evicted between two looks at the sockets.
+    static let evictionsPerTurn = 128
+
+    var shard = ShardMemory()
+    /// Connections, what they have not sent whole, and buffers for replies.
+    var connections = 0
 }
 
 extension KeptAnswer {

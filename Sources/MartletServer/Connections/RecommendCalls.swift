@@ -15,6 +15,10 @@ enum RecommendCalls {
     /// Begins on the connection's loop.
     static func serveMiss(_ frame: FrameView, _ now: UInt64, isBypassed: Bool, _ connection: ConnectionHandler) {
         let worker = connection.worker
+        if worker.node.state.sheds(.recommend, frame.header.callFlags.priority) {
+            connection.reject(frame.header.callID, method: .recommend, .shortOfMemory)
+            return
+        }
         let ticket = CallTicket(
             home: worker, connection: connection, callID: frame.header.callID, method: .recommend, arrived: now,
             deadline: worker.node.deadline(frame.header, now), cacheKey: isBypassed ? nil : Array(frame.body),

@@ -109,7 +109,7 @@ final class EventStore: Sendable {
             recent: try RecentEvents(capacity: max(1, configuration.repeatsWindow / shardCount), seed: seed),
             numbers: numbers, shown: shown, activity: activity,
             // Users who share an epoch void each other's kept answers: 16 MiB in all are room for four million.
-            epochCount: max(1 << 16, (1 << 22) / shardCount))
+            epochCount: UserEpochs.count(shards: shardCount))
     }
 
     /// Of the memory for users' states, one in so many bytes may be of what they were only shown.

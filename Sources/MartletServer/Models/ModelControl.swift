@@ -29,6 +29,10 @@ actor ModelControl {
     nonisolated let itemRows = Mutex<RowPrecision?>(nil)
     /// Its ranker; nil where it has none. Any thread.
     nonisolated let ranker = Mutex<RankerStatus?>(nil)
+    /// What generations take; any thread.
+    nonisolated let held = Mutex(HeldGenerations())
+    /// Nil: loads may take what they take. Set once, before the first load.
+    nonisolated let budget = Mutex<LoadBudget?>(nil)
     private let logger: Logger
     private let metrics: NodeMetrics
     private let pool: NIOThreadPool
@@ -68,6 +72,21 @@ actor ModelControl {
 
     func connect(_ workers: [LoopWorker]) { self.workers = workers }
 
+    /// Asked before each load, told behind it.
+    struct LoadBudget: Sendable {
+        /// Why the bundle at a path may not be loaded; nil: it may. Not on a loop.
+        let begin: @Sendable (_ path: String) -> Rejection?
+        let end: @Sendable () -> Void
+    }
+
+    /// Bytes of the generations that the node holds.
+    struct HeldGenerations: Sendable {
+        /// Of the one that serves, by part.
+        var current: [(part: Generation.MemoryPart, bytes: Int)] = []
+        /// Of those before it.
+        var earlierBytes = 0
+    }
+
     /// A load that ended well.
     struct Loaded: Sendable {
         let generation: Generation
@@ -95,6 +114,15 @@ actor ModelControl {
         rankerOptions.threads = options.threads
         let rankerCalibration = rankerOptions
         let (wallClock, numbers, items, niceness) = (wallClock, numbers, items, niceness)
+        // What only stays for cursors makes room first: then no more than two generations are ever in memory.
+        if !isFirst { await releaseEarlier() }
+        let budget = budget.withLock { $0 }
+        defer { budget?.end() }
+        if let budget, let refusal = try? await pool.runIfActive({ budget.begin(path) }) {
+            metrics.countSwap(.refused)
+            logger.error("model refused", metadata: ["model.path": "\(path)", "error": "\(refusal.message)"])
+            throw refusal
+        }
         let generation: Generation
         do {
             generation = try await pool.runIfActive {
@@ -116,7 +144,6 @@ actor ModelControl {
         await swap(to: generation)
         let nanoseconds = LoopWorker.now &- started
         metrics.setGeneration(number, model: generation.label, loadNanoseconds: nanoseconds)
-        for (part, bytes) in generation.memory { metrics.setMemory(part.counted, bytes: bytes) }
         planners.withLock { planners in
             let model = generation.model
             planners = [("als", model.als), ("spectral", model.spectral)].reduce(into: [:]) {
@@ -181,6 +208,16 @@ actor ModelControl {
         }
     }
 
+    private func releaseEarlier() async {
+        var released: [Generation] = []
+        for worker in workers { released += await worker.shard.releaseEarlier() }
+        let last = released
+        released = []
+        items.keep([current?.number ?? 0])
+        held.withLock { $0.earlierBytes = 0 }
+        try? await pool.runIfActive { withExtendedLifetime(last) {} }
+    }
+
     /// Each shard takes the generation between two steps; what they let go is freed on the loader's thread.
     private func swap(to generation: Generation) async {
         var released: [Generation] = []
@@ -188,6 +225,8 @@ actor ModelControl {
         // What active users ask for is made anew in the background.
         if current != nil { for worker in workers { worker.eventLoop.execute { worker.refilling.collectActive() } } }
         items.keep([generation.number, current?.number ?? 0])
+        let earlier = current?.byteCount ?? 0
+        held.withLock { $0 = HeldGenerations(current: generation.memory, earlierBytes: earlier) }
         current = generation
         let last = released
         released = []
@@ -241,7 +280,10 @@ enum GenerationLoader {
     ) throws -> CandidateRanker? {
         guard bundle.has(RankerArtifact.fileName) else { return nil }
         let file = try bundle.file(RankerArtifact.fileName)
-        return try calibration.ranker(RankerArtifact(file), model, path: file.path).ranker
+        let artifact = try RankerArtifact(file)
+        // All of it was copied.
+        file.advise(.done)
+        return try calibration.ranker(artifact, model, path: file.path).ranker
     }
 
     /// Gives each item a number that it keeps.

@@ -115,6 +115,7 @@ extension Generation.MemoryPart {
         case .content: .content
         case .userNeighbors: .userNeighbors
         case .foldIn: .foldIn
+        case .rowNumbers: .rowNumbers
         }
     }
 }
@@ -137,6 +138,7 @@ extension ShardMetrics {
         case .invalidArgument, .unknownTenant, .unknownScenario, .permissionDenied, .failedPrecondition:
             countRejected(RejectionReason.invalid)
         case .logFull, .logBroken: countRejected(RejectionReason.logRefuses)
+        case .outOfMemory: countRejected(RejectionReason.memory)
         case .unknownItem, .deadlineExceeded, .cancelled, .internalFault: break
         }
     }

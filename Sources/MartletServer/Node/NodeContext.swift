@@ -1,4 +1,5 @@
 import NIOCore
+import Overload
 import Serving
 import Synchronization
 import Telemetry
@@ -138,6 +139,7 @@ package final class NodeState: Sendable {
     private let draining = Atomic<Bool>(false)
     private let calls = Atomic<Int>(0)
     private let connections = Atomic<Int>(0)
+    private let memory = Atomic<Int>(0)
     package let startedNanoseconds: UInt64
 
     init(startedNanoseconds: UInt64) { self.startedNanoseconds = startedNanoseconds }
@@ -151,6 +153,21 @@ package final class NodeState: Sendable {
     package var callsInFlight: Int { calls.load(ordering: .relaxed) }
     func callsBegan(_ count: Int) { calls.wrappingAdd(count, ordering: .relaxed) }
     func callsEnded(_ count: Int) { calls.wrappingSubtract(count, ordering: .relaxed) }
+
+    /// What is given up for the memory's sake.
+    var memoryLevel: MemoryPressure.Level { MemoryPressure.Level(rawValue: memory.load(ordering: .relaxed)) ?? .normal }
+    func setMemoryLevel(_ level: MemoryPressure.Level) { memory.store(level.rawValue, ordering: .relaxed) }
+
+    /// Whether a call is turned away for the memory's sake: one that its caller can do without, or that is for many users or
+    /// items. What the caches hold is given to everybody.
+    func sheds(_ method: Wire.Method, _ priority: Wire.CallPriority) -> Bool {
+        guard memory.load(ordering: .relaxed) >= MemoryPressure.Level.critical.rawValue else { return false }
+        switch method {
+        case .recommendMany, .upsertItems: return priority != .critical
+        case .health, .listModels, .loadModel: return false
+        default: return priority == .sheddable || priority == .background
+        }
+    }
 
     package var connectionCount: Int { connections.load(ordering: .relaxed) }
     /// Counts a connection in; false when there are too many.

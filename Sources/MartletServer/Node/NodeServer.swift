@@ -70,6 +70,9 @@ package final class ServingNode: Service {
     private let redis: RedisConfiguration?
     /// Where events are read from beside calls; nil: nowhere.
     private let streams: EventStreams?
+    private let memory: MemoryDesk
+    /// Looks at the memory.
+    private let memoryPool = NIOThreadPool(numberOfThreads: 1)
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -83,11 +86,12 @@ package final class ServingNode: Service {
     /// - Parameters:
     ///   - wallClock: Unix seconds, for windows of availability.
     ///   - niceness: How far work beside requests stands back.
+    ///   - residentBytes: Of the process; nil: the kernel is asked.
     /// - Throws: `LogError` when the event log cannot be opened.
     package init(
         configuration: ServerConfiguration, logger: Logger,
         wallClock: @escaping @Sendable () -> Int64 = WallClock.system,
-        niceness: BackgroundNiceness = BackgroundNiceness()
+        niceness: BackgroundNiceness = BackgroundNiceness(), residentBytes: (@Sendable () -> Int)? = nil
     ) throws {
         self.configuration = configuration
         self.niceness = niceness
@@ -154,6 +158,7 @@ package final class ServingNode: Service {
         } else {
             streams = nil
         }
+        let node = context
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
             let live = try events.makeLiveUsers(
@@ -166,7 +171,7 @@ package final class ServingNode: Service {
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
                     recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live,
                     board: items.board),
-                node: context, slates: slates.makeDesk(shard: metrics.shard))
+                node: node, slates: slates.makeDesk(shard: metrics.shard))
             if let redis {
                 worker.sharedCache = SharedCache(
                     RedisClient(redis, loop: eventLoop), prefix: configuration.redis.prefix,
@@ -180,6 +185,11 @@ package final class ServingNode: Service {
             }
             return worker
         }
+        memory = MemoryDesk(
+            NodeMemory(node: context, models: models, events: events, slates: slates), node: context,
+            budgetBytes: configuration.memory.budget, cacheBytes: configuration.cache.bytes, logger: logger,
+            resident: residentBytes ?? { Int(clamping: ProcessStatistics.resident()) })
+        metrics.setMemoryBudget(configuration.memory.budget ?? 0, cacheBytesMax: configuration.cache.bytes)
         context.connect(workers, ControlDesk(node: context, models: models), items, activity)
         activity.connect(workers, partitions)
         events.connect(workers, items)
@@ -213,6 +223,9 @@ package final class ServingNode: Service {
         samplingPool.start()
         snapshotPool.start()
         mergePool.start()
+        memoryPool.start()
+        limitLoads()
+        scheduleMemoryLooks()
         await models.connect(context.workers)
         for worker in context.workers { try await worker.eventLoop.flatSubmit { worker.start() }.get() }
         if let endpoint = configuration.http {
@@ -309,10 +322,43 @@ package final class ServingNode: Service {
         }
     }
 
+    /// About once a second, off the loops.
+    private func scheduleMemoryLooks() {
+        guard memory.hasBudget else { return }
+        acceptorLoop.next().scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) {
+            [memory, memoryPool] _ in
+            memoryPool.submit { state in if case .active = state { memory.look(at: LoopWorker.now) } }
+        }
+    }
+
+    /// A model that would not fit is not begun with.
+    private func limitLoads() {
+        guard memory.hasBudget else { return }
+        let (memory, configuration) = (memory, configuration)
+        models.budget.withLock {
+            $0 = ModelControl.LoadBudget(
+                begin: { path in
+                    guard let shape = try? MemoryShape(bundle: path, configuration) else { return nil }
+                    let plan = MemoryPlan(shape, configuration)
+                    let refusal = memory.begin(loadOf: plan.generationBytes + plan.stagingBytes, path)
+                    // Caches make room at once.
+                    if refusal == nil { memory.look(at: LoopWorker.now) }
+                    return refusal
+                }, end: { memory.endLoad() })
+        }
+    }
+
     /// Takes a snapshot now.
     package func takeSnapshot() async {
         try? await snapshotPool.runIfActive { [events, context] in events.takeSnapshot(context, isHurried: false) }
     }
+
+    /// What is given up for the memory's sake; nil without a budget.
+    var memoryStatus: MemoryDesk.Status? { memory.status }
+    /// Looks at the memory now.
+    func lookAtMemory(at now: UInt64) { memory.look(at: now) }
+    /// Of the shards, in their order, as of the last second.
+    var shardMemory: [ShardMemory] { context.workers.map { $0.memory.withLock { $0.shard } } }
 
     /// Of the shards, in their order.
     var shardMetrics: [ShardMetrics] { metrics.shards }
@@ -343,14 +389,14 @@ package final class ServingNode: Service {
 
     private func openHTTP(_ endpoint: SocketEndpoint) async throws -> HTTPPort {
         let status = StatusDocument(
-            node: context, models: models, numbers: events.numbers, slates: slates, streams: streams)
+            node: context, models: models, numbers: events.numbers, slates: slates, streams: streams, memory: memory)
         let metrics = metrics
         let state = context.state
         let (events, items, activity, slates, streams) = (events, items, activity, slates, streams)
+        let memory = memory
         let endpoints = HTTPEndpoints(
             metrics: { format in
-                metrics.setMemory(.resultCache, bytes: Int(metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
-                metrics.setMemory(.liveState, bytes: Int(metrics.shards.reduce(0) { $0 + $1.liveBytes }))
+                _ = memory.memory.read()
                 metrics.setEventLog(events.reading)
                 metrics.setSlateLog(slates.reading)
                 metrics.setEventStream(streams?.reading ?? EventStreamReading())
@@ -427,6 +473,7 @@ package final class ServingNode: Service {
         try? await samplingPool.shutdownGracefully()
         try? await snapshotPool.shutdownGracefully()
         try? await mergePool.shutdownGracefully()
+        try? await memoryPool.shutdownGracefully()
         logger.info("node stopped")
     }
 }

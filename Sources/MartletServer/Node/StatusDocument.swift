@@ -14,10 +14,14 @@ final class StatusDocument: Sendable {
     private let slates: SlateStore
     private let streams: EventStreams?
 
+    private let memory: MemoryDesk
+
     init(
-        node: NodeContext, models: ModelControl, numbers: ItemNumbers, slates: SlateStore, streams: EventStreams? = nil
+        node: NodeContext, models: ModelControl, numbers: ItemNumbers, slates: SlateStore,
+        streams: EventStreams? = nil, memory: MemoryDesk
     ) {
         self.streams = streams
+        self.memory = memory
         self.numbers = numbers
         self.slates = slates
         self.node = node
@@ -30,10 +34,34 @@ final class StatusDocument: Sendable {
             var bytes: UInt64
         }
         struct Memory: Encodable {
+            struct Allocator: Encodable {
+                var allocatedBytes: UInt64
+                var activeBytes: UInt64
+                var residentBytes: UInt64
+                var mappedBytes: UInt64
+                var retainedBytes: UInt64
+                var metadataBytes: UInt64
+
+                init(_ statistics: AllocatorStatistics) {
+                    allocatedBytes = statistics.allocatedBytes
+                    activeBytes = statistics.activeBytes
+                    residentBytes = statistics.residentBytes
+                    mappedBytes = statistics.mappedBytes
+                    retainedBytes = statistics.retainedBytes
+                    metadataBytes = statistics.metadataBytes
+                }
+            }
             var parts: [Part]
+            /// Of all parts.
+            var accountedBytes: UInt64
+            /// As the kernel counts the process.
             var residentBytes: UInt64
-            var allocatedBytes: UInt64
-            var allocatorResidentBytes: UInt64
+            /// Resident and of no part.
+            var unexplainedBytes: Int64
+            /// As jemalloc says.
+            var allocator: Allocator
+            /// Absent where there is no budget.
+            var budget: MemoryDesk.Status?
         }
         /// What has changed of the items since the model was made.
         struct Items: Encodable {
@@ -258,12 +286,9 @@ final class StatusDocument: Sendable {
 
     /// Read from counters alone; waits for nothing.
     func text() -> String {
-        let process = ProcessStatistics.read()
-        let allocator = Allocator.statistics()
         let summary = node.metrics.summary
-        node.metrics.setMemory(.resultCache, bytes: Int(node.metrics.shards.reduce(0) { $0 + $1.cacheBytes }))
-        node.metrics.setMemory(.liveState, bytes: Int(node.metrics.shards.reduce(0) { $0 + $1.liveBytes }))
-        let parts = node.metrics.memoryByPart.map { Document.Part(part: $0.part.label, bytes: $0.bytes) }
+        memory.memory.measureProgram()
+        let memoryNow = memory.memory.read()
         let document = Document(
             node: node.nodeName, version: BuildInfo.version,
             state: node.state.isDraining ? "draining" : node.state.isReady ? "ready" : "loading",
@@ -290,8 +315,10 @@ final class StatusDocument: Sendable {
             },
             planners: models.planners.withLock { $0 },
             memory: Document.Memory(
-                parts: parts, residentBytes: process.residentBytes, allocatedBytes: allocator?.allocatedBytes ?? 0,
-                allocatorResidentBytes: allocator?.residentBytes ?? 0))
+                parts: memoryNow.parts.map { Document.Part(part: $0.part.label, bytes: $0.bytes) },
+                accountedBytes: memoryNow.accountedBytes, residentBytes: memoryNow.residentBytes,
+                unexplainedBytes: memoryNow.unexplainedBytes, allocator: Document.Memory.Allocator(memoryNow.allocator),
+                budget: memory.status))
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

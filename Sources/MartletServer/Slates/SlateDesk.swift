@@ -14,6 +14,8 @@ final class SlateDesk {
     private let wallClock: @Sendable () -> UInt64
 
     private static let originalsMax = 4096
+    /// While memory is short no further slate is taken.
+    var isPaused = false
 
     /// - Parameter shares: By the scenarios' numbers, 0 to 1.
     init(
@@ -40,7 +42,7 @@ final class SlateDesk {
     /// - Parameter own: The caller's; nil: one is made.
     func sample(scenario: Int, own: @autoclosure () -> String?) -> String? {
         let threshold = thresholds[scenario]
-        if threshold == 0 { return nil }
+        if threshold == 0 || isPaused { return nil }
         if let own = own() { return Self.isSampled(own, threshold: threshold) ? own : nil }
         guard threshold == .max || random.next() < threshold else { return nil }
         let digits = String(random.next(), radix: 16)

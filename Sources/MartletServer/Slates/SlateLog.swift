@@ -109,6 +109,9 @@ final class SlateLog: Sendable {
         return isTaken
     }
 
+    /// What waits, as counted, and the room for what is to be written.
+    var bufferBytes: Int { lines.reduce(log.bufferBytes) { $0 + $1.line.withLock { $0.bytes } } }
+
     /// Of its segments.
     var segmentStatistics: LogStatistics { log.statistics }
 

@@ -58,6 +58,9 @@ final class SlateStore: Sendable {
         return reading
     }
 
+    /// What waits to be stored; 0 where nothing is.
+    var bufferBytes: Int { log?.bufferBytes ?? 0 }
+
     /// Of the log's segments; nil where there is none.
     var logStatistics: (@Sendable () -> LogStatistics)? {
         guard let log else { return nil }

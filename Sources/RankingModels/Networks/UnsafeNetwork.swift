@@ -17,9 +17,10 @@ package final class Network: @unchecked Sendable {
     let inputStride: Int
     /// Bytes of embeddings and packed layers.
     package let byteCount: Int
-    private let isHalf: Bool
-    private let table: UnsafeMutableRawPointer
-    let linear: UnsafeMutablePointer<Float>
+    private let tables: NetworkTables
+    private var isHalf: Bool { tables.isHalf }
+    private var table: UnsafeMutableRawPointer { tables.embeddings }
+    var linear: UnsafeMutablePointer<Float> { tables.linear }
     let denseLinear: [Float]
     let output: UnsafeMutablePointer<Float>
     private let bias: Float
@@ -28,8 +29,10 @@ package final class Network: @unchecked Sendable {
     ///   - weights: Checked against the layout.
     ///   - precision: Of the perceptron.
     ///   - halfTables: Keeps embeddings as IEEE halves.
+    ///   - other: A network of the same weights, whose tables this one reads, too; nil: it has its own.
     package init(
-        _ weights: NetworkWeights, layout: FeatureLayout, precision: LayerPrecision = .f32, halfTables: Bool = false
+        _ weights: NetworkWeights, layout: FeatureLayout, precision: LayerPrecision = .f32, halfTables: Bool = false,
+        sharingTablesOf other: Network? = nil
     ) {
         precondition(weights.fault(layout) == nil, "weights that do not fit: \(weights.fault(layout) ?? "")")
         self.layout = layout
@@ -40,36 +43,24 @@ package final class Network: @unchecked Sendable {
         layers = weights.layers.map {
             DenseLayer(weights: $0.weights, bias: $0.bias, inputs: $0.inputs, precision: precision)
         }
-        isHalf = halfTables
         byteCount =
             weights.table.count * (halfTables ? 2 : 4) + weights.linear.count * 4
             + layers.reduce(0) { $0 + $1.byteCount }
-        let values = weights.table.count
-        table = AlignedMemory.allocate(byteCount: max(values, 1) * (halfTables ? 2 : 4))
-        if halfTables {
-            Kernels.narrow(
-                weights.table, count: values, into: table.bindMemory(to: UInt16.self, capacity: max(values, 1)))
-        } else {
-            table.bindMemory(to: Float.self, capacity: max(values, 1)).update(from: weights.table, count: values)
-        }
-        linear = Self.copy(weights.linear)
+        precondition(other == nil || other?.isHalf == halfTables && other?.layout == layout, "tables of another network")
+        tables = other?.tables ?? NetworkTables(weights, isHalf: halfTables)
         denseLinear = weights.denseLinear
-        output = Self.copy(weights.output)
+        output = NetworkTables.copy(weights.output)
         bias = weights.bias
     }
 
-    deinit {
-        table.deallocate()
-        linear.deallocate()
-        output.deallocate()
-    }
+    deinit { output.deallocate() }
 
-    private static func copy(_ values: [Float]) -> UnsafeMutablePointer<Float> {
-        let count = DenseAlgebra.padded(max(values.count, 1))
-        let base = AlignedMemory.allocate(byteCount: count * 4).bindMemory(to: Float.self, capacity: count)
-        base.update(repeating: 0, count: count)
-        base.update(from: values, count: values.count)
-        return base
+    /// Bytes of a network that is made of `weights`.
+    package static func byteCount(_ weights: NetworkWeights, _ precision: LayerPrecision) -> Int {
+        weights.table.count * 4 + weights.linear.count * 4
+            + weights.layers.reduce(0) {
+                $0 + DenseLayer.byteCount(inputs: $1.inputs, outputs: $1.bias.count, precision)
+            }
     }
 
     /// The logits of rows, before any sigmoid.
@@ -176,5 +167,40 @@ package final class Network: @unchecked Sendable {
         let parts = scratch.parts
         Kernels.dot(output, rows: last, stride: width, count: count, dimension: width, into: parts)
         for row in 0..<count { out[row] += parts[row] }
+    }
+}
+
+/// What a network looks up by the IDs of a row: embeddings, and a weight for each ID. Networks of the same weights share it.
+///
+/// `@unchecked Sendable`: nothing is written after `init`.
+final class NetworkTables: @unchecked Sendable {
+    let embeddings: UnsafeMutableRawPointer
+    let linear: UnsafeMutablePointer<Float>
+    let isHalf: Bool
+
+    init(_ weights: NetworkWeights, isHalf: Bool) {
+        self.isHalf = isHalf
+        let values = weights.table.count
+        embeddings = AlignedMemory.allocate(byteCount: max(values, 1) * (isHalf ? 2 : 4))
+        if isHalf {
+            Kernels.narrow(
+                weights.table, count: values, into: embeddings.bindMemory(to: UInt16.self, capacity: max(values, 1)))
+        } else {
+            embeddings.bindMemory(to: Float.self, capacity: max(values, 1)).update(from: weights.table, count: values)
+        }
+        linear = Self.copy(weights.linear)
+    }
+
+    deinit {
+        embeddings.deallocate()
+        linear.deallocate()
+    }
+
+    static func copy(_ values: [Float]) -> UnsafeMutablePointer<Float> {
+        let count = DenseAlgebra.padded(max(values.count, 1))
+        let base = AlignedMemory.allocate(byteCount: count * 4).bindMemory(to: Float.self, capacity: count)
+        base.update(repeating: 0, count: count)
+        base.update(from: values, count: values.count)
+        return base
     }
 }

@@ -13,7 +13,7 @@ struct EntryTable {
 
     /// - Parameter entriesMax: Numbers of entries are below, at most 2^28; no more are in the table at a time.
     init(entriesMax: Int) {
-        slotCount = entriesMax + entriesMax / 4 + 8
+        slotCount = Self.byteCount(entriesMax: entriesMax) / 4
         slots = .allocate(capacity: slotCount)
         slots.initialize(repeating: 0, count: slotCount)
         indexBits = UInt32(Int.bitWidth - (entriesMax + 1).leadingZeroBitCount)
@@ -21,6 +21,7 @@ struct EntryTable {
 
     func deallocate() { slots.deallocate() }
     var byteCount: Int { slotCount * 4 }
+    static func byteCount(entriesMax: Int) -> Int { (entriesMax + entriesMax / 4 + 8) * 4 }
 
     @inline(__always)
     private func home(_ hash: UInt32) -> Int { Int((UInt64(hash) &* UInt64(slotCount)) >> 32) }

@@ -10,7 +10,7 @@ package struct FrequencySketch {
 
     /// - Parameter entries: Keys that it should tell apart; 8 bytes each.
     package init(entries: Int) {
-        blockCount = max(8, (entries + 7) / 8)
+        blockCount = Self.byteCount(entries: entries) / 64
         words = .allocate(capacity: blockCount * 8)
         words.initialize(repeating: 0, count: blockCount * 8)
         sampleSize = max(64, entries) * 10
@@ -18,6 +18,7 @@ package struct FrequencySketch {
 
     package func deallocate() { words.deallocate() }
     package var byteCount: Int { blockCount * 64 }
+    static func byteCount(entries: Int) -> Int { max(8, (entries + 7) / 8) * 64 }
 
     @inline(__always)
     private func place(_ hash: UInt32) -> (block: UnsafeMutablePointer<UInt64>, choices: UInt32) {

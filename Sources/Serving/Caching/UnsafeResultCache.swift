@@ -79,10 +79,14 @@ package final class ResultCache {
     private static let bytesMin = 2 << 10
     /// Entries that an insertion looks at for dead ones.
     private static let sweepCount = 4
+    /// Entries that an insertion evicts at most under a lowered limit.
+    private static let victimsMax = 4
     /// Nanoseconds in a tick, as a shift: 16.8 ms. Ticks of 32 bits last for 2.2 years, then the cache begins anew.
     private static let tickShift: UInt64 = 24
 
     private let capacity: Int
+    /// What may be held now: the capacity, or less of it.
+    private var limit: Int
     private let entriesMax: Int
     private let answerCostMax: Int
     private let fixedBytes: Int
@@ -114,6 +118,7 @@ package final class ResultCache {
     package init(bytesMax: Int, life: AnswerLife = AnswerLife(), staleFor: UInt64 = 0, lateFor: UInt64 = 0) {
         let capacity = bytesMax < Self.bytesMin ? 0 : bytesMax
         self.capacity = capacity
+        limit = capacity
         self.life = life
         staleTicks = UInt32(clamping: staleFor >> Self.tickShift)
         lateTicks = max(staleTicks, UInt32(clamping: lateFor >> Self.tickShift))
@@ -350,7 +355,49 @@ package final class ResultCache {
             block: block, shown: shown, stamp: stamp, made: tick, expires: isForever ? .max : expires,
             version: UInt32(version), valueCountAndFlags: UInt32(value.count) | flags,
             generation: UInt16(truncatingIfNeeded: generation), keyCount: UInt16(key.count), tag: tag, served: 0)
-        while self.bytes > capacity, let victim = policy.evict() { forget(victim, .room) }
+        // Under a limit that was lowered there is more to give back than one insertion should take the time for.
+        var victims = limit < capacity ? Self.victimsMax : .max
+        while self.bytes > limit, victims > 0, let victim = policy.evict() {
+            forget(victim, .room)
+            victims -= 1
+        }
+    }
+
+    // MARK: Less memory
+
+    /// Bytes that it holds.
+    package var byteCount: Int { bytes }
+
+    /// Lets the cache hold `bytes` at most, and never more than it was made for. What is too much goes with `shrink`.
+    package func setLimit(_ bytes: Int) { limit = max(0, min(capacity, bytes)) }
+
+    /// Evicts entries, those that are worth least first, until the limit holds.
+    ///
+    /// - Parameter count: Entries to evict at most.
+    /// - Returns: Whether there are more.
+    /// - Complexity: O(count), about a microsecond each.
+    package func shrink(by count: Int) -> Bool {
+        var left = count
+        while bytes > limit, left > 0 {
+            guard let victim = policy.evict() else { return false }
+            forget(victim, .room)
+            left -= 1
+        }
+        return bytes > limit && counts.entryCount > 0
+    }
+
+    /// What a cache takes that holds so many answers: they, their keys and records, and the tables.
+    ///
+    /// - Parameters:
+    ///   - bytesMax: As it is made with; it never takes more.
+    ///   - blockBytes: Of an answer and its key together.
+    package static func byteCount(answers: Int, blockBytes: Int, bytesMax: Int) -> Int {
+        guard bytesMax >= bytesMin else { return 0 }
+        let entriesMax = min(bytesMax / 256, 1 << 26)
+        let tables =
+            EntryTable.byteCount(entriesMax: entriesMax) + FrequencySketch.byteCount(entries: bytesMax / 384)
+        let block = AnswerMemory(capacity: bytesMax).blockBytes(blockBytes)
+        return min(bytesMax, tables + min(max(0, answers), entriesMax) * (recordBytes + block))
     }
 
     /// A time as ticks; never goes back.

@@ -37,7 +37,7 @@ package final class LiveUsers {
     }
 
     package var byteCount: Int {
-        states.statistics.bytes + (shown?.statistics.bytes ?? 0) + recent.bytes + epochs.byteCount
+        states.statistics.bytes + (shown?.statistics.bytes ?? 0) + recent.residentBytes + epochs.byteCount
     }
 
     // MARK: Events

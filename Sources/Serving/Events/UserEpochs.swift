@@ -25,6 +25,16 @@ package final class UserEpochs {
 
     package var byteCount: Int { counters.count * 4 }
 
+    /// Counters of a shard, so that all shards together have room for four million users.
+    package static func count(shards: Int) -> Int { max(1 << 16, (1 << 22) / max(1, shards)) }
+
+    /// Bytes of all shards' counters.
+    package static func byteCount(shards: Int) -> Int {
+        var size = 1
+        while size < count(shards: shards) { size *= 2 }
+        return shards * size * 4
+    }
+
     private func place(of user: String) -> Int {
         // The low bits say which shard the user is of: all of them alike here.
         Int(truncatingIfNeeded: XXH64.hash(user) >> 32) & (counters.count - 1)

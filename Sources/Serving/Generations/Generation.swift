@@ -68,8 +68,14 @@ package final class Generation: Sendable {
     /// A part of a generation's memory.
     package enum MemoryPart: String, Sendable {
         case userFactors, itemFactors, index, itemNeighbors, userDirectory, itemCatalogue, ranker, content,
-            userNeighbors, foldIn
+            userNeighbors, foldIn, rowNumbers
     }
+
+    /// Of all parts together.
+    package var byteCount: Int { memory.reduce(0) { $0 + $1.bytes } }
+
+    /// What rows and items' numbers take to find each other.
+    package static func rowNumberBytes(items: Int, hasLiveItems: Bool) -> Int { items * (hasLiveItems ? 8 : 4) }
 
     package init(
         number: UInt64, label: String, path: String, model: RetrievalModel, ranker: CandidateRanker? = nil,
@@ -90,7 +96,7 @@ package final class Generation: Sendable {
             }
         }
         numbersByRow = numbers
-        self.memory = memory
+        self.memory = memory + [(.rowNumbers, (rowsByNumber.count + numbers.count) * 4)]
     }
 }
 

@@ -25,8 +25,9 @@ package final class Engine {
     package let generation: Generation
     /// Made at the first use: a generation that only stays for rollback costs no scratch.
     private lazy var scratch = CandidateGenerator.Scratch(model: generation.model)
-    package lazy var generator = CandidateGenerator(model: generation.model, scratch: scratch)
+    package lazy var generator = makeGenerator()
     private var further: [CandidateGenerator] = []
+    private var generatorCount = 0
     /// Where candidates wait to be scored; nil where the bundle has no ranker.
     private let batcher: RankingBatcher?
     let recallSampler: RecallSampler?
@@ -94,8 +95,24 @@ package final class Engine {
     /// The generator of the call at `place` of those that are served at the same time.
     func generator(at place: Int) -> CandidateGenerator {
         if place == 0 { return generator }
-        while further.count < place { further.append(CandidateGenerator(model: generation.model, scratch: scratch)) }
+        while further.count < place { further.append(makeGenerator()) }
         return further[place - 1]
+    }
+
+    private func makeGenerator() -> CandidateGenerator {
+        generatorCount += 1
+        return CandidateGenerator(model: generation.model, scratch: scratch)
+    }
+
+    /// Bytes of scratch that grow with the catalogue, made so far.
+    var scratchBytes: Int {
+        generatorCount == 0
+            ? 0 : scratch.byteCount + generatorCount * CandidateGenerator.maskBytes(items: generation.model.items.count)
+    }
+
+    /// Bytes of compiled filters.
+    var filterBytes: Int {
+        filters.bytes + (addedFilters?.filters.bytes ?? 0) + (restatedFilters?.filters.bytes ?? 0)
     }
 
     /// The seat of the call at `place` before the ranker; nil where the bundle has none.

@@ -31,7 +31,7 @@ package actor Shard {
     /// Calls under way at most: those whose scans take turns, or those whose candidates are ranked together.
     private nonisolated let callsMax: Int
     private nonisolated let seeds: @Sendable () -> UInt64
-    private let cache: ResultCache
+    let cache: ResultCache
     private var originKnowledge = LiveUsers.Knowledge()
     /// Whether calls for the same bytes wait for one answer.
     private let sharesAnswers: Bool
@@ -43,7 +43,7 @@ package actor Shard {
     /// Who helps with the long scans of slates; nil: nobody.
     private var helpers: (any SearchHelpers)?
     /// The current engine first; then the one before, for cursors and rollback.
-    private var engines: [Engine] = []
+    private(set) var engines: [Engine] = []
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -144,6 +144,15 @@ package actor Shard {
         hasWindows = engines[0].isTimed
         metrics.setUsers(generation.model.users.rows(inSlots: slots).count)
         let released = engines.dropFirst(2).map(\.generation)
+        engines.removeLast(released.count)
+        return released
+    }
+
+    /// Lets all generations go but the one that serves: for a load, which needs memory for another.
+    ///
+    /// - Returns: What the caller drops off the loops. Cursors that name one of them begin anew.
+    package func releaseEarlier() -> [Generation] {
+        let released = engines.dropFirst().map(\.generation)
         engines.removeLast(released.count)
         return released
     }
@@ -271,7 +280,7 @@ package actor Shard {
     // MARK: Events
 
     private var intake: EventIntake?
-    private let live: LiveUsers?
+    let live: LiveUsers?
 
     /// Takes events; the answer, where it need not wait for the log. Without live users nothing is taken.
     package func record(_ batch: EventBatch, _ call: ShardCall) -> RecordedEvents? {

@@ -73,6 +73,9 @@ package final class DecodeArena {
         state.pointee.budgetGiven = budget
     }
 
+    /// Bytes that it holds between messages.
+    package var byteCount: Int { DecodeArena.firstBlockBytes }
+
     /// What the current message has taken.
     var bytesTaken: Int { state.pointee.budgetGiven - state.pointee.budget }
 

@@ -54,7 +54,7 @@ import Vocabulary
             "cache.bytes": "3MiB", "cache.filter_bytes": "2MiB", "cache.ttl": "90s", "cache.entry_bytes_max": "5KiB",
             "cache.ttl_min": "3s", "cache.ttl_visits": "7", "cache.stale_for": "4s", "cache.stale_if_late": "5s", "cache.background_share": "0.2",
             "cache.warm_keys": "77", "cache.warm_file": "/tmp/warm", "cache.warm_before_ready": "2s",
-            "limits.frame_bytes_max": "2MiB",
+            "memory.budget": "900MiB", "limits.frame_bytes_max": "2MiB",
             "limits.connections_max": "11", "limits.calls_in_flight_max": "12", "limits.queued_requests_max": "13",
             "limits.queue_wait": "21ms", "brownout.latency": "9ms", "brownout.level": "2",
             "limits.k_max": "140", "limits.write_buffer_bytes_max": "9MiB", "limits.handshake_timeout": "15ms",
