@@ -5494,7 +5494,7 @@ const ProtobufCEnumDescriptor martlet__v1__fallback__descriptor =
   martlet__v1__fallback__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[8] =
+static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[9] =
 {
   { "DEGRADATION_NONE", "MARTLET__V1__DEGRADATION__DEGRADATION_NONE", 0 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_SOURCE_UNAVAILABLE", 1 },
@@ -5504,11 +5504,12 @@ static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[
   { "DEGRADATION_RANKER_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_UNAVAILABLE", 5 },
   { "DEGRADATION_RANKER_SKIPPED", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_SKIPPED", 6 },
   { "DEGRADATION_CAPS_RELAXED", "MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED", 7 },
+  { "DEGRADATION_STALE_USER_STATE", "MARTLET__V1__DEGRADATION__DEGRADATION_STALE_USER_STATE", 8 },
 };
 static const ProtobufCIntRange martlet__v1__degradation__value_ranges[] = {
-{0, 0},{0, 8}
+{0, 0},{0, 9}
 };
-static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[8] =
+static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[9] =
 {
   { "DEGRADATION_CAPS_RELAXED", 7 },
   { "DEGRADATION_CURSOR_RESTARTED", 3 },
@@ -5518,6 +5519,7 @@ static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_na
   { "DEGRADATION_RANKER_UNAVAILABLE", 5 },
   { "DEGRADATION_SHORT_SLATE", 4 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", 1 },
+  { "DEGRADATION_STALE_USER_STATE", 8 },
 };
 const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
 {
@@ -5526,9 +5528,9 @@ const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
   "Degradation",
   "Martlet__V1__Degradation",
   "martlet.v1",
-  8,
+  9,
   martlet__v1__degradation__enum_values_by_number,
-  8,
+  9,
   martlet__v1__degradation__enum_values_by_name,
   1,
   martlet__v1__degradation__value_ranges,

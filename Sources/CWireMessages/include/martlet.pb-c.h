@@ -113,7 +113,11 @@ typedef enum _Martlet__V1__Degradation {
   /*
    * the scenario's caps were raised to fill the slate
    */
-  MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 7
+  MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 7,
+  /*
+   * another node may know something of the user that this one did not
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_STALE_USER_STATE = 8
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__DEGRADATION)
 } Martlet__V1__Degradation;
 typedef enum _Martlet__V1__EventStatus {

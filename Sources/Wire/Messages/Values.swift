@@ -42,6 +42,8 @@ public struct Degradations: OptionSet, Sendable, Hashable {
     public static let rankerSkipped = Degradations(rawValue: 1 << 6)
     /// The scenario's caps were raised to fill the slate.
     public static let capsRelaxed = Degradations(rawValue: 1 << 7)
+    /// Another node may know something of the user that this one did not.
+    public static let staleUserState = Degradations(rawValue: 1 << 8)
 
     /// Words for tables and logs.
     public var names: [String] {
@@ -54,6 +56,7 @@ public struct Degradations: OptionSet, Sendable, Hashable {
             case .capsRelaxed: "caps_relaxed"
             case .rankerUnavailable: "ranker_unavailable"
             case .rankerSkipped: "ranker_skipped"
+            case .staleUserState: "stale_user_state"
             default: "degradation_\(value)"
             }
         }
