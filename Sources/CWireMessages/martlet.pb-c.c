@@ -5507,7 +5507,7 @@ const ProtobufCEnumDescriptor martlet__v1__fallback__descriptor =
   martlet__v1__fallback__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[14] =
+static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[15] =
 {
   { "DEGRADATION_NONE", "MARTLET__V1__DEGRADATION__DEGRADATION_NONE", 0 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_SOURCE_UNAVAILABLE", 1 },
@@ -5517,6 +5517,7 @@ static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[
   { "DEGRADATION_RANKER_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_UNAVAILABLE", 5 },
   { "DEGRADATION_RANKER_SKIPPED", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_SKIPPED", 6 },
   { "DEGRADATION_CAPS_RELAXED", "MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED", 7 },
+  { "DEGRADATION_STALE_USER_STATE", "MARTLET__V1__DEGRADATION__DEGRADATION_STALE_USER_STATE", 8 },
   { "DEGRADATION_STALE_SLATE", "MARTLET__V1__DEGRADATION__DEGRADATION_STALE_SLATE", 9 },
   { "DEGRADATION_POPULAR_ONLY", "MARTLET__V1__DEGRADATION__DEGRADATION_POPULAR_ONLY", 10 },
   { "DEGRADATION_SOURCE_FAILED", "MARTLET__V1__DEGRADATION__DEGRADATION_SOURCE_FAILED", 11 },
@@ -5525,24 +5526,25 @@ static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[
   { "DEGRADATION_EXPLANATION_CUT", "MARTLET__V1__DEGRADATION__DEGRADATION_EXPLANATION_CUT", 14 },
 };
 static const ProtobufCIntRange martlet__v1__degradation__value_ranges[] = {
-{0, 0},{9, 8},{0, 14}
+{0, 0},{0, 15}
 };
-static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[14] =
+static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[15] =
 {
   { "DEGRADATION_CAPS_RELAXED", 7 },
   { "DEGRADATION_CURSOR_RESTARTED", 3 },
   { "DEGRADATION_DEADLINE_TRUNCATED", 2 },
-  { "DEGRADATION_EXPLANATION_CUT", 13 },
-  { "DEGRADATION_FOLD_IN_FAILED", 12 },
-  { "DEGRADATION_LIVE_FEATURES_MISSING", 11 },
+  { "DEGRADATION_EXPLANATION_CUT", 14 },
+  { "DEGRADATION_FOLD_IN_FAILED", 13 },
+  { "DEGRADATION_LIVE_FEATURES_MISSING", 12 },
   { "DEGRADATION_NONE", 0 },
-  { "DEGRADATION_POPULAR_ONLY", 9 },
+  { "DEGRADATION_POPULAR_ONLY", 10 },
   { "DEGRADATION_RANKER_SKIPPED", 6 },
   { "DEGRADATION_RANKER_UNAVAILABLE", 5 },
   { "DEGRADATION_SHORT_SLATE", 4 },
-  { "DEGRADATION_SOURCE_FAILED", 10 },
+  { "DEGRADATION_SOURCE_FAILED", 11 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", 1 },
-  { "DEGRADATION_STALE_SLATE", 8 },
+  { "DEGRADATION_STALE_SLATE", 9 },
+  { "DEGRADATION_STALE_USER_STATE", 8 },
 };
 const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
 {
@@ -5551,11 +5553,11 @@ const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
   "Degradation",
   "Martlet__V1__Degradation",
   "martlet.v1",
-  14,
+  15,
   martlet__v1__degradation__enum_values_by_number,
-  14,
+  15,
   martlet__v1__degradation__enum_values_by_name,
-  2,
+  1,
   martlet__v1__degradation__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

@@ -196,7 +196,7 @@ package enum FallbackReason: UInt8, CaseIterable, Sendable {
 /// What was left out of an answer that was given all the same; numbers as on the wire, less one.
 package enum DegradedReason: UInt8, CaseIterable, Sendable {
     case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate, rankerUnavailable, rankerSkipped,
-        capsRelaxed
+        capsRelaxed, staleUserState
     case staleSlate = 8
     case popularOnly, sourceFailed, liveFeaturesMissing, foldInFailed, explanationCut
 
@@ -209,6 +209,7 @@ package enum DegradedReason: UInt8, CaseIterable, Sendable {
         case .rankerUnavailable: "ranker_unavailable"
         case .rankerSkipped: "ranker_skipped"
         case .capsRelaxed: "caps_relaxed"
+        case .staleUserState: "stale_user_state"
         case .staleSlate: "stale_slate"
         case .popularOnly: "popular_only"
         case .sourceFailed: "source_failed"

@@ -195,6 +195,11 @@ struct NodesSharingItemsTests {
         #expect(reply.stored == 1 && !reply.shared)
         #expect(first.node.itemDesk.sharingReading.unwritten == 1)
         #expect(try await becomes { !first.node.itemDesk.isCurrent && !second.node.itemDesk.isCurrent })
+        // A computed answer and a kept one say so.
+        for cached in [false, true] {
+            let reply = try await second.client.recommend(RecommendRequest(user: SmallWorld.user(7), k: 10))
+            #expect(reply.degraded.contains(.staleUserState), "cached \(cached)")
+        }
         // The change survives a restart of its node, too.
         await first.stop()
         let again = try await world.start("a")
@@ -203,6 +208,13 @@ struct NodesSharingItemsTests {
         try world.server.start()
         #expect(try await agree(again, second))
         #expect(second.node.itemDesk.states["item-1"]?.window?.isHidden == true)
+        // What is kept is not marked for good.
+        var isMarked = true
+        for _ in 0..<1000 where isMarked {
+            let reply = try await second.client.recommend(RecommendRequest(user: SmallWorld.user(7), k: 10))
+            isMarked = reply.degraded.contains(.staleUserState)
+        }
+        #expect(!isMarked)
         #expect(try await becomes { again.node.itemDesk.sharing?.canWrite ?? false })
         var shared = false
         for number in 0..<100 where !shared { shared = try await hide("item-\(number)", again).shared }

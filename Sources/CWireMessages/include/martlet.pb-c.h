@@ -115,6 +115,10 @@ typedef enum _Martlet__V1__Degradation {
    */
   MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 7,
   /*
+   * another node may know something of the user that this one did not
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_STALE_USER_STATE = 8,
+  /*
    * an answer from before, as there was no time or no room to make one
    */
   MARTLET__V1__DEGRADATION__DEGRADATION_STALE_SLATE = 9,

@@ -461,11 +461,15 @@ final class LoopWorker {
                 keep(slate, key, ticket.scenario, done, shard)
                 share(slate, ticket, shard)
             }
-            // Behind what is kept: the answer has this ID once.
+            // Behind what is kept: it is of this answer alone.
+            let isMarked = status == .ok && !node.itemsAreCurrent && encoder.hasRoom(Self.staleMark.count)
+            if isMarked { encoder.append(staleMark(behind: 0)) }
+            // The same: the answer has this ID once.
             if status == .ok, let capture = slate.capture { log(capture) }
             metrics.recordRequest(
                 scenario: node.scenarioIndex(ticket.scenario),
-                status != .ok ? .failed : slate.degraded.isEmpty && slate.fallback == .none ? .served : .degraded,
+                status != .ok
+                    ? .failed : !isMarked && slate.degraded.isEmpty && slate.fallback == .none ? .served : .degraded,
                 nanoseconds: done &- ticket.arrived)
         } else if case .rejected = answer, ticket.method == .recommend {
             metrics.recordRequest(
@@ -504,10 +508,20 @@ final class LoopWorker {
         of kept: UnsafeRawBufferPointer, by generation: UInt64, scenario: Int, request: UnsafeRawBufferPointer,
         own: @autoclosure () -> String?
     ) -> [UInt8] {
-        let origin = encoder.origin(ofNumber: generation) ?? originOfOther(generation)
+        var origin = encoder.origin(ofNumber: generation) ?? originOfOther(generation)
+        if !node.itemsAreCurrent { origin += staleMark(behind: FrameHeader.byteCount - 4 + kept.count + origin.count) }
         if slates == nil { return origin }
         return origin + logRepeated(scenario: scenario, request, kept, origin, own: own())
     }
+
+    /// What marks a slate while other nodes are not heard of: one more degradation, behind those that it has.
+    private func staleMark(behind bytes: Int) -> [UInt8] {
+        metrics.countDegraded(.staleUserState)
+        return bytes + Self.staleMark.count <= node.limits.frameBytesMax ? Self.staleMark : []
+    }
+
+    /// Field 6 of a RecommendReply: a packed list of one, DEGRADATION_STALE_USER_STATE.
+    private static let staleMark: [UInt8] = [6 << 3 | 2, 1, 8]
 
     /// Of a generation that has answered nothing here yet.
     private func originOfOther(_ number: UInt64) -> [UInt8] {

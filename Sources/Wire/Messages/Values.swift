@@ -42,6 +42,8 @@ public struct Degradations: OptionSet, Sendable, Hashable {
     public static let rankerSkipped = Degradations(rawValue: 1 << 6)
     /// The scenario's caps were raised to fill the slate.
     public static let capsRelaxed = Degradations(rawValue: 1 << 7)
+    /// Another node may know something of the user that this one did not.
+    public static let staleUserState = Degradations(rawValue: 1 << 8)
     /// An answer from before, as there was no time or no room to make one.
     public static let staleSlate = Degradations(rawValue: 1 << 9)
     /// No source had time, or found anything: what is popular.
@@ -66,6 +68,7 @@ public struct Degradations: OptionSet, Sendable, Hashable {
             case .capsRelaxed: "caps_relaxed"
             case .rankerUnavailable: "ranker_unavailable"
             case .rankerSkipped: "ranker_skipped"
+            case .staleUserState: "stale_user_state"
             case .staleSlate: "stale_slate"
             case .popularOnly: "popular_only"
             case .sourceFailed: "source_failed"
