@@ -219,7 +219,6 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var histogram: Int { DurationBuckets.count + 1 }
 
         // The small counters and gauges, 8 or 16 cells for each set of labels, from `smallAt`.
-        @inlinable package static var rejected: Int { 0 }
         @inlinable package static var reranked: Int { 8 }
         @inlinable package static var fallback: Int { 16 }
         @inlinable package static var degraded: Int { 24 }
@@ -261,7 +260,9 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var quality: Int { 172 }
         /// 8 cells, one for each level.
         @inlinable package static var reduced: Int { 176 }
-        @inlinable package static var smallCells: Int { 184 }
+        /// 16 cells: one for each reason.
+        @inlinable package static var rejected: Int { 184 }
+        @inlinable package static var smallCells: Int { 200 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

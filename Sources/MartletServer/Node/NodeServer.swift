@@ -347,7 +347,8 @@ package final class ServingNode: Service {
     }
 
     private func openHTTP(_ endpoint: SocketEndpoint) async throws -> HTTPPort {
-        let status = StatusDocument(node: context, models: models, numbers: events.numbers, slates: slates, memory: memory)
+        let status = StatusDocument(
+            node: context, models: models, numbers: events.numbers, slates: slates, memory: memory)
         let metrics = metrics
         let state = context.state
         let (events, items, activity, slates, memory) = (events, items, activity, slates, memory)
