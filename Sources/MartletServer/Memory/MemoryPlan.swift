@@ -52,7 +52,7 @@ package struct MemoryPlan: Sendable {
     /// Code, libraries and what they write into, resident: measured in nodes that serve.
     package static let programBytes = 36 << 20
     /// Heap of a node without model: loops, threads' stacks, metrics, configuration, jemalloc's own; the same for each loop more.
-    package static let heapBytes = 6 << 20
+    package static let heapBytes = 4 << 20
     package static let heapBytesPerShard = 1 << 20
     /// What jemalloc holds beside what caches and users' states have from it, as a share: large blocks have a page more, sizes
     /// that were outgrown leave gaps. Measured after a million events and as many answers.
