@@ -124,7 +124,8 @@ let package = Package(
             "MartletServer",
             [
                 "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
-                "CandidateRanking", "Serving", "EventLog", "LiveState", "RemoteCache", "Catalog", "FactorModels", "Overload",
+                "CandidateRanking", "Serving", "EventLog", "LiveState", "RemoteCache", "Catalog", "FactorModels",
+                "Overload",
                 "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams, deque,
             ]),

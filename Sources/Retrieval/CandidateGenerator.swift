@@ -63,7 +63,9 @@ package final class CandidateGenerator {
     }
 
     /// Bytes of scratch that grow with the catalogue.
-    package var byteCount: Int { Scratch.byteCount(items: model.items.count) + Self.maskBytes(items: model.items.count) }
+    package var byteCount: Int {
+        Scratch.byteCount(items: model.items.count) + Self.maskBytes(items: model.items.count)
+    }
 
     /// Of a generator's own.
     package static func maskBytes(items: Int) -> Int { (items + 63) / 64 * 8 }

@@ -234,7 +234,9 @@ package enum MetricCatalogue {
         help: "Bytes that the process is to stay below; 0: as many as there are.")
     static let memoryLevel = Metric(
         "martlet_memory_level", .gauge,
-        help: "0 while there is memory enough, 1 while caches hold less, 2 while nothing grows, 3 while calls are refused.")
+        help:
+            "0 while there is memory enough, 1 while caches hold less, 2 while nothing grows, 3 while calls are refused."
+    )
     static let memoryCacheMax = Metric(
         "martlet_memory_cache_max_bytes", .gauge, unit: .bytes,
         help: "Bytes that the result caches may hold now, where there is a budget.")
@@ -294,7 +296,8 @@ package enum MetricCatalogue {
         sharedStores, sharedDropped, sharedForgotten, sharedTracking,
         connections,
         connectionsTotal, connectionsRefused, framesBad, ready, generation, modelInfo, generationSwaps, generationLoad,
-        memory, memoryBudget, memoryLevel, memoryCacheMax, allocatorAllocated, allocatorActive, allocatorResident, allocatorMapped, allocatorRetained,
+        memory, memoryBudget, memoryLevel, memoryCacheMax, allocatorAllocated, allocatorActive, allocatorResident,
+        allocatorMapped, allocatorRetained,
         allocatorMetadata, allocatorAllocations, processCPU, processResident, processVirtual, processStart,
         processDescriptors, processDescriptorsMax, processThreads, processMajorFaults, build,
     ]

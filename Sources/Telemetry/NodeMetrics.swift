@@ -141,7 +141,8 @@ package final class NodeMetrics: Sendable {
     /// Budget, level, and what caches may hold.
     var memoryFigures: (budget: UInt64, level: UInt64, cacheMax: UInt64) {
         (
-            UInt64(clamping: memoryBudget.load(ordering: .relaxed)), UInt64(clamping: memoryLevel.load(ordering: .relaxed)),
+            UInt64(clamping: memoryBudget.load(ordering: .relaxed)),
+            UInt64(clamping: memoryLevel.load(ordering: .relaxed)),
             UInt64(clamping: memoryCacheMax.load(ordering: .relaxed))
         )
     }

@@ -223,7 +223,6 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var histogram: Int { DurationBuckets.count + 1 }
 
         // The small counters and gauges, 8 or 16 cells for each set of labels, from `smallAt`.
-        @inlinable package static var rejected: Int { 0 }
         @inlinable package static var reranked: Int { 8 }
         @inlinable package static var fallback: Int { 16 }
         @inlinable package static var candidates: Int { 32 }
@@ -268,7 +267,9 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var reduced: Int { 208 }
         /// 4 cells: hits, misses, bytes, entries.
         @inlinable package static var filterCache: Int { 216 }
-        @inlinable package static var smallCells: Int { 220 }
+        /// 16 cells: one for each reason.
+        @inlinable package static var rejected: Int { 220 }
+        @inlinable package static var smallCells: Int { 236 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

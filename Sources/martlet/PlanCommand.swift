@@ -28,9 +28,11 @@ struct PlanCommand: ParsableCommand {
     var events: Double = 0
     @Option(parsing: .unconditional, help: "Users who have such events (default: all, where --events is given).")
     var activeUsers: Int?
-    @Option(help: ArgumentHelp("Bytes of all result caches, such as 256MiB (default: as configured).", valueName: "size"))
+    @Option(
+        help: ArgumentHelp("Bytes of all result caches, such as 256MiB (default: as configured).", valueName: "size"))
     var cache: String?
-    @Option(parsing: .unconditional, help: "Different answers that are asked for (default: as many as the cache holds).")
+    @Option(
+        parsing: .unconditional, help: "Different answers that are asked for (default: as many as the cache holds).")
     var answers: Int?
     @Option(parsing: .unconditional, help: "Bytes of an answer and its request together.")
     var answerBytes = MemoryPlan.Load().answerBytes
@@ -42,7 +44,8 @@ struct PlanCommand: ParsableCommand {
     var ranker: String?
     @Option(
         help: ArgumentHelp(
-            "What the model finds candidates by, separated by commas: als, spectral, item_to_item.", valueName: "kinds"))
+            "What the model finds candidates by, separated by commas: als, spectral, item_to_item.", valueName: "kinds")
+    )
     var retrieval: String?
     @Option(help: ArgumentHelp("A YAML file with settings.", valueName: "file"))
     var config: String?

@@ -93,7 +93,8 @@ struct MemoryBudgetTests {
         }
     }
 
-    @Test("where nothing else is left, new connections and calls for many users are refused, and single ones are served")
+    @Test(
+        "where nothing else is left, new connections and calls for many users are refused, and single ones are served")
     func critical() async throws {
         try await withNode { node, used, _ in
             _ = try await node.client.recommend(user: SmallWorld.user(1), k: 5)

@@ -25,7 +25,9 @@ struct MemoryPlanTests {
         "ranker",
     ]
 
-    private func compare(_ bundle: String, change: @escaping (inout ServerConfiguration) -> Void = { _ in }) async throws {
+    private func compare(_ bundle: String, change: @escaping (inout ServerConfiguration) -> Void = { _ in })
+        async throws
+    {
         // Whether a graph is kept is measured at load.
         let change: (inout ServerConfiguration) -> Void = {
             $0.index = .scan

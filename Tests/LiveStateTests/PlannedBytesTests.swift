@@ -6,7 +6,8 @@ import Vocabulary
 
 @Suite("Bytes of live state, planned and counted", .ownThreads)
 struct PlannedBytesTests {
-    @Test("users of many events take what is planned", arguments: [(1_000, 5), (40_000, 10), (20_000, 60), (3_000, 140)])
+    @Test(
+        "users of many events take what is planned", arguments: [(1_000, 5), (40_000, 10), (20_000, 60), (3_000, 140)])
     func users(count: Int, events: Int) throws {
         var random = SeededGenerator(seed: 7)
         let states = try UserStates(types: EventTypes(EventTypes.standardTypes))
@@ -17,7 +18,8 @@ struct PlannedBytesTests {
                 var id = "u\(1_000_000 + number)"
                 id.withUTF8 {
                     _ = states.apply(
-                        HistoryEvent(item: .random(in: 0..<items, using: &random), type: 2, seconds: seconds, value: nil),
+                        HistoryEvent(
+                            item: .random(in: 0..<items, using: &random), type: 2, seconds: seconds, value: nil),
                         user: UnsafeRawBufferPointer($0), now: 1_800_000_000)
                 }
             }

@@ -104,7 +104,9 @@ struct MemoryPressureTests {
         #expect(pressure.level == .tight, "no connection is refused for memory that is not used yet")
     }
 
-    @Test("whatever comes, bounds hold, caches never grow near the budget, and calm ends everything", arguments: Seeds.chosen(200))
+    @Test(
+        "whatever comes, bounds hold, caches never grow near the budget, and calm ends everything",
+        arguments: Seeds.chosen(200))
     func anything(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let budget = Int.random(in: 1...(1 << 40), using: &random)

@@ -146,10 +146,11 @@ import Vocabulary
         #expect(StatusCode.allCases.count == Layout.codes)
         #expect(RequestOutcome.allCases.count == Layout.outcomes)
         for count in [
-            RejectionReason.allCases.count, RerankingEffect.allCases.count, FallbackReason.allCases.count,
+            RerankingEffect.allCases.count, FallbackReason.allCases.count,
             DegradedReason.allCases.count, RetrievalSource.allCases.count, CacheResult.allCases.count,
             ConnectionRefusal.allCases.count, FrameFault.allCases.count, BatchCloseReason.allCases.count,
         ] { #expect(count <= 8) }
+        #expect(Layout.rejected + RejectionReason.allCases.count <= Layout.smallCells)
         #expect(Layout.deadline + RequestStage.allCases.count <= Layout.smallCells)
     }
 }

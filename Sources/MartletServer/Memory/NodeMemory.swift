@@ -65,7 +65,10 @@ final class NodeMemory: Sendable {
         add(.itemActivity, Int(clamping: node.activity?.reading.bytes ?? 0))
         add(.logs, (events.log?.bufferBytes ?? 0) + slates.bufferBytes)
         let allocator = Allocator.statistics() ?? AllocatorStatistics()
-        add(.allocator, Int(clamping: allocator.residentBytes) - Int(clamping: min(allocator.allocatedBytes, allocator.residentBytes)))
+        add(
+            .allocator,
+            Int(clamping: allocator.residentBytes)
+                - Int(clamping: min(allocator.allocatedBytes, allocator.residentBytes)))
         add(.program, Int(clamping: program.load(ordering: .relaxed)))
         var reading = Reading()
         reading.allocator = allocator

@@ -46,7 +46,8 @@ package final class Network: @unchecked Sendable {
         byteCount =
             weights.table.count * (halfTables ? 2 : 4) + weights.linear.count * 4
             + layers.reduce(0) { $0 + $1.byteCount }
-        precondition(other == nil || other?.isHalf == halfTables && other?.layout == layout, "tables of another network")
+        precondition(
+            other == nil || other?.isHalf == halfTables && other?.layout == layout, "tables of another network")
         tables = other?.tables ?? NetworkTables(weights, isHalf: halfTables)
         denseLinear = weights.denseLinear
         output = NetworkTables.copy(weights.output)
