@@ -147,9 +147,10 @@ import Vocabulary
         #expect(RequestOutcome.allCases.count == Layout.outcomes)
         for count in [
             RejectionReason.allCases.count, RerankingEffect.allCases.count, FallbackReason.allCases.count,
-            DegradedReason.allCases.count, RetrievalSource.allCases.count, CacheResult.allCases.count,
+            RetrievalSource.allCases.count, CacheResult.allCases.count,
             ConnectionRefusal.allCases.count, FrameFault.allCases.count, BatchCloseReason.allCases.count,
         ] { #expect(count <= 8) }
+        #expect(DegradedReason.allCases.allSatisfy { $0.rawValue < 32 })
         #expect(Layout.deadline + RequestStage.allCases.count <= Layout.smallCells)
     }
 }
