@@ -110,7 +110,9 @@ struct SharedCacheChangesTests {
         }
     }
 
-    @Test("all copies go when all keys do, and when changes are not heard of", arguments: ["FLUSHDB", "pubsub", "normal"])
+    @Test(
+        "all copies go when all keys do, and when changes are not heard of",
+        arguments: ["FLUSHDB", "pubsub", "normal"])
     func forgotten(how: String) async throws {
         let server = try RedisServer()
         try await withNodes(server) { nodes in

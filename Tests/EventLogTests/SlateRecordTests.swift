@@ -19,7 +19,8 @@ import Testing
         slate.timeMilliseconds = .random(in: 0...(.max), using: &random)
         slate.generation = .random(in: 0...99, using: &random)
         slate.marks = LoggedSlate.Marks(rawValue: .random(in: 0...15, using: &random))
-        (slate.fallback, slate.degraded) = (2, .random(in: 0...(Bool.random(using: &random) ? 255 : .max), using: &random))
+        slate.fallback = 2
+        slate.degraded = .random(in: 0...(Bool.random(using: &random) ? 255 : .max), using: &random)
         for _ in 0..<Int.random(in: 0...3, using: &random) { slate.context[text(5)] = text(5) }
         slate.sources = (0..<Int.random(in: 0...4, using: &random)).map { _ in text(6) }
         slate.shownCount = shown

@@ -147,10 +147,11 @@ import Vocabulary
         #expect(RequestOutcome.allCases.count == Layout.outcomes)
         for count in [
             RerankingEffect.allCases.count, FallbackReason.allCases.count,
-            DegradedReason.allCases.count, RetrievalSource.allCases.count, CacheResult.allCases.count,
+            RetrievalSource.allCases.count, CacheResult.allCases.count,
             ConnectionRefusal.allCases.count, FrameFault.allCases.count, BatchCloseReason.allCases.count,
         ] { #expect(count <= 8) }
         #expect(Layout.rejected + RejectionReason.allCases.count <= Layout.smallCells)
+        #expect(DegradedReason.allCases.allSatisfy { $0.rawValue < 32 })
         #expect(Layout.deadline + RequestStage.allCases.count <= Layout.smallCells)
     }
 }

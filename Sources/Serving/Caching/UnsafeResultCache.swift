@@ -478,7 +478,8 @@ package final class ResultCache {
             hash,
             isSame: { index in
                 let entry = entries[index]
-                return entry.block != nil && policy.hash(of: index) == hash && entry.valueCountAndFlags & Flags.isCopied != 0
+                return entry.block != nil && policy.hash(of: index) == hash
+                    && entry.valueCountAndFlags & Flags.isCopied != 0
                     && entry.expires > tick &+ Self.endingTicks
             })
         {

@@ -175,7 +175,8 @@ package enum DegradationRow: String, CaseIterable, Sendable {
                 .degraded(.shortSlate))
         case .featuresMissing:
             Entry(
-                .features, "a value that the ranker takes is missing", "the slate, ranked with the value for missing ones",
+                .features, "a value that the ranker takes is missing",
+                "the slate, ranked with the value for missing ones",
                 .whole, #"martlet_ranker_missing_features_total{group="context"}"#)
         case .liveFeaturesMissing:
             Entry(
@@ -229,7 +230,8 @@ package enum DegradationRow: String, CaseIterable, Sendable {
         for row in allCases {
             let entry = row.entry
             lines.append(
-                "| \(entry.stage.rawValue) | \(entry.failure) | \(entry.served) | \(entry.told.words) | `\(entry.counter)` |")
+                "| \(entry.stage.rawValue) | \(entry.failure) | \(entry.served) | \(entry.told.words) | `\(entry.counter)` |"
+            )
         }
         return lines.joined(separator: "\n")
     }
