@@ -3275,7 +3275,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_request__descriptor
   (ProtobufCMessageInit) martlet__v1__recommend_many_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[9] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[10] =
 {
   {
     "item_counts",
@@ -3385,6 +3385,18 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "stale_users",
+    10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Martlet__V1__RecommendManyReply, n_stale_users),
+    offsetof(Martlet__V1__RecommendManyReply, stale_users),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[] = {
   3,   /* field[3] = fallbacks */
@@ -3395,12 +3407,13 @@ static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[]
   7,   /* field[7] = propensities */
   8,   /* field[8] = request_id */
   2,   /* field[2] = scores */
+  9,   /* field[9] = stale_users */
   4,   /* field[4] = statuses */
 };
 static const ProtobufCIntRange martlet__v1__recommend_many_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
 {
@@ -3410,7 +3423,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
   "Martlet__V1__RecommendManyReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendManyReply),
-  9,
+  10,
   martlet__v1__recommend_many_reply__field_descriptors,
   martlet__v1__recommend_many_reply__field_indices_by_name,
   1,  martlet__v1__recommend_many_reply__number_ranges,
@@ -3507,7 +3520,7 @@ const ProtobufCMessageDescriptor martlet__v1__rank_request__descriptor =
   (ProtobufCMessageInit) martlet__v1__rank_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__rank_reply__field_descriptors[8] =
+static const ProtobufCFieldDescriptor martlet__v1__rank_reply__field_descriptors[9] =
 {
   {
     "places",
@@ -3605,9 +3618,22 @@ static const ProtobufCFieldDescriptor martlet__v1__rank_reply__field_descriptors
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "degraded",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Martlet__V1__RankReply, n_degraded),
+    offsetof(Martlet__V1__RankReply, degraded),
+    &martlet__v1__degradation__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__rank_reply__field_indices_by_name[] = {
   7,   /* field[7] = contributions */
+  8,   /* field[8] = degraded */
   5,   /* field[5] = features */
   3,   /* field[3] = generation */
   4,   /* field[4] = model */
@@ -3619,7 +3645,7 @@ static const unsigned martlet__v1__rank_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange martlet__v1__rank_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor martlet__v1__rank_reply__descriptor =
 {
@@ -3629,7 +3655,7 @@ const ProtobufCMessageDescriptor martlet__v1__rank_reply__descriptor =
   "Martlet__V1__RankReply",
   "martlet.v1",
   sizeof(Martlet__V1__RankReply),
-  8,
+  9,
   martlet__v1__rank_reply__field_descriptors,
   martlet__v1__rank_reply__field_indices_by_name,
   1,  martlet__v1__rank_reply__number_ranges,
@@ -4694,7 +4720,7 @@ const ProtobufCMessageDescriptor martlet__v1__record_events_request__descriptor 
   (ProtobufCMessageInit) martlet__v1__record_events_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__record_events_reply__field_descriptors[5] =
+static const ProtobufCFieldDescriptor martlet__v1__record_events_reply__field_descriptors[6] =
 {
   {
     "stored",
@@ -4756,6 +4782,18 @@ static const ProtobufCFieldDescriptor martlet__v1__record_events_reply__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "unshared",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecordEventsReply, unshared),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__record_events_reply__field_indices_by_name[] = {
   1,   /* field[1] = duplicates */
@@ -4763,11 +4801,12 @@ static const unsigned martlet__v1__record_events_reply__field_indices_by_name[] 
   2,   /* field[2] = faults */
   0,   /* field[0] = stored */
   4,   /* field[4] = unknown_items */
+  5,   /* field[5] = unshared */
 };
 static const ProtobufCIntRange martlet__v1__record_events_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor martlet__v1__record_events_reply__descriptor =
 {
@@ -4777,7 +4816,7 @@ const ProtobufCMessageDescriptor martlet__v1__record_events_reply__descriptor =
   "Martlet__V1__RecordEventsReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecordEventsReply),
-  5,
+  6,
   martlet__v1__record_events_reply__field_descriptors,
   martlet__v1__record_events_reply__field_indices_by_name,
   1,  martlet__v1__record_events_reply__number_ranges,
@@ -5455,7 +5494,7 @@ const ProtobufCEnumDescriptor martlet__v1__fallback__descriptor =
   martlet__v1__fallback__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[8] =
+static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[9] =
 {
   { "DEGRADATION_NONE", "MARTLET__V1__DEGRADATION__DEGRADATION_NONE", 0 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_SOURCE_UNAVAILABLE", 1 },
@@ -5465,11 +5504,12 @@ static const ProtobufCEnumValue martlet__v1__degradation__enum_values_by_number[
   { "DEGRADATION_RANKER_UNAVAILABLE", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_UNAVAILABLE", 5 },
   { "DEGRADATION_RANKER_SKIPPED", "MARTLET__V1__DEGRADATION__DEGRADATION_RANKER_SKIPPED", 6 },
   { "DEGRADATION_CAPS_RELAXED", "MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED", 7 },
+  { "DEGRADATION_STALE_USER_STATE", "MARTLET__V1__DEGRADATION__DEGRADATION_STALE_USER_STATE", 8 },
 };
 static const ProtobufCIntRange martlet__v1__degradation__value_ranges[] = {
-{0, 0},{0, 8}
+{0, 0},{0, 9}
 };
-static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[8] =
+static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_name[9] =
 {
   { "DEGRADATION_CAPS_RELAXED", 7 },
   { "DEGRADATION_CURSOR_RESTARTED", 3 },
@@ -5479,6 +5519,7 @@ static const ProtobufCEnumValueIndex martlet__v1__degradation__enum_values_by_na
   { "DEGRADATION_RANKER_UNAVAILABLE", 5 },
   { "DEGRADATION_SHORT_SLATE", 4 },
   { "DEGRADATION_SOURCE_UNAVAILABLE", 1 },
+  { "DEGRADATION_STALE_USER_STATE", 8 },
 };
 const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
 {
@@ -5487,9 +5528,9 @@ const ProtobufCEnumDescriptor martlet__v1__degradation__descriptor =
   "Degradation",
   "Martlet__V1__Degradation",
   "martlet.v1",
-  8,
+  9,
   martlet__v1__degradation__enum_values_by_number,
-  8,
+  9,
   martlet__v1__degradation__enum_values_by_name,
   1,
   martlet__v1__degradation__value_ranges,

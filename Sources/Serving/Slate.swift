@@ -35,6 +35,8 @@ package enum Degradation: UInt8, Sendable, CaseIterable {
     case rankerSkipped = 6
     /// The caps of the scenario were raised to fill the slate.
     case capsRelaxed = 7
+    /// Other nodes may know something of the user that this one does not.
+    case staleUserState = 8
 
     package var name: String {
         switch self {
@@ -45,15 +47,19 @@ package enum Degradation: UInt8, Sendable, CaseIterable {
         case .capsRelaxed: "caps_relaxed"
         case .rankerUnavailable: "ranker_unavailable"
         case .rankerSkipped: "ranker_skipped"
+        case .staleUserState: "stale_user_state"
         }
     }
 }
 
 /// A set of degradations.
 package struct DegradationSet: OptionSet, Sendable, Hashable {
-    package let rawValue: UInt8
-    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    package let rawValue: UInt16
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
     package init(_ degradation: Degradation) { rawValue = 1 << degradation.rawValue }
+
+    /// As slate logs have it, one bit each: that of number 8 is the lowest.
+    package var logged: UInt8 { UInt8(truncatingIfNeeded: rawValue | rawValue >> 8) }
 
     /// The members, in the order of their numbers.
     package var members: [Degradation] { Degradation.allCases.filter { contains(DegradationSet($0)) } }
@@ -141,6 +147,8 @@ package struct Slate: Sendable {
 package struct ManySlates: Sendable {
     package var generation: Generation
     package var slates: [(position: Int, items: [SlateItem], fallback: Fallback, status: StatusCode)]
+    /// Positions of slates that were made without what other nodes may know of their users.
+    package var staleUsers: [Int] = []
     /// By position, of the slates that have items; empty where nothing is left to chance.
     package var propensities: [Int: [Float]] = [:]
     package var exploredItems = 0
@@ -182,6 +190,8 @@ package struct RankedItems: Sendable {
     package var features: [String] = []
     package var values: [Float] = []
     package var contributions: [Float] = []
+    /// Other nodes may know something of the user that this one does not.
+    package var isUserStale = false
 
     package init(places: [UInt32], scores: [Float], unknown: [UInt32], generation: Generation) {
         self.places = places

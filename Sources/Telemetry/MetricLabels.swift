@@ -186,7 +186,7 @@ package enum FallbackReason: UInt8, CaseIterable, Sendable {
 /// What was left out of an answer that was given all the same.
 package enum DegradedReason: UInt8, CaseIterable, Sendable {
     case sourceUnavailable, deadlineTruncated, cursorRestarted, shortSlate, rankerUnavailable, rankerSkipped,
-        capsRelaxed
+        capsRelaxed, staleUserState
 
     package var label: String {
         switch self {
@@ -197,6 +197,7 @@ package enum DegradedReason: UInt8, CaseIterable, Sendable {
         case .rankerUnavailable: "ranker_unavailable"
         case .rankerSkipped: "ranker_skipped"
         case .capsRelaxed: "caps_relaxed"
+        case .staleUserState: "stale_user_state"
         }
     }
 }

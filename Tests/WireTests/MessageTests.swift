@@ -104,6 +104,7 @@ struct MessageTests {
                                     statuses: statuses)
                                 fields.generation = many.generation
                                 fields.requestID = many.requestID
+                                fields.staleUsers = many.staleUsers
                                 fields.model = texts[0]
                                 many.propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities

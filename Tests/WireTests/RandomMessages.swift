@@ -116,6 +116,7 @@ extension SeededGenerator {
         reply.scores = floats(count)
         if chance(2) { reply.propensities = floats(count) }
         reply.requestID = text()
+        reply.staleUsers = (0..<users).filter { _ in chance(3) }.map { UInt32($0) }
         reply.fallbacks = (0..<users).map { _ in Fallback.allCases.randomElement(using: &self) ?? .none }
         reply.statuses = (0..<users).map { _ in StatusCode.allCases.randomElement(using: &self) ?? .ok }
         reply.generation = integer(UInt64.self)
@@ -161,6 +162,7 @@ extension SeededGenerator {
         reply.places = (0..<count).map { _ in integer(UInt32.self) }
         reply.scores = floats(count)
         reply.unknown = (0..<Int.random(in: 0...5, using: &self)).map { _ in integer(UInt32.self) }
+        reply.degraded = Degradations(rawValue: integer(UInt32.self) & ~1)
         reply.generation = integer(UInt64.self)
         reply.model = text()
         if chance(2) {
@@ -198,6 +200,7 @@ extension SeededGenerator {
         }
         reply.durability = Durability.allCases.randomElement(using: &self) ?? .memory
         reply.unknownItems = Int(integer(UInt32.self))
+        reply.unshared = Int(integer(UInt32.self))
         return reply
     }
 

@@ -113,7 +113,11 @@ typedef enum _Martlet__V1__Degradation {
   /*
    * the scenario's caps were raised to fill the slate
    */
-  MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 7
+  MARTLET__V1__DEGRADATION__DEGRADATION_CAPS_RELAXED = 7,
+  /*
+   * another node may know something of the user that this one did not
+   */
+  MARTLET__V1__DEGRADATION__DEGRADATION_STALE_USER_STATE = 8
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(MARTLET__V1__DEGRADATION)
 } Martlet__V1__Degradation;
 typedef enum _Martlet__V1__EventStatus {
@@ -651,10 +655,15 @@ struct  Martlet__V1__RecommendManyReply
    * under which the slates were logged, for events to name; empty: they were not
    */
   ProtobufCBinaryData request_id;
+  /*
+   * indexes of users of whom another node may know something that this one did not
+   */
+  size_t n_stale_users;
+  uint32_t *stale_users;
 };
 #define MARTLET__V1__RECOMMEND_MANY_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_many_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, {0,NULL} }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, {0,NULL}, 0,NULL }
 
 
 struct  Martlet__V1__RankRequest
@@ -723,10 +732,15 @@ struct  Martlet__V1__RankReply
    */
   size_t n_contributions;
   float *contributions;
+  /*
+   * packed
+   */
+  size_t n_degraded;
+  Martlet__V1__Degradation *degraded;
 };
 #define MARTLET__V1__RANK_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__rank_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, 0,NULL, 0,NULL }
+    , 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 struct  Martlet__V1__SimilarItemsRequest
@@ -995,10 +1009,14 @@ struct  Martlet__V1__RecordEventsReply
    * of those stored: for items that the node's model does not know
    */
   uint32_t unknown_items;
+  /*
+   * of those stored: other nodes do not know of them yet
+   */
+  uint32_t unshared;
 };
 #define MARTLET__V1__RECORD_EVENTS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__record_events_reply__descriptor) \
-    , 0, 0, 0,NULL, MARTLET__V1__DURABILITY__DURABILITY_MEMORY, 0 }
+    , 0, 0, 0,NULL, MARTLET__V1__DURABILITY__DURABILITY_MEMORY, 0, 0 }
 
 
 struct  Martlet__V1__EventFault

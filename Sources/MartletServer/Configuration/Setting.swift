@@ -1,3 +1,4 @@
+import SharedUsers
 import CandidateRanking
 import Logging
 import NearestNeighbors
@@ -351,6 +352,29 @@ package struct Setting: Sendable {
             "How long a request waits for Redis before its answer is computed."),
         integer(
             "redis.connections", \.redis.connections, in: 1...16, "Connections of each event loop to each server."),
+        Setting(
+            "redis.share_users",
+            "true: what events tell of users is written to Redis and read by whatever node serves them next."
+        ) {
+            $0.redis.shareUsers ? "true" : "false"
+        } assign: { (configuration, text) throws(SettingFault) in
+            switch text {
+            case "true": configuration.redis.shareUsers = true
+            case "false": configuration.redis.shareUsers = false
+            default: throw SettingFault(expected: "true or false")
+            }
+        },
+        Setting("redis.node", "This node's name among those that share users; default: host and port.") {
+            $0.redis.node
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.redis.node = try SettingValue.name(text)
+        },
+        duration(
+            "redis.user_wait", \.redis.userWait, to: .seconds(60),
+            "How long a request waits for what other nodes know of its user before it is answered without."),
+        size(
+            "redis.user_bytes", \.redis.userBytes, in: RecordBounds.byteBounds,
+            "Of what is kept of a user in Redis; beyond, what is old goes."),
         size(
             "limits.frame_bytes_max", \.limits.frameBytesMax, in: (4 << 10)...(64 << 20),
             "A larger frame closes its connection."),

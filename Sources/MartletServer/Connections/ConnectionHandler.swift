@@ -248,6 +248,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 suffix = worker.logRepeated(
                     scenario: Int(answer.tag), frame.body, answer.body, own: RequestIDExtension.read(frame))
             }
+            if worker.userSharing != nil { suffix += worker.staleMark(now) }
             appendReply(
                 id: header.callID, status: .ok, flags: answer.flags, microseconds: 0,
                 load: worker.loadHint(shard.depth), body: answer.body, suffix: suffix)

@@ -36,6 +36,8 @@ final class LoopWorker {
     let helping = LoopHelping()
     /// Set once, before the first connection; nil: no Redis.
     var sharedCache: SharedCache?
+    /// The same; nil: what is known of users is this node's alone.
+    var userSharing: UserSharing?
     /// Answers that nobody waits for.
     private(set) lazy var refilling = LoopRefilling(
         worker: self, share: node.serving.cache.backgroundShare,
@@ -63,6 +65,7 @@ final class LoopWorker {
         }
         self.wake = wake
         sharedCache?.start()
+        userSharing?.start()
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [unowned self] _ in
             self.sweep()
         }
@@ -80,6 +83,7 @@ final class LoopWorker {
     func stop() {
         wake?.stop()
         sharedCache?.close()
+        userSharing?.close()
         helping.stop()
     }
 
@@ -113,6 +117,7 @@ final class LoopWorker {
             metrics.setRedis(sharedCache.reading)
             sharedCache.tell()
         }
+        if let userSharing { metrics.setSharing(userSharing.reading(now)) }
         metrics.publishThreadAllocations()
     }
 
@@ -147,6 +152,12 @@ final class LoopWorker {
 
     /// Hands a call to the shard of this loop.
     func submit(_ request: ShardRequest, _ ticket: CallTicket) {
+        guard let userSharing else { return submitPrepared(request, ticket) }
+        userSharing.prepare(request, ticket) { [unowned self] in submitPrepared($0, ticket) }
+    }
+
+    /// The same, with all that is to be known of its users.
+    func submitPrepared(_ request: ShardRequest, _ ticket: CallTicket) {
         let call = ShardCall(
             request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey)
         // Events do not wait behind slates: what they need of the loop is short.
@@ -186,7 +197,18 @@ final class LoopWorker {
         flushDirty()
     }
 
+    /// Answers events, once the other nodes know of them or cannot be told now.
     private func deliver(_ result: RecordedEvents, to ticket: CallTicket) {
+        guard let userSharing, !result.counted.isEmpty else { return deliverTold(result, to: ticket) }
+        userSharing.write(result.counted) { [unowned self] unshared in
+            var result = result
+            result.unshared = unshared
+            deliverTold(result, to: ticket)
+            flushDirty()
+        }
+    }
+
+    private func deliverTold(_ result: RecordedEvents, to ticket: CallTicket) {
         metrics.countEvents(.stored, result.stored)
         metrics.countEvents(.duplicate, result.duplicates)
         metrics.countEvents(.refused, result.refused.count)
@@ -247,7 +269,14 @@ final class LoopWorker {
         if times.rank > 0 { metrics.record(.rank, nanoseconds: times.rank) }
         if times.fuse > 0 { metrics.record(.fuse, nanoseconds: times.fuse) }
         if times.rerank > 0 { metrics.record(.rerank, nanoseconds: times.rerank) }
-        if case .slate(let slate) = answer { metrics.count(slate) }
+        switch answer {
+        case .slate(let slate):
+            metrics.count(slate)
+            if slate.degraded.contains(DegradationSet(.staleUserState)) { metrics.countStaleUsers(1) }
+        case .slates(let slates): metrics.countStaleUsers(slates.staleUsers.count)
+        case .ranked(let ranked): metrics.countStaleUsers(ranked.isUserStale ? 1 : 0)
+        default: break
+        }
         if case .slates(let slates) = answer {
             metrics.countReranked(.explored, slates.exploredItems)
             metrics.countReranked(.pinned, slates.pinnedItems)
@@ -275,6 +304,7 @@ final class LoopWorker {
 
     /// Keeps the slate that was encoded last.
     private func keep(_ slate: Slate, _ key: [UInt8], _ scenario: String, _ now: UInt64, _ shard: isolated Shard) {
+        guard userSharing == nil || encoder.hasRoom(Self.staleMark.count) else { return }
         key.withUnsafeBytes { key in
             encoder.withBody {
                 shard.keep(
@@ -292,9 +322,10 @@ final class LoopWorker {
         metrics.recordRequest(scenario: Int(kept.tag), .cached, nanoseconds: nanoseconds)
         metrics.countRequest(ticket.method.counted, .ok)
         let microseconds = UInt32(clamping: nanoseconds / 1000)
-        let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
-            logRepeated(scenario: Int(kept.tag), $0, kept.body, own: ticket.requestID)
-        }
+        let suffix =
+            (ticket.cacheKey ?? []).withUnsafeBytes {
+                logRepeated(scenario: Int(kept.tag), $0, kept.body, own: ticket.requestID)
+            } + staleMark(Self.now)
         if ticket.home === self {
             ticket.connection.reply(
                 to: ticket, status: .ok, flags: kept.flags, microseconds: microseconds, load: 0, body: kept.body,
@@ -353,6 +384,17 @@ final class LoopWorker {
         if encoder.hasRoom(suffix.count), slates.log(capture) { encoder.append(suffix) }
     }
 
+    /// What marks a kept answer while other nodes are not heard of: one more degradation, behind those that it has.
+    func staleMark(_ now: UInt64) -> [UInt8] {
+        guard let userSharing, !userSharing.isFresh(now) else { return [] }
+        metrics.countDegraded(.staleUserState)
+        metrics.countStaleUsers(1)
+        return Self.staleMark
+    }
+
+    /// Field 6 of a RecommendReply: a packed list of one, DEGRADATION_STALE_USER_STATE.
+    private static let staleMark: [UInt8] = [6 << 3 | 2, 1, 8]
+
     /// Logs a slate that the cache gives out again, where it is sampled.
     ///
     /// - Returns: What is put behind the answer.
@@ -362,7 +404,7 @@ final class LoopWorker {
     ) -> [UInt8] {
         guard let slates, let id = slates.sample(scenario: scenario, own: own()) else { return [] }
         let suffix = SlateDesk.suffix(id)
-        guard FrameHeader.byteCount - 4 + answer.count + suffix.count <= node.limits.frameBytesMax,
+        guard FrameHeader.byteCount - 4 + answer.count + suffix.count + Self.staleMark.count <= node.limits.frameBytesMax,
             slates.log(repeated: request, answer, as: id)
         else { return [] }
         return suffix
@@ -412,7 +454,9 @@ final class LoopWorker {
         let done = Self.now
         let scenario = node.scenarioIndex(ticket.scenario)
         found.answer.withUnsafeBytes { body in
-            if let key = ticket.cacheKey {
+            if let key = ticket.cacheKey,
+                FrameHeader.byteCount - 4 + body.count + Self.staleMark.count <= node.limits.frameBytesMax
+            {
                 // The bytes outlive the call and are only read.
                 nonisolated(unsafe) let body = body
                 shard.assumeIsolated { shard in

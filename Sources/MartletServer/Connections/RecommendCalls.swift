@@ -39,8 +39,9 @@ enum RecommendCalls {
             nonisolated(unsafe) let body = body
             let isAnswered = worker.shard.assumeIsolated { shard in
                 guard let answer = shard.answer(to: body, now: now) else { return false }
-                let suffix = worker.logRepeated(
-                    scenario: Int(answer.tag), body, answer.body, own: ticket.requestID)
+                let suffix =
+                    worker.logRepeated(scenario: Int(answer.tag), body, answer.body, own: ticket.requestID)
+                    + worker.staleMark(now)
                 worker.metrics.countHits(
                     1, scenario: Int(answer.tag), nanoseconds: now &- ticket.arrived, stale: answer.isStale ? 1 : 0)
                 worker.replyRemotely(
@@ -85,23 +86,32 @@ enum RecommendCalls {
         }
     }
 
-    /// Asks the cache beside the node first, where there is one and the answer may be kept.
+    /// Finds out first what other nodes know of the user, where users are shared.
     private static func compute(_ request: RecommendationRequest, _ ticket: CallTicket, on worker: LoopWorker) {
-        guard let shared = worker.sharedCache, let key = ticket.cacheKey, !request.explain, request.cursor.isEmpty
+        guard let sharing = worker.userSharing else { return lookUp(request, ticket, on: worker) }
+        sharing.prepare(.recommend(request), ticket) { prepared in
+            if case .recommend(let request) = prepared { lookUp(request, ticket, on: worker) }
+        }
+    }
+
+    /// Asks the cache beside the node first, where there is one and the answer may be kept.
+    private static func lookUp(_ request: RecommendationRequest, _ ticket: CallTicket, on worker: LoopWorker) {
+        guard let shared = worker.sharedCache, let key = ticket.cacheKey, !request.explain, request.cursor.isEmpty,
+            !request.isUserStale
         else {
-            return worker.submit(.recommend(request), ticket)
+            return worker.submitPrepared(.recommend(request), ticket)
         }
         guard let origin = worker.shard.assumeIsolated({ $0.origin(ofAnswersTo: request.user, in: request.scenario) })
         else {
             worker.metrics.countShared(.ownKnowledge)
-            return worker.submit(.recommend(request), ticket)
+            return worker.submitPrepared(.recommend(request), ticket)
         }
         ticket.origin = origin
         shared.lookUp(key, origin) { found in
             // Events may have come while Redis was asked, or another generation.
             guard let found, !ticket.isCancelled,
                 worker.shard.assumeIsolated({ $0.origin(ofAnswersTo: request.user, in: request.scenario) }) == origin
-            else { return worker.submit(.recommend(request), ticket) }
+            else { return worker.submitPrepared(.recommend(request), ticket) }
             worker.answer(found, origin, ticket)
         }
     }

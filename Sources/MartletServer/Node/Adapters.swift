@@ -146,6 +146,7 @@ extension ShardMetrics {
             case .capsRelaxed: countDegraded(.capsRelaxed)
             case .rankerUnavailable: countDegraded(.rankerUnavailable)
             case .rankerSkipped: countDegraded(.rankerSkipped)
+            case .staleUserState: countDegraded(.staleUserState)
             }
         }
         if let draws = slate.draws { countReranked(.explored, draws.exploredItems) }

@@ -65,6 +65,8 @@ package final class ServingNode: Service {
     /// Merges what the shards count of items, below what answers calls.
     private let mergePool = NIOThreadPool(numberOfThreads: 1)
     private let slates: SlateStore
+    /// Nil where users are this node's alone.
+    private let sharedUsers: SharedUsersOfNode?
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -124,6 +126,7 @@ package final class ServingNode: Service {
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)
         self.samplingPool = samplingPool
+        let (nodeMetrics, node) = (metrics, context)
         let recallSampler = RecallSampler(
             share: configuration.recallSampleShare, clock: { LoopWorker.now },
             run: { check in
@@ -132,7 +135,7 @@ package final class ServingNode: Service {
                     BackgroundNiceness.apply(niceness.checking)
                     if case .active = state { check() }
                 }
-            }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })
+            }, record: { nodeMetrics.recordRecall($0, found: $1, expected: $2) })
         let slates = SlateStore(configuration, shardCount: shardCount, logger: logger)
         self.slates = slates
         let redis = try configuration.redis.makeConfiguration(nodeName: configuration.nodeName)
@@ -148,7 +151,7 @@ package final class ServingNode: Service {
                     filterBytesMax: configuration.cache.filterBytes / shardCount, metrics: metrics,
                     recallSampler: recallSampler, wallClock: wallClock, log: events.log, live: live,
                     board: items.board),
-                node: context, slates: slates.makeDesk(shard: metrics.shard))
+                node: node, slates: slates.makeDesk(shard: metrics.shard))
             if let redis {
                 worker.sharedCache = SharedCache(
                     RedisClient(redis, loop: eventLoop), prefix: configuration.redis.prefix,
@@ -158,6 +161,8 @@ package final class ServingNode: Service {
             }
             return worker
         }
+        sharedUsers = try SharedUsersOfNode(configuration, redis, workers, types: events.types)
+        context.sharingNode = sharedUsers?.node
         context.connect(workers, ControlDesk(node: context, models: models), items, activity)
         activity.connect(workers, partitions)
         events.connect(workers, items)
@@ -199,6 +204,7 @@ package final class ServingNode: Service {
         }
         try await events.replay(on: pool, context)
         try await pool.runIfActive { [activity] in activity.publishAll() }
+        await sharedUsers?.start()
         scheduleMerges()
         if let bundle = configuration.bundle { _ = try await models.load(bundle) }
         let address: SocketAddress?
@@ -350,12 +356,14 @@ package final class ServingNode: Service {
         }
         let left = context.state.callsInFlight
         if left > 0 { logger.warning("calls cut off at the drain limit", metadata: ["node.calls": "\(left)"]) }
+        await sharedUsers?.leave(atMost: min(configuration.drainTimeout, .seconds(5)))
     }
 
     /// Closes everything.
     package func stop() async {
         await acceptor.stop()
         await ports.http?.close()
+        await sharedUsers?.stop()
         for worker in context.workers {
             _ = try? await worker.eventLoop.submit {
                 for connection in worker.connections.values { connection.close() }

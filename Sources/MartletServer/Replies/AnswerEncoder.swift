@@ -148,6 +148,7 @@ final class AnswerEncoder {
         reply.features = ranked.features
         reply.values = ranked.values
         reply.contributions = ranked.contributions
+        if ranked.isUserStale { reply.degraded = .staleUserState }
         write(reply)
     }
 
@@ -201,6 +202,7 @@ final class AnswerEncoder {
                                 fields.generation = generation.number
                                 fields.model = label
                                 fields.requestID = parts.first?.logID ?? ""
+                                fields.staleUsers = parts.flatMap(\.staleUsers).sorted().map { UInt32($0) }
                                 propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities
                                     write(fields)

@@ -217,7 +217,7 @@ struct RepeatedSlate: Sendable {
         slate.generation = answer.generation
         slate.model = answer.model
         slate.fallback = UInt8(truncatingIfNeeded: answer.fallback.rawValue)
-        slate.degraded = UInt8(truncatingIfNeeded: answer.degraded.rawValue)
+        slate.degraded = UInt8(truncatingIfNeeded: answer.degraded.rawValue | answer.degraded.rawValue >> 8)
         slate.context = Dictionary(request.context.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
         slate.shownCount = answer.items.count
         slate.items = answer.items

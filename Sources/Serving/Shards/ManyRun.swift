@@ -61,6 +61,8 @@ final class ManyRun: ShardRun {
         } else {
             var single = request.template
             single.user = user
+            single.isUserStale = request.staleUsers.contains(position)
+            if single.isUserStale { result.staleUsers.append(position) }
             run = SlateRun(
                 engine: engine, generator: engine.generator, seat: engine.rankingSeat(0), configuration: configuration,
                 arrived: now, overlay: overlay)

@@ -85,6 +85,7 @@ final class SlateRun: ShardRun {
         degraded = []
         cursor = try checkedCursor(request, restarted: restarted)
         if restarted { degraded.insert(DegradationSet(.cursorRestarted)) }
+        if request.isUserStale { degraded.insert(DegradationSet(.staleUserState)) }
         self.request = request
         reranker = nil
         if scenario.reranking != nil || !request.pins.isEmpty || cursor?.shownRows != nil {
@@ -327,6 +328,7 @@ final class SlateRun: ShardRun {
             isCacheable: !request.explain && request.cursor.isEmpty && page.draws == nil
                 && degraded.isDisjoint(with: [
                     DegradationSet(.deadlineTruncated), DegradationSet(.rankerSkipped),
+                    DegradationSet(.staleUserState),
                 ]),
             seconds: seconds(of: items),
             candidates: generator.lists.map { ($0.entry.source, $0.rows.count, $0.plan) })
@@ -483,6 +485,8 @@ final class SlateRun: ShardRun {
             timings.append((stage: stage.joined(separator: "."), microseconds: Int(nanoseconds / 1000)))
         }
         if reranker != nil { timings.append((stage: "rerank", microseconds: Int(times.rerank / 1000))) }
+        // No stage: how long ago other nodes were last heard of.
+        if let age = request.userStateAge { timings.append((stage: "user_state_age", microseconds: age)) }
         return explainer.explain(
             items, history: history.rows, eligible: generator.mask.eligibleCount, timings: timings)
     }

@@ -75,6 +75,7 @@ package struct RecommendManyReplyFields: ProtoEncodable {
     /// As many as items, or none.
     package var propensities = UnsafeBufferPointer<Float>(start: nil, count: 0)
     package var requestID = ""
+    package var staleUsers: [UInt32] = []
 
     /// - Precondition: one count, fallback and status for each user; one score for each item.
     package init(
@@ -103,6 +104,7 @@ package struct RecommendManyReplyFields: ProtoEncodable {
         sink.field(7, model)
         sink.packed(8, propensities)
         sink.field(9, requestID)
+        staleUsers.withUnsafeBufferPointer { sink.packed(10, $0) }
     }
 }
 

@@ -42,6 +42,8 @@ public struct Degradations: OptionSet, Sendable, Hashable {
     public static let rankerSkipped = Degradations(rawValue: 1 << 6)
     /// The scenario's caps were raised to fill the slate.
     public static let capsRelaxed = Degradations(rawValue: 1 << 7)
+    /// Another node may know something of the user that this one did not.
+    public static let staleUserState = Degradations(rawValue: 1 << 8)
 
     /// Words for tables and logs.
     public var names: [String] {
@@ -52,6 +54,7 @@ public struct Degradations: OptionSet, Sendable, Hashable {
             case .cursorRestarted: "cursor_restarted"
             case .shortSlate: "short_slate"
             case .capsRelaxed: "caps_relaxed"
+            case .staleUserState: "stale_user_state"
             case .rankerUnavailable: "ranker_unavailable"
             case .rankerSkipped: "ranker_skipped"
             default: "degradation_\(value)"

@@ -67,6 +67,7 @@ import Vocabulary
             "events.state_bytes_max": "88MiB", "events.repeats_window": "9999", "events.items_max": "1111",
             "redis.url": "rediss://me@redis:7000/2", "redis.mode": "cluster", "redis.password_file": "/p",
             "redis.trusted_file": "/t", "redis.prefix": "shop", "redis.timeout": "7ms", "redis.connections": "3",
+            "redis.share_users": "true", "redis.node": "shop-1", "redis.user_wait": "9ms", "redis.user_bytes": "32KiB",
             "items.changes_max": "2222", "items.bytes_max": "5MiB",
             "live_items.merge_interval": "300ms", "live_items.fast_half_life": "5m",
             "live_items.slow_half_life": "36h", "live_items.age_max": "21s", "live_items.bytes_max": "6MiB",
