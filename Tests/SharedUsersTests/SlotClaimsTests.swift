@@ -127,8 +127,9 @@ struct SlotClaimsTests {
         guard !node.replies.isEmpty else { return }
         switch node.replies.removeFirst() {
         case .load(let slot, let user, var version, let epoch, let previous, let writes):
+            let isCurrent = version == node.claims.version(slot)
             let claimed = node.claims.claimed(slot, epoch: epoch, previous: previous, now: redis.time)
-            if claimed == .anew { version = node.claims.version(slot) }
+            if claimed == .anew, isCurrent { version = node.claims.version(slot) }
             node.known[user, default: []].formUnion(writes)
             _ = node.claims.read(user, in: slot, version: version, epoch: epoch)
         case .wrote(let slot, let user, let epoch, let holder, let write):

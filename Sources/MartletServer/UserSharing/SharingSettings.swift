@@ -32,7 +32,7 @@ struct SharingSettings: Sendable {
     static let loadsMax = 4096
     static let compactionsMax = 16
     static let flushUsersMax = 256
-    static let flushSlotsMax = 4
+    static let flushSlotsMax = 16
     /// Users read at once, of slots that were taken over.
     static let scanUsers = 16
     static let scanBytesMax = 1 << 20

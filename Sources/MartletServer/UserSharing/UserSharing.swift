@@ -191,11 +191,12 @@ final class UserSharing {
         }
         var version = version
         if epoch > 0 {
+            let isCurrent = version == claims.version(slot)
             let claimed = claims.claimed(
                 slot, epoch: UInt64(epoch), previous: parts[1].text, now: UInt64(clamping: now))
             if claimed == .anew {
                 // Read in the same step, so newer than what made the slot another's.
-                version = claims.version(slot)
+                if isCurrent { version = claims.version(slot) }
                 void(slot)
             }
             if claimed != .kept { announce() }
@@ -360,6 +361,8 @@ final class UserSharing {
                 guard let self else { return }
                 isPolling = false
                 guard case .success(let last) = result else { return }
+                // Of what was claimed and read before, notices may have been missed.
+                loseAll()
                 self.position = last
                 heardNow(begun)
             }
@@ -401,16 +404,24 @@ final class UserSharing {
         }
     }
 
-    private func loseAll() {
-        for slot in claims.loseAll() { void(slot) }
+    /// - Returns: The slots that were held.
+    @discardableResult
+    private func loseAll() -> [Int] {
+        let held = claims.loseAll()
+        for slot in held { void(slot) }
         position = nil
         heardAt = 0
+        return held
     }
 
     /// Hears the beats of all nodes.
     func hear(_ heard: HeardBeats, isEmptied: Bool) {
         beats = heard
-        if isEmptied { loseAll() }
+        if isEmptied {
+            // What this node knows is written again.
+            for slot in loseAll() { unwritten.add(slot: slot) }
+            countUnwritten()
+        }
         let now = LoopWorker.now
         for slot in claims.unsettled { _ = isSuspect(slot, now) }
     }
