@@ -202,7 +202,7 @@ let package = Package(
             "ServingTests",
             [
                 "Serving", "Retrieval", "NearestNeighbors", "FactorModels", "Catalog", "VectorMath", "Vocabulary",
-                "EventLog", "LiveState", "TestSupport",
+                "EventLog", "LiveState", "SharedUsers", "TestSupport",
             ]),
         tests(
             "EndToEndTests",

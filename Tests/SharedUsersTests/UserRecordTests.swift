@@ -4,7 +4,7 @@ import Vocabulary
 
 @testable import SharedUsers
 
-@Suite("UserRecord")
+@Suite("UserRecord", .ownThreads)
 struct UserRecordTests {
     private static let types = ["click", "hide", "view", "impression"]
 
@@ -62,7 +62,7 @@ struct UserRecordTests {
         #expect(UserRecord(later + sound, of: "u").events == UserRecord(events: first).events)
     }
 
-    @Test("mutated bytes bring nothing in that was not written, and end", arguments: Seeds.chosen(2000))
+    @Test("mutated bytes bring nothing in that was not written, and end", arguments: Seeds.chosen(500))
     func mutated(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let written = (0..<4).map { _ in events(3, &random) }

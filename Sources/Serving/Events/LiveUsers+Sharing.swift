@@ -14,6 +14,9 @@ package struct MergedUser: Sendable {
 /// The same events give the same state in whatever order and however often they are merged, up to what a history has room for:
 /// an event is known by its item, type and second, and of hides and what undoes them the latest counts.
 extension LiveUsers {
+    /// By which clocks of nodes may differ.
+    private static let skewSeconds: UInt32 = 300
+
     private struct Known: Hashable {
         var item: UInt32
         var type: UInt8
@@ -46,7 +49,9 @@ extension LiveUsers {
             guard let type = types.code(named: event.type), let item = numbers.numberAdding(event.item) else {
                 continue
             }
-            let seconds = min(now, UInt32(clamping: event.timeMilliseconds / 1000))
+            // As the node had it that took it: clocks differ. What is later than that was not written by a node.
+            let seconds = UInt32(clamping: event.timeMilliseconds / 1000)
+            if seconds > now, seconds - now > Self.skewSeconds { continue }
             let taken = HistoryEvent(item: item, type: type, seconds: seconds, value: event.value)
             unheard.remove(Self.known(taken))
             if types.hides.contains(type) || types.unhides.contains(type) { latest[item] = (seconds, type) }
@@ -57,7 +62,7 @@ extension LiveUsers {
                 if seen == nil { seen = seenItems(of: user, now: now) }
                 guard types.seen.contains(type), seen?.insert(item).inserted ?? false else { continue }
             }
-            withBytes(of: user) { _ = (isShown ? shown : states)?.apply(taken, user: $0, now: now) }
+            withBytes(of: user) { _ = (isShown ? shown : states)?.apply(taken, user: $0, now: max(now, seconds)) }
             merged.applied += 1
             if !isShown { changes = true }
         }
