@@ -5,7 +5,9 @@ extension MetricCatalogue {
         help: "Answers marked as made without what other nodes may know of their user.")
     static let sharedSlots = Metric(
         "martlet_shared_slots", .gauge, labels: ["state"],
-        help: "Slots of users that this node holds: all their users read, some, and those whose former holder may know more.")
+        help:
+            "Slots of users that this node holds: all their users read, some, and those whose former holder may know more."
+    )
     static let sharedClaims = Metric(
         "martlet_shared_slot_claims_total", .counter, help: "Slots of users that this node took over.")
     static let sharedLosses = Metric(

@@ -25,7 +25,8 @@ package final class ShardMetrics: Sendable {
         grid = UnsafeBucketGrid()
         stagesAt = Layout.requestCells + scenarios.count * RequestOutcome.allCases.count * Layout.histogram
         smallAt = stagesAt + RequestStage.allCases.count * Layout.histogram
-        cells = UnsafeCells(count: smallAt + Layout.smallCells + Layout.batchCells + Layout.redisCells + Layout.sharingCells)
+        cells = UnsafeCells(
+            count: smallAt + Layout.smallCells + Layout.batchCells + Layout.redisCells + Layout.sharingCells)
     }
 
     // MARK: Requests

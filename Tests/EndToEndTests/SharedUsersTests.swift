@@ -198,7 +198,9 @@ struct SharedUsersTests {
         }
     }
 
-    @Test("while Redis is frozen, killed or back again no request fails, what may be stale is marked, and nothing is lost")
+    @Test(
+        "while Redis is frozen, killed or back again no request fails, what may be stale is marked, and nothing is lost"
+    )
     func away() async throws {
         try await withWorld { world in
             let (first, second) = (

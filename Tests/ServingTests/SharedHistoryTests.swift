@@ -22,7 +22,8 @@ import Vocabulary
         return LiveUsers(
             states: try UserStates(bounds, types: types, slots: 0..<Slot.count),
             recent: try RecentEvents(capacity: 1000, seed: 1), numbers: numbers,
-            shown: try UserStates(UserStatesConfiguration(historyMax: 8, seenMax: 0), types: types, slots: 0..<Slot.count))
+            shown: try UserStates(
+                UserStatesConfiguration(historyMax: 8, seenMax: 0), types: types, slots: 0..<Slot.count))
     }
 
     private static func knowledge(_ live: LiveUsers) -> LiveUsers.Knowledge {
@@ -38,7 +39,8 @@ import Vocabulary
             var event = UserEvent(
                 user: user, item: "item \(Int.random(in: 0..<20, using: &random))",
                 type: kinds.randomElement(using: &random) ?? "click")
-            event.timeMilliseconds = UInt64(now - 1000 + Int64(place)) * 1000 + UInt64.random(in: 0..<1000, using: &random)
+            event.timeMilliseconds =
+                UInt64(now - 1000 + Int64(place)) * 1000 + UInt64.random(in: 0..<1000, using: &random)
             if Bool.random(using: &random) { event.id = "event \(place)" }
             return event
         }

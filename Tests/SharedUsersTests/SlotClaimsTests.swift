@@ -43,7 +43,9 @@ struct SlotClaimsTests {
     private static func hash(_ user: String) -> UInt64 { UInt64(user) ?? 0 }
 
     /// Three nodes, two slots, four users each; everything that can happen, in any order.
-    @Test("a node that has read all notices knows all writes of the users that it believes to know", arguments: Seeds.chosen(1500))
+    @Test(
+        "a node that has read all notices knows all writes of the users that it believes to know",
+        arguments: Seeds.chosen(1500))
     func model(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var redis = ModelRedis()

@@ -47,7 +47,8 @@ struct UserRecordTests {
         let foreign = Array("some other program's words, MU included".utf8)
         for (junk, name) in [
             (broken, "broken"), (foreign, "foreign"), (UserRecord.piece(second, of: "v"), "another's"),
-            (Array(sound.dropLast(1)), "torn"), ([0x4D, 0x55, 1, 0, 255, 255, 255, 255] + [UInt8](repeating: 0, count: 8), "huge"),
+            (Array(sound.dropLast(1)), "torn"),
+            ([0x4D, 0x55, 1, 0, 255, 255, 255, 255] + [UInt8](repeating: 0, count: 8), "huge"),
         ] {
             for bytes in [junk + sound, sound + junk, junk + sound + junk] {
                 let read = UserRecord(bytes, of: "u")
@@ -67,11 +68,12 @@ struct UserRecordTests {
         var random = SeededGenerator(seed: seed)
         let written = (0..<4).map { _ in events(3, &random) }
         let known = Set(UserRecord(events: written.flatMap(\.self)).events)
-        let all = Set(written.joined().map { event in
-            var event = event
-            event.scenario = ""
-            return event
-        })
+        let all = Set(
+            written.joined().map { event in
+                var event = event
+                event.scenario = ""
+                return event
+            })
         let read = UserRecord(random.mutated(written.flatMap { UserRecord.piece($0, of: "u") }), of: "u")
         #expect(Set(read.events).isSubset(of: all.union(known)), "seed \(seed)")
     }
@@ -110,14 +112,18 @@ struct UserRecordTests {
         #expect(compacted(once, bounds) == once, "seed \(seed)")
     }
 
-    @Test("a compacted record keeps the newest events, and every item that was seen or hidden", arguments: Seeds.chosen(100))
+    @Test(
+        "a compacted record keeps the newest events, and every item that was seen or hidden",
+        arguments: Seeds.chosen(100))
     func kept(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let all = UserRecord.union(events(80, &random))
         let kept = compacted(all, bounds)
         let telling = all.filter { $0.type != "impression" }
         #expect(Set(telling.suffix(10)).isSubset(of: Set(kept)))
-        #expect(Set(telling.map { "\($0.item) \($0.type)" }) == Set(kept.filter { $0.type != "impression" }.map { "\($0.item) \($0.type)" }))
+        #expect(
+            Set(telling.map { "\($0.item) \($0.type)" })
+                == Set(kept.filter { $0.type != "impression" }.map { "\($0.item) \($0.type)" }))
         #expect(kept.filter { $0.type == "impression" } == all.filter { $0.type == "impression" }.suffix(4))
     }
 

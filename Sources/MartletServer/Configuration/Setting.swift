@@ -1,7 +1,7 @@
-import SharedUsers
 import CandidateRanking
 import Logging
 import NearestNeighbors
+import SharedUsers
 import VectorMath
 import Wire
 

@@ -404,7 +404,8 @@ final class LoopWorker {
     ) -> [UInt8] {
         guard let slates, let id = slates.sample(scenario: scenario, own: own()) else { return [] }
         let suffix = SlateDesk.suffix(id)
-        guard FrameHeader.byteCount - 4 + answer.count + suffix.count + Self.staleMark.count <= node.limits.frameBytesMax,
+        guard
+            FrameHeader.byteCount - 4 + answer.count + suffix.count + Self.staleMark.count <= node.limits.frameBytesMax,
             slates.log(repeated: request, answer, as: id)
         else { return [] }
         return suffix

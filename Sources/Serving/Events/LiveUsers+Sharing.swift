@@ -36,7 +36,12 @@ extension LiveUsers {
         let now = UInt32(clamping: now)
         let history = history(of: user, in: states)
         var known = Set(history.map(Self.known))
-        if let shown { for event in self.history(of: user, in: shown) { known.insert(Self.known(event)) } }
+        var oldestShown: UInt32 = 0
+        if let shown {
+            let events = self.history(of: user, in: shown)
+            for event in events { known.insert(Self.known(event)) }
+            if events.count >= shown.configuration.historyMax { oldestShown = events.map(\.seconds).min() ?? 0 }
+        }
         var unheard = known
         var seen: Set<UInt32>?
         let oldest =
@@ -57,6 +62,7 @@ extension LiveUsers {
             if types.hides.contains(type) || types.unhides.contains(type) { latest[item] = (seconds, type) }
             guard known.insert(Self.known(taken)).inserted else { continue }
             let isShown = types.isOnlyShown(type)
+            if isShown, seconds < oldestShown { continue }
             if !isShown, seconds < oldest, !types.hides.contains(type), !types.unhides.contains(type) {
                 // It would be seen, and nothing more.
                 if seen == nil { seen = seenItems(of: user, now: now) }
