@@ -2604,7 +2604,7 @@ const ProtobufCMessageDescriptor martlet__v1__pin__descriptor =
   (ProtobufCMessageInit) martlet__v1__pin__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[21] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[22] =
 {
   {
     "items",
@@ -2858,6 +2858,18 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "quality_level",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendReply, quality_level),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   11,   /* field[11] = arm */
@@ -2872,6 +2884,7 @@ static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   6,   /* field[6] = next_cursor */
   15,   /* field[15] = placements */
   13,   /* field[13] = propensities */
+  21,   /* field[21] = quality_level */
   17,   /* field[17] = ranked_items */
   8,   /* field[8] = reasons */
   20,   /* field[20] = request_id */
@@ -2885,7 +2898,7 @@ static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange martlet__v1__recommend_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 21 }
+  { 0, 22 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
 {
@@ -2895,7 +2908,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
   "Martlet__V1__RecommendReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendReply),
-  21,
+  22,
   martlet__v1__recommend_reply__field_descriptors,
   martlet__v1__recommend_reply__field_indices_by_name,
   1,  martlet__v1__recommend_reply__number_ranges,
@@ -3275,7 +3288,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_request__descriptor
   (ProtobufCMessageInit) martlet__v1__recommend_many_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[10] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[11] =
 {
   {
     "item_counts",
@@ -3386,8 +3399,20 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_d
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "stale_users",
+    "quality_level",
     10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendManyReply, quality_level),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stale_users",
+    11,
     PROTOBUF_C_LABEL_REPEATED,
     PROTOBUF_C_TYPE_UINT32,
     offsetof(Martlet__V1__RecommendManyReply, n_stale_users),
@@ -3405,15 +3430,16 @@ static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[]
   1,   /* field[1] = items */
   6,   /* field[6] = model */
   7,   /* field[7] = propensities */
+  9,   /* field[9] = quality_level */
   8,   /* field[8] = request_id */
   2,   /* field[2] = scores */
-  9,   /* field[9] = stale_users */
+  10,   /* field[10] = stale_users */
   4,   /* field[4] = statuses */
 };
 static const ProtobufCIntRange martlet__v1__recommend_many_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
 {
@@ -3423,7 +3449,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
   "Martlet__V1__RecommendManyReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendManyReply),
-  10,
+  11,
   martlet__v1__recommend_many_reply__field_descriptors,
   martlet__v1__recommend_many_reply__field_indices_by_name,
   1,  martlet__v1__recommend_many_reply__number_ranges,

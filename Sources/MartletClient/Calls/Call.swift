@@ -110,7 +110,7 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
         }
         let header = FrameHeader.call(
             method, id: id, timeoutMicroseconds: microseconds, slot: slot,
-            flags: options.bypassesCache ? .bypassCache : [], bodyBytes: 0)
+            flags: CallFlags(options.priority).union(options.bypassesCache ? .bypassCache : []), bodyBytes: 0)
         request.writeFrame(header, trace: options.trace, requestID: options.requestID, to: &buffer)
     }
 

@@ -2,6 +2,7 @@ import EventLog
 import NIOCore
 import NIOPosix
 import NearestNeighbors
+import Overload
 import Serving
 import Telemetry
 import Vocabulary
@@ -14,6 +15,8 @@ import Wire
 final class LoopWorker {
     static let stepNanoseconds: UInt64 = 250_000
     private static let buffersKept = 64
+    /// How long a slate that was made with less is kept.
+    private static let reducedLifeNanoseconds: UInt64 = 10_000_000_000
     private static let bufferBytesKept = 256 << 10
 
     let index: Int
@@ -33,6 +36,8 @@ final class LoopWorker {
     private var outboxes: [Outbox]
     private var mailIsScheduled = false
     private var partialBytes = 0
+    /// How near the shard was to what it can take when it last looked at its line.
+    private var pressure = 0.0
     let helping = LoopHelping()
     /// Set once, before the first connection; nil: no Redis.
     var sharedCache: SharedCache?
@@ -104,8 +109,8 @@ final class LoopWorker {
     private func sweep() {
         let now = Self.now
         for connection in connections.values { connection.closeIfStuck(now) }
-        let (statistics, depth, live) = shard.assumeIsolated {
-            ($0.cacheStatistics, $0.depth, $0.liveUsers.map { ($0.states.statistics, $0.byteCount) })
+        let (statistics, depth, quality, live) = shard.assumeIsolated {
+            ($0.cacheStatistics, $0.depth, $0.quality, $0.liveUsers.map { ($0.states.statistics, $0.byteCount) })
         }
         if let (states, bytes) = live {
             metrics.setLiveUsers(states.users, bytes: bytes, evicted: states.usersEvicted)
@@ -113,6 +118,7 @@ final class LoopWorker {
         metrics.setCache(CacheReading(statistics))
         metrics.setRefillsWaiting(refilling.count)
         metrics.setQueueDepth(depth)
+        metrics.setQualityLevel(Int(quality.rawValue))
         if let sharedCache {
             metrics.setRedis(sharedCache.reading)
             sharedCache.tell()
@@ -159,13 +165,14 @@ final class LoopWorker {
     /// The same, with all that is to be known of its users.
     func submitPrepared(_ request: ShardRequest, _ ticket: CallTicket) {
         let call = ShardCall(
-            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey)
+            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey,
+            priority: Overload.CallPriority(ticket.priority))
         // Events do not wait behind slates: what they need of the loop is short.
         if case .record(let batch) = request {
             if let result = shard.assumeIsolated({ $0.record(batch, call) }) { deliver(result, to: ticket) }
             return
         }
-        if let rejection = shard.assumeIsolated({ $0.submit(call) }) {
+        if let rejection = shard.assumeIsolated({ $0.submit(call, now: Self.now) }) {
             deliver(.rejected(rejection), to: ticket)
         } else {
             scheduleStep()
@@ -177,7 +184,7 @@ final class LoopWorker {
 
     /// Hands the shard a call that nobody waits for; false when it has no room.
     func submitRefill(_ call: ShardCall) -> Bool {
-        if shard.assumeIsolated({ $0.submit(call) }) != nil { return false }
+        if shard.assumeIsolated({ $0.submit(call, now: Self.now) }) != nil { return false }
         scheduleStep()
         return true
     }
@@ -239,6 +246,7 @@ final class LoopWorker {
                 if ticket.gather == nil { self.answer(answer, ticket, shard) } else { self.deliver(answer, to: ticket) }
             }
         }
+        pressure = waiting ? shard.assumeIsolated { $0.load(at: Self.now) } : 0
         flushDirty()
         flushMail()
         if waiting {
@@ -280,6 +288,9 @@ final class LoopWorker {
         if case .slates(let slates) = answer {
             metrics.countReranked(.explored, slates.exploredItems)
             metrics.countReranked(.pinned, slates.pinnedItems)
+            if slates.quality != .full {
+                metrics.countReduced(level: Int(slates.quality.rawValue), slates.slates.count)
+            }
             for capture in slates.captures { _ = self.slates?.log(capture, isOfMany: true) }
         }
         if case .rejected(let rejection) = answer {
@@ -306,11 +317,12 @@ final class LoopWorker {
     private func keep(_ slate: Slate, _ key: [UInt8], _ scenario: String, _ now: UInt64, _ shard: isolated Shard) {
         guard userSharing == nil || encoder.hasRoom(Self.staleMark.count) else { return }
         key.withUnsafeBytes { key in
-            encoder.withBody {
+            encoder.withKept {
                 shard.keep(
                     $0, for: key, scenario: scenario, tag: UInt16(node.scenarioIndex(scenario)),
                     generation: slate.generation.number, now: now, seconds: slate.seconds, stamp: slate.stamp,
-                    version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items))
+                    version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items),
+                    nanosecondsMax: slate.quality == .full ? .max : Self.reducedLifeNanoseconds)
             }
         }
         slates?.remember(slate.capture.map(\.requestID), for: key)
@@ -322,10 +334,10 @@ final class LoopWorker {
         metrics.recordRequest(scenario: Int(kept.tag), .cached, nanoseconds: nanoseconds)
         metrics.countRequest(ticket.method.counted, .ok)
         let microseconds = UInt32(clamping: nanoseconds / 1000)
-        let suffix =
-            (ticket.cacheKey ?? []).withUnsafeBytes {
-                logRepeated(scenario: Int(kept.tag), $0, kept.body, own: ticket.requestID)
-            } + staleMark(Self.now)
+        let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
+            self.suffix(
+                of: kept.body, by: kept.generation, scenario: Int(kept.tag), request: $0, own: ticket.requestID)
+        }
         if ticket.home === self {
             ticket.connection.reply(
                 to: ticket, status: .ok, flags: kept.flags, microseconds: microseconds, load: 0, body: kept.body,
@@ -385,7 +397,7 @@ final class LoopWorker {
     }
 
     /// What marks a kept answer while other nodes are not heard of: one more degradation, behind those that it has.
-    func staleMark(_ now: UInt64) -> [UInt8] {
+    private func staleMark(_ now: UInt64) -> [UInt8] {
         guard let userSharing, !userSharing.isFresh(now) else { return [] }
         metrics.countDegraded(.staleUserState)
         metrics.countStaleUsers(1)
@@ -395,18 +407,37 @@ final class LoopWorker {
     /// Field 6 of a RecommendReply: a packed list of one, DEGRADATION_STALE_USER_STATE.
     private static let staleMark: [UInt8] = [6 << 3 | 2, 1, 8]
 
+    /// What stands behind an answer that a cache gives out again: what made it, and its request ID where it is sampled and
+    /// logged anew.
+    @inline(__always)
+    func suffix(
+        of kept: UnsafeRawBufferPointer, by generation: UInt64, scenario: Int, request: UnsafeRawBufferPointer,
+        own: @autoclosure () -> String?
+    ) -> [UInt8] {
+        let origin = encoder.origin(ofNumber: generation) ?? originOfOther(generation)
+        let mark = userSharing == nil ? [] : staleMark(Self.now)
+        if slates == nil { return mark.isEmpty ? origin : origin + mark }
+        return origin + logRepeated(scenario: scenario, request, kept, origin, own: own()) + mark
+    }
+
+    /// Of a generation that has answered nothing here yet.
+    private func originOfOther(_ number: UInt64) -> [UInt8] {
+        shard.assumeIsolated { $0.generation(numbered: number) }.map(encoder.origin(of:)) ?? []
+    }
+
     /// Logs a slate that the cache gives out again, where it is sampled.
     ///
     /// - Returns: What is put behind the answer.
-    func logRepeated(
-        scenario: Int, _ request: UnsafeRawBufferPointer, _ answer: UnsafeRawBufferPointer,
+    private func logRepeated(
+        scenario: Int, _ request: UnsafeRawBufferPointer, _ answer: UnsafeRawBufferPointer, _ origin: [UInt8],
         own: @autoclosure () -> String?
     ) -> [UInt8] {
         guard let slates, let id = slates.sample(scenario: scenario, own: own()) else { return [] }
         let suffix = SlateDesk.suffix(id)
         guard
-            FrameHeader.byteCount - 4 + answer.count + suffix.count + Self.staleMark.count <= node.limits.frameBytesMax,
-            slates.log(repeated: request, answer, as: id)
+            FrameHeader.byteCount - 4 + answer.count + origin.count + suffix.count + Self.staleMark.count
+                <= node.limits.frameBytesMax,
+            slates.log(repeated: request, Array(answer) + origin, as: id)
         else { return [] }
         return suffix
     }
@@ -445,7 +476,8 @@ final class LoopWorker {
 
     /// 0 is idle, 65535 a full queue.
     func loadHint(_ depth: Int) -> UInt16 {
-        UInt16(clamping: depth * 65535 / max(1, shard.configuration.queuedCallsMax))
+        let share = Double(depth) / Double(max(1, shard.configuration.queuedCallsMax))
+        return UInt16(65535 * min(1, max(share, pressure)))
     }
 
     // MARK: The cache beside the node
@@ -473,7 +505,7 @@ final class LoopWorker {
             metrics.countRequest(ticket.method.counted, .ok)
             let microseconds = UInt32(clamping: (done &- ticket.arrived) / 1000)
             let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
-                logRepeated(scenario: scenario, $0, body, own: ticket.requestID)
+                self.suffix(of: body, by: origin.generation, scenario: scenario, request: $0, own: ticket.requestID)
             }
             if ticket.home === self {
                 ticket.connection.reply(
@@ -491,12 +523,12 @@ final class LoopWorker {
     /// Puts the slate that was encoded last into the cache beside the node, unless its user is another by now.
     private func share(_ slate: Slate, _ ticket: CallTicket, _ shard: isolated Shard) {
         guard let sharedCache, let origin = ticket.origin, let key = ticket.cacheKey,
-            (slate.overlay?.version ?? 0) == 0,
+            (slate.overlay?.version ?? 0) == 0, slate.quality == .full,
             slate.generation.number == origin.generation,
             shard.origin(ofAnswersTo: origin.userID, in: ticket.scenario) == origin
         else { return }
         let life = node.serving.scenarios[ticket.scenario]?.timeToLive ?? node.serving.cache.timeToLive
-        encoder.withBody { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }
+        encoder.withKept { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }
     }
 
     // MARK: Mail to other loops: one batch for each turn

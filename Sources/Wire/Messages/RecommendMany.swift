@@ -73,6 +73,8 @@ public struct RecommendManyReply: Sendable, Hashable {
     public var propensities: [Float] = []
     /// Under which the node logged the slates, for events to name; "": it did not.
     public var requestID = ""
+    /// As in `RecommendReply`, of the slate for which least was done.
+    public var qualityLevel = 0
     /// Indexes of users of whom another node may know something that this one did not.
     public var staleUsers: [UInt32] = []
 
@@ -101,7 +103,8 @@ extension RecommendManyReply: MessageBody {
         sink.field(7, model)
         propensities.withUnsafeBufferPointer { sink.packed(8, $0) }
         sink.field(9, requestID)
-        staleUsers.withUnsafeBufferPointer { sink.packed(10, $0) }
+        sink.field(10, UInt32(clamping: qualityLevel))
+        staleUsers.withUnsafeBufferPointer { sink.packed(11, $0) }
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -120,6 +123,7 @@ extension RecommendManyReply: MessageBody {
         model = message.model.text
         propensities = Array(UnsafeBufferPointer(start: message.propensities, count: message.n_propensities))
         requestID = message.request_id.text
+        qualityLevel = Int(message.quality_level)
         staleUsers = Array(UnsafeBufferPointer(start: message.stale_users, count: message.n_stale_users))
         try Columns.check("propensities", propensities.count, propensities.isEmpty ? 0 : items.count)
         try Columns.check("scores", scores.count, items.count)
