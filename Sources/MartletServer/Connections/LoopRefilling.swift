@@ -134,7 +134,8 @@ final class LoopRefilling {
         let origin = RefillOrigin(key: key, scenario: request.scenario, reason: reason)
         let deadline = now &+ Self.deadlineNanoseconds
         func call(_ request: RecommendationRequest) -> ShardCall {
-            ShardCall(request: .recommend(request), arrived: now, deadline: deadline, origin: origin, key: key,
+            ShardCall(
+                request: .recommend(request), arrived: now, deadline: deadline, origin: origin, key: key,
                 priority: .background)
         }
         guard let sharing = worker.userSharing else {
