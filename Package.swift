@@ -93,7 +93,8 @@ let package = Package(
         room("Overload", ["Resilience"]),
         room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
 
-        // L3: sources and their fusion, and rankers: what the node serves and what training tunes; Redis beside the node.
+        // L3: sources and their fusion, and rankers: what the node serves and what training tunes; Redis beside the node, and what
+        // nodes tell each other of users through it.
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
         room("RankingModels", ["Vocabulary", "VectorMath", "Artifacts", "Catalog", "Features"]),
         room(
@@ -102,7 +103,8 @@ let package = Package(
                 "Vocabulary", "VectorMath", "Artifacts", "LiveState", "Catalog", "FactorModels", "Features",
                 "Retrieval", "RankingModels",
             ]),
-        room("RemoteCache", ["Vocabulary", "Resilience", "CHiredis", nioCore, nioPosix, nioSSL, deque]),
+        room("RemoteCache", ["Vocabulary", "Resilience", "CHiredis", nioCore, nioPosix, nioSSL, deque, crypto]),
+        room("SharedUsers", ["Vocabulary", "EventLog"]),
 
         // L4: the product (admission, shards, stages, generations) and the way to a bundle. They never import each other.
         room(
@@ -124,8 +126,8 @@ let package = Package(
             "MartletServer",
             [
                 "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
-                "CandidateRanking", "Serving", "EventLog", "LiveState", "RemoteCache", "Catalog", "FactorModels",
-                "Overload",
+                "CandidateRanking", "Serving", "EventLog", "LiveState", "RemoteCache", "SharedUsers", "Catalog",
+                "FactorModels", "Overload",
                 "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams, deque,
             ]),
@@ -185,6 +187,7 @@ let package = Package(
         tests(
             "RemoteCacheTests",
             ["RemoteCache", "Resilience", "Vocabulary", "TestSupport", nioCore, nioPosix, nioSSL]),
+        tests("SharedUsersTests", ["SharedUsers", "Vocabulary", "TestSupport"]),
         tests("MicroBatchingTests", ["MicroBatching", "Vocabulary", "TestSupport"]),
         tests("FeaturesTests", ["Features", "Artifacts", "TestSupport"]),
         tests(
@@ -200,7 +203,7 @@ let package = Package(
             "ServingTests",
             [
                 "Serving", "Retrieval", "NearestNeighbors", "FactorModels", "Catalog", "VectorMath", "Vocabulary",
-                "EventLog", "LiveState", "TestSupport",
+                "EventLog", "LiveState", "SharedUsers", "TestSupport",
             ]),
         tests(
             "EndToEndTests",

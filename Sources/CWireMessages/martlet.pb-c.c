@@ -3546,7 +3546,7 @@ const ProtobufCMessageDescriptor martlet__v1__rank_request__descriptor =
   (ProtobufCMessageInit) martlet__v1__rank_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__rank_reply__field_descriptors[8] =
+static const ProtobufCFieldDescriptor martlet__v1__rank_reply__field_descriptors[9] =
 {
   {
     "places",
@@ -3644,9 +3644,22 @@ static const ProtobufCFieldDescriptor martlet__v1__rank_reply__field_descriptors
     0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "degraded",
+    9,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Martlet__V1__RankReply, n_degraded),
+    offsetof(Martlet__V1__RankReply, degraded),
+    &martlet__v1__degradation__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__rank_reply__field_indices_by_name[] = {
   7,   /* field[7] = contributions */
+  8,   /* field[8] = degraded */
   5,   /* field[5] = features */
   3,   /* field[3] = generation */
   4,   /* field[4] = model */
@@ -3658,7 +3671,7 @@ static const unsigned martlet__v1__rank_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange martlet__v1__rank_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor martlet__v1__rank_reply__descriptor =
 {
@@ -3668,7 +3681,7 @@ const ProtobufCMessageDescriptor martlet__v1__rank_reply__descriptor =
   "Martlet__V1__RankReply",
   "martlet.v1",
   sizeof(Martlet__V1__RankReply),
-  8,
+  9,
   martlet__v1__rank_reply__field_descriptors,
   martlet__v1__rank_reply__field_indices_by_name,
   1,  martlet__v1__rank_reply__number_ranges,
@@ -4733,7 +4746,7 @@ const ProtobufCMessageDescriptor martlet__v1__record_events_request__descriptor 
   (ProtobufCMessageInit) martlet__v1__record_events_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__record_events_reply__field_descriptors[5] =
+static const ProtobufCFieldDescriptor martlet__v1__record_events_reply__field_descriptors[6] =
 {
   {
     "stored",
@@ -4795,6 +4808,18 @@ static const ProtobufCFieldDescriptor martlet__v1__record_events_reply__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "unshared",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecordEventsReply, unshared),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__record_events_reply__field_indices_by_name[] = {
   1,   /* field[1] = duplicates */
@@ -4802,11 +4827,12 @@ static const unsigned martlet__v1__record_events_reply__field_indices_by_name[] 
   2,   /* field[2] = faults */
   0,   /* field[0] = stored */
   4,   /* field[4] = unknown_items */
+  5,   /* field[5] = unshared */
 };
 static const ProtobufCIntRange martlet__v1__record_events_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor martlet__v1__record_events_reply__descriptor =
 {
@@ -4816,7 +4842,7 @@ const ProtobufCMessageDescriptor martlet__v1__record_events_reply__descriptor =
   "Martlet__V1__RecordEventsReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecordEventsReply),
-  5,
+  6,
   martlet__v1__record_events_reply__field_descriptors,
   martlet__v1__record_events_reply__field_indices_by_name,
   1,  martlet__v1__record_events_reply__number_ranges,

@@ -23,6 +23,8 @@ package final class UserStates {
     /// Where eviction looks next: a table, and a place in it.
     private var hand = (table: 0, place: 0)
     private static let looksMax = 64
+    /// Told the hash (XXH64) of the ID of each user that goes for its bytes.
+    package var onEviction: (@Sendable (UInt64) -> Void)?
 
     /// - Throws: `invalidConfiguration`.
     package init(
@@ -135,6 +137,16 @@ package final class UserStates {
             _ = blob.unhide(item)
             blob.epoch = Self.next(blob.epoch)
             return blob.epoch
+        }
+    }
+
+    /// Puts an item among those that a user has hidden, without an event.
+    package func hide(_ item: UInt32, type: UInt8, seconds: UInt32, user: UnsafeRawBufferPointer) {
+        guard find(user) != nil else { return }
+        withBlob(user) { blob, _ in
+            let entry = SetEntry(item: item, seconds: seconds, type: type)
+            counts.hiddenItemsDropped += UInt64(blob.hide(entry, max: configuration.hiddenMax))
+            blob.epoch = Self.next(blob.epoch)
         }
     }
 
@@ -306,6 +318,7 @@ package final class UserStates {
                 hand.place += 1
                 continue
             }
+            if let onEviction, let user = self.blob(hand.table, hand.place) { onEviction(XXH64.hash(user.id)) }
             // Another may move into the gap: the hand stays.
             remove(hand.table, hand.place)
             counts.usersEvicted += 1

@@ -24,6 +24,10 @@ package struct RecommendationRequest: Sendable {
     package var pins: [RerankingConfiguration.Pin] = []
     /// The request ID under which the slate is to be logged; empty: it is not.
     package var logID = ""
+    /// Other nodes may know something of the user that this one does not.
+    package var isUserStale = false
+    /// How old the word of other nodes is, in microseconds; nil: there are none.
+    package var userStateAge: Int?
 
     package init(
         user: String, k: Int = 0, scenario: String = "", excludedItems: [String] = [],
@@ -50,6 +54,8 @@ package struct ManyRequest: Sendable {
     package var template: RecommendationRequest
     /// What must make all of them; nil: what the shard holds.
     package var generation: Generation?
+    /// Places in the call of users of whom other nodes may know more.
+    package var staleUsers: Set<Int> = []
 
     package init(
         users: [(position: Int, user: String)], template: RecommendationRequest, generation: Generation? = nil
@@ -89,6 +95,8 @@ package struct RankRequest: Sendable {
     package var items: [String]
     package var context: [String: String]
     package var explain: Bool
+    /// Other nodes may know something of the user that this one does not.
+    package var isUserStale = false
 
     package init(user: String, items: [String], context: [String: String] = [:], explain: Bool = false) {
         self.user = user
@@ -106,4 +114,20 @@ package enum ShardRequest: Sendable {
     case item(String)
     case rank(RankRequest)
     case record(EventBatch)
+}
+
+extension ShardRequest {
+    /// The same while changes of items that other nodes took may be missing. Single slates are marked as they go out, so that
+    /// the cache can keep them.
+    package var withStaleItems: ShardRequest {
+        switch self {
+        case .recommendMany(var request):
+            request.staleUsers = Set(request.users.map(\.position))
+            return .recommendMany(request)
+        case .rank(var request):
+            request.isUserStale = true
+            return .rank(request)
+        case .recommend, .similarItems, .item, .record: return self
+        }
+    }
 }

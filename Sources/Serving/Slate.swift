@@ -149,6 +149,8 @@ package struct RankedItems: Sendable {
     package var features: [String] = []
     package var values: [Float] = []
     package var contributions: [Float] = []
+    /// Other nodes may know something of the user that this one does not.
+    package var isUserStale = false
 
     package init(places: [UInt32], scores: [Float], unknown: [UInt32], generation: Generation) {
         self.places = places

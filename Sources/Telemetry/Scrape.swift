@@ -14,6 +14,7 @@ extension NodeMetrics {
         writeLiveItems(to: &writer, reading.liveItems)
         writeCacheAndShards(to: &writer)
         writeRedis(to: &writer)
+        writeSharing(to: &writer)
         writeConnections(to: &writer, reading)
         writeGeneration(to: &writer, reading)
         writeMemory(to: &writer, reading)

@@ -4,7 +4,7 @@ import Vocabulary
 ///
 /// Every method below that counts or records costs a few nanoseconds: no lock, no contended atomic, no allocation.
 /// ```
-/// cells: requests [method][code] | request histograms [scenario][outcome] | stage histograms [stage] | small counters, gauges | batches | Redis
+/// cells: requests [method][code] | request histograms [scenario][outcome] | stage histograms [stage] | small counters, gauges | batches | Redis | sharing of users
 /// histogram: DurationBuckets.count counts, then the sum in nanoseconds
 /// ```
 package final class ShardMetrics: Sendable {
@@ -25,7 +25,8 @@ package final class ShardMetrics: Sendable {
         grid = UnsafeBucketGrid()
         stagesAt = Layout.requestCells + scenarios.count * RequestOutcome.allCases.count * Layout.histogram
         smallAt = stagesAt + RequestStage.allCases.count * Layout.histogram
-        cells = UnsafeCells(count: smallAt + Layout.smallCells + Layout.batchCells + Layout.redisCells)
+        cells = UnsafeCells(
+            count: smallAt + Layout.smallCells + Layout.batchCells + Layout.redisCells + Layout.sharingCells)
     }
 
     // MARK: Requests

@@ -30,8 +30,10 @@ struct DegradationTests {
         var scrape: String
     }
 
-    /// Rows that need a Redis are in `SharedDegradationTests`.
-    static let alone = DegradationRow.allCases.filter { $0.entry.stage != .sharedCache }
+    /// Rows that need a Redis are in `SharedCacheChangesTests` and `SharedStateDegradationTests`.
+    static let alone = DegradationRow.allCases.filter {
+        $0.entry.stage != .sharedCache && $0.entry.stage != .sharedState
+    }
 
     @Test("each row serves, says and counts what the table has of it", arguments: alone)
     func row(_ row: DegradationRow) async throws {
@@ -160,7 +162,9 @@ struct DegradationTests {
         case .slateLogFull: try await slateLog(isBroken: false)
         case .slateLogBroken: try await slateLog(isBroken: true)
         case .answerTooLarge: try await answerTooLarge()
-        case .sharedCacheAway, .sharedCachePoisoned, .sharedCacheFull, .invalidationLost:
+        case .waitsTooLong: try await waitsTooLong()
+        case .madeWithLess: try await madeWithLess()
+        case .usersUnheard, .itemsUnheard, .sharedCacheAway, .sharedCachePoisoned, .sharedCacheFull, .invalidationLost:
             throw Unexpected(row: row)
         }
     }
@@ -493,6 +497,40 @@ struct DegradationTests {
                 }
             }
             return told
+        }
+    }
+
+    /// Calls that nobody waits for, more than are served in a quarter of a millisecond.
+    private func waitsTooLong() async throws -> Evidence {
+        try await onNode(change: {
+            $0.cache.bytes = 0
+            $0.limits.queueWait = .milliseconds(1)
+        }) { node in
+            try await withThrowingTaskGroup(of: [Told].self) { group in
+                for number in 0..<2_000 {
+                    group.addTask {
+                        var options = CallOptions()
+                        options.priority = .background
+                        do {
+                            _ = try await node.client.recommend(
+                                user: SmallWorld.user(number % SmallWorld.userCount), k: 10, options: options)
+                            return []
+                        } catch {
+                            #expect(error.code == .resourceExhausted && error.retryIsSafe)
+                            return error.message.contains("would wait") ? [.rejected(.overloaded)] : []
+                        }
+                    }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+        }
+    }
+
+    private func madeWithLess() async throws -> Evidence {
+        try await onNode(change: { $0.brownout.level = 4 }) { node in
+            let reply = try await node.client.recommend(user: SmallWorld.user(1), k: 10)
+            #expect(reply.items.count == 10)
+            return reply.qualityLevel == 4 ? [.qualityLevel] : []
         }
     }
 

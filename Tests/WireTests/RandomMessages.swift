@@ -164,6 +164,7 @@ extension SeededGenerator {
         reply.places = (0..<count).map { _ in integer(UInt32.self) }
         reply.scores = floats(count)
         reply.unknown = (0..<Int.random(in: 0...5, using: &self)).map { _ in integer(UInt32.self) }
+        reply.degraded = Degradations(rawValue: integer(UInt32.self) & ~1)
         reply.generation = integer(UInt64.self)
         reply.model = text()
         if chance(2) {
@@ -201,6 +202,7 @@ extension SeededGenerator {
         }
         reply.durability = Durability.allCases.randomElement(using: &self) ?? .memory
         reply.unknownItems = Int(integer(UInt32.self))
+        reply.unshared = Int(integer(UInt32.self))
         return reply
     }
 

@@ -764,10 +764,15 @@ struct  Martlet__V1__RankReply
    */
   size_t n_contributions;
   float *contributions;
+  /*
+   * packed
+   */
+  size_t n_degraded;
+  Martlet__V1__Degradation *degraded;
 };
 #define MARTLET__V1__RANK_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__rank_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, 0,NULL, 0,NULL }
+    , 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 struct  Martlet__V1__SimilarItemsRequest
@@ -1036,10 +1041,14 @@ struct  Martlet__V1__RecordEventsReply
    * of those stored: for items that the node's model does not know
    */
   uint32_t unknown_items;
+  /*
+   * of those stored: other nodes do not know of them yet
+   */
+  uint32_t unshared;
 };
 #define MARTLET__V1__RECORD_EVENTS_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__record_events_reply__descriptor) \
-    , 0, 0, 0,NULL, MARTLET__V1__DURABILITY__DURABILITY_MEMORY, 0 }
+    , 0, 0, 0,NULL, MARTLET__V1__DURABILITY__DURABILITY_MEMORY, 0, 0 }
 
 
 struct  Martlet__V1__EventFault

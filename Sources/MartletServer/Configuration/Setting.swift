@@ -1,6 +1,7 @@
 import CandidateRanking
 import Logging
 import NearestNeighbors
+import SharedUsers
 import VectorMath
 import Wire
 
@@ -406,6 +407,29 @@ package struct Setting: Sendable {
         },
         integer(
             "redis.connections", \.redis.connections, in: 1...16, "Connections of each event loop to each server."),
+        Setting(
+            "redis.share_users",
+            "true: what events tell of users is written to Redis and read by whatever node serves them next."
+        ) {
+            $0.redis.shareUsers ? "true" : "false"
+        } assign: { (configuration, text) throws(SettingFault) in
+            switch text {
+            case "true": configuration.redis.shareUsers = true
+            case "false": configuration.redis.shareUsers = false
+            default: throw SettingFault(expected: "true or false")
+            }
+        },
+        Setting("redis.node", "This node's name among those that share users; default: host and port.") {
+            $0.redis.node
+        } assign: { (configuration, text) throws(SettingFault) in
+            configuration.redis.node = try SettingValue.name(text)
+        },
+        duration(
+            "redis.user_wait", \.redis.userWait, to: .seconds(60),
+            "How long a request waits for what other nodes know of its user before it is answered without."),
+        size(
+            "redis.user_bytes", \.redis.userBytes, in: RecordBounds.byteBounds,
+            "Of what is kept of a user in Redis; beyond, what is old goes."),
         Setting(
             "memory.budget",
             "What the process is to stay below, such as 900MiB: near it caches shrink, then nothing grows, then calls are refused; off: no budget."

@@ -104,6 +104,7 @@ final class EventGather: CallGather {
             reply.stored += part.stored
             reply.duplicates += part.duplicates
             reply.unknownItems += part.unknownItems
+            reply.unshared += part.unshared
             refused += part.refused
             refusal = refusal ?? part.refusal
         case .rejected(let rejection): self.rejection = self.rejection ?? rejection

@@ -134,14 +134,26 @@ final class LoopRefilling {
             return false
         }
         let origin = RefillOrigin(key: key, scenario: request.scenario, reason: reason)
-        let call = ShardCall(
-            request: .recommend(request), arrived: now, deadline: now &+ Self.deadlineNanoseconds, origin: origin,
-            key: key, priority: .background)
-        guard worker.submitRefill(call) else {
-            finish(origin, isKept: false, nanoseconds: 0)
-            return false
+        let deadline = now &+ Self.deadlineNanoseconds
+        func call(_ request: RecommendationRequest) -> ShardCall {
+            ShardCall(
+                request: .recommend(request), arrived: now, deadline: deadline, origin: origin, key: key,
+                priority: .background)
+        }
+        guard let sharing = worker.userSharing else {
+            guard worker.submitRefill(call(request)) else {
+                finish(origin, isKept: false, nanoseconds: 0)
+                return false
+            }
+            current = origin
+            return true
         }
         current = origin
+        sharing.prepare(request.user, deadline: deadline, now) { [self] isStale in
+            var request = request
+            request.isUserStale = isStale
+            if !worker.submitRefill(call(request)) { finish(origin, isKept: false, nanoseconds: 0) }
+        }
         return true
     }
 

@@ -44,6 +44,8 @@ final class LoopWorker {
     var sharedCache: SharedCache?
     /// Of one loop of the node, and set by then, too.
     var sharedCacheListener: SharedCacheListener?
+    /// The same; nil: what is known of users is this node's alone.
+    var userSharing: UserSharing?
     /// Answers that nobody waits for.
     private(set) lazy var refilling = LoopRefilling(
         worker: self, share: node.serving.cache.backgroundShare,
@@ -76,6 +78,7 @@ final class LoopWorker {
         self.wake = wake
         sharedCache?.start()
         sharedCacheListener?.start()
+        userSharing?.start()
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [unowned self] _ in
             self.sweep()
         }
@@ -94,6 +97,7 @@ final class LoopWorker {
         wake?.stop()
         sharedCache?.close()
         sharedCacheListener?.close()
+        userSharing?.close()
         helping.stop()
     }
 
@@ -133,6 +137,7 @@ final class LoopWorker {
             sharedCache.tell()
             sharedCacheListener?.look()
         }
+        if let userSharing { metrics.setSharing(userSharing.reading(now)) }
         metrics.publishThreadAllocations()
     }
 
@@ -204,6 +209,13 @@ final class LoopWorker {
 
     /// Hands a call to the shard of this loop.
     func submit(_ request: ShardRequest, _ ticket: CallTicket) {
+        let request = node.itemsAreCurrent ? request : request.withStaleItems
+        guard let userSharing else { return submitPrepared(request, ticket) }
+        userSharing.prepare(request, ticket) { [unowned self] in submitPrepared($0, ticket) }
+    }
+
+    /// The same, with all that is to be known of its users.
+    func submitPrepared(_ request: ShardRequest, _ ticket: CallTicket) {
         let call = call(request, ticket)
         // Events do not wait behind slates: what they need of the loop is short.
         if case .record(let batch) = request {
@@ -276,7 +288,18 @@ final class LoopWorker {
         flushDirty()
     }
 
+    /// Answers events, once the other nodes know of them or cannot be told now.
     private func deliver(_ result: RecordedEvents, to ticket: CallTicket) {
+        guard let userSharing, !result.counted.isEmpty else { return deliverTold(result, to: ticket) }
+        userSharing.write(result.counted) { [unowned self] unshared in
+            var result = result
+            result.unshared = unshared
+            deliverTold(result, to: ticket)
+            flushDirty()
+        }
+    }
+
+    private func deliverTold(_ result: RecordedEvents, to ticket: CallTicket) {
         count(result)
         deliver(.recorded(result), to: ticket)
     }
@@ -296,7 +319,12 @@ final class LoopWorker {
 
     private func finish(_ result: RecordedEvents, of delivery: EventDelivery) {
         count(result)
-        delivery.finish(result)
+        guard let userSharing, !result.counted.isEmpty else { return delivery.finish(result) }
+        userSharing.write(result.counted) { unshared in
+            var result = result
+            result.unshared = unshared
+            delivery.finish(result)
+        }
     }
 
     /// The first step runs after the sockets that are ready now.
@@ -378,7 +406,15 @@ final class LoopWorker {
         if times.rank > 0 { metrics.record(.rank, nanoseconds: times.rank) }
         if times.fuse > 0 { metrics.record(.fuse, nanoseconds: times.fuse) }
         if times.rerank > 0 { metrics.record(.rerank, nanoseconds: times.rerank) }
-        if case .slate(let slate) = answer { metrics.count(slate) }
+        switch answer {
+        case .slate(let slate):
+            metrics.count(slate)
+            if slate.degraded.contains(DegradationSet(.staleUserState)) { metrics.countStaleUsers(1) }
+        case .slates(let slates):
+            metrics.countStaleUsers(slates.slates.count { $0.degraded.contains(DegradationSet(.staleUserState)) })
+        case .ranked(let ranked): metrics.countStaleUsers(ranked.isUserStale ? 1 : 0)
+        default: break
+        }
         if case .slates(let slates) = answer {
             metrics.count(slates)
             for capture in slates.captures { _ = self.slates?.log(capture, isOfMany: true) }
@@ -407,6 +443,7 @@ final class LoopWorker {
 
     /// Keeps the slate that was encoded last.
     private func keep(_ slate: Slate, _ key: [UInt8], _ scenario: String, _ now: UInt64, _ shard: isolated Shard) {
+        guard userSharing == nil || encoder.hasRoom(Self.staleMark.count) else { return }
         key.withUnsafeBytes { key in
             encoder.withKept {
                 shard.keep(
@@ -462,7 +499,9 @@ final class LoopWorker {
                 share(slate, ticket, shard)
             }
             // Behind what is kept: it is of this answer alone.
-            let isMarked = status == .ok && !node.itemsAreCurrent && encoder.hasRoom(Self.staleMark.count)
+            let isMarked =
+                status == .ok && !node.itemsAreCurrent && encoder.hasRoom(Self.staleMark.count)
+                && !slate.degraded.contains(DegradationSet(.staleUserState))
             if isMarked { encoder.append(staleMark(behind: 0)) }
             // The same: the answer has this ID once.
             if status == .ok, let capture = slate.capture { log(capture) }
@@ -508,15 +547,19 @@ final class LoopWorker {
         of kept: UnsafeRawBufferPointer, by generation: UInt64, scenario: Int, request: UnsafeRawBufferPointer,
         own: @autoclosure () -> String?
     ) -> [UInt8] {
-        var origin = encoder.origin(ofNumber: generation) ?? originOfOther(generation)
-        if !node.itemsAreCurrent { origin += staleMark(behind: FrameHeader.byteCount - 4 + kept.count + origin.count) }
-        if slates == nil { return origin }
-        return origin + logRepeated(scenario: scenario, request, kept, origin, own: own())
+        let origin = encoder.origin(ofNumber: generation) ?? originOfOther(generation)
+        let mark =
+            userSharing == nil && node.itemsAreCurrent
+            ? [] : staleMark(behind: FrameHeader.byteCount - 4 + kept.count + origin.count)
+        if slates == nil { return mark.isEmpty ? origin : origin + mark }
+        return origin + logRepeated(scenario: scenario, request, kept, origin, own: own()) + mark
     }
 
     /// What marks a slate while other nodes are not heard of: one more degradation, behind those that it has.
     private func staleMark(behind bytes: Int) -> [UInt8] {
+        if node.itemsAreCurrent, userSharing?.isFresh(Self.now) ?? true { return [] }
         metrics.countDegraded(.staleUserState)
+        metrics.countStaleUsers(1)
         return bytes + Self.staleMark.count <= node.limits.frameBytesMax ? Self.staleMark : []
     }
 
@@ -538,7 +581,8 @@ final class LoopWorker {
         guard let slates, let id = slates.sample(scenario: scenario, own: own()) else { return [] }
         let suffix = SlateDesk.suffix(id)
         guard
-            FrameHeader.byteCount - 4 + answer.count + origin.count + suffix.count <= node.limits.frameBytesMax,
+            FrameHeader.byteCount - 4 + answer.count + origin.count + suffix.count + Self.staleMark.count
+                <= node.limits.frameBytesMax,
             slates.log(repeated: request, Array(answer) + origin, as: id)
         else { return [] }
         return suffix
@@ -589,7 +633,9 @@ final class LoopWorker {
         let done = Self.now
         let scenario = node.scenarioIndex(ticket.scenario)
         found.answer.withUnsafeBytes { body in
-            if let key = ticket.cacheKey, found.mayBeCopied {
+            if let key = ticket.cacheKey, found.mayBeCopied,
+                FrameHeader.byteCount - 4 + body.count + Self.staleMark.count <= node.limits.frameBytesMax
+            {
                 // The bytes outlive the call and are only read.
                 nonisolated(unsafe) let body = body
                 shard.assumeIsolated { shard in

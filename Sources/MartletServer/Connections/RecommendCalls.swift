@@ -91,18 +91,25 @@ enum RecommendCalls {
         }
     }
 
-    /// Asks the cache beside the node first, where there is one and the answer may be kept.
-    ///
-    /// Calls for the same bytes that come meanwhile wait for what is found, as they wait for what is computed.
+    /// Finds out first what other nodes know of the user, where users are shared.
     private static func compute(_ request: RecommendationRequest, _ ticket: CallTicket, on worker: LoopWorker) {
-        guard let shared = worker.sharedCache, let key = ticket.cacheKey, !request.explain, request.cursor.isEmpty
+        guard let sharing = worker.userSharing else { return lookUp(request, ticket, on: worker) }
+        sharing.prepare(.recommend(request), ticket) { prepared in
+            if case .recommend(let request) = prepared { lookUp(request, ticket, on: worker) }
+        }
+    }
+
+    /// Asks the cache beside the node first, where there is one and the answer may be kept.
+    private static func lookUp(_ request: RecommendationRequest, _ ticket: CallTicket, on worker: LoopWorker) {
+        guard let shared = worker.sharedCache, let key = ticket.cacheKey, !request.explain, request.cursor.isEmpty,
+            !request.isUserStale
         else {
-            return worker.submit(.recommend(request), ticket)
+            return worker.submitPrepared(.recommend(request), ticket)
         }
         guard let origin = worker.shard.assumeIsolated({ $0.origin(ofAnswersTo: request.user, in: request.scenario) })
         else {
             worker.metrics.countShared(.ownKnowledge)
-            return worker.submit(.recommend(request), ticket)
+            return worker.submitPrepared(.recommend(request), ticket)
         }
         let call = worker.call(.recommend(request), ticket)
         switch worker.shard.assumeIsolated({ $0.join(call) }) {

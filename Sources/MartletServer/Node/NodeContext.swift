@@ -45,6 +45,8 @@ final class NodeContext {
     private var control: (any NodeControl)?
     private(set) var items: ItemDesk?
     private(set) var activity: ActivityDesk?
+    /// Who the node is among those that share users; nil: they are not shared. Set once, as the others.
+    var sharingNode: String?
 
     /// - Parameter scenarioNames: In the order of their numbers in metrics; "" counts as the first.
     init(

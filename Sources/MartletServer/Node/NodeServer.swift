@@ -73,6 +73,8 @@ package final class ServingNode: Service {
     private let memory: MemoryDesk
     /// Looks at the memory.
     private let memoryPool = NIOThreadPool(numberOfThreads: 1)
+    /// Nil where users are this node's alone.
+    private let sharedUsers: SharedUsersOfNode?
     private let ports = Ports()
 
     /// Addresses that were bound; for tests and messages.
@@ -133,6 +135,7 @@ package final class ServingNode: Service {
         let partitions = context.partitions
         let samplingPool = NIOThreadPool(numberOfThreads: 1)
         self.samplingPool = samplingPool
+        let (nodeMetrics, node) = (metrics, context)
         let recallSampler = RecallSampler(
             share: configuration.recallSampleShare, clock: { LoopWorker.now },
             run: { check in
@@ -141,7 +144,7 @@ package final class ServingNode: Service {
                     BackgroundNiceness.apply(niceness.checking)
                     if case .active = state { check() }
                 }
-            }, record: { [metrics] in metrics.recordRecall($0, found: $1, expected: $2) })
+            }, record: { nodeMetrics.recordRecall($0, found: $1, expected: $2) })
         let slates = SlateStore(configuration, shardCount: shardCount, logger: logger)
         self.slates = slates
         let redis = try configuration.redis.makeConfiguration(nodeName: configuration.nodeName)
@@ -190,6 +193,8 @@ package final class ServingNode: Service {
             budgetBytes: configuration.memory.budget, cacheBytes: configuration.cache.bytes, logger: logger,
             resident: residentBytes ?? { Int(clamping: ProcessStatistics.resident()) })
         metrics.setMemoryBudget(configuration.memory.budget ?? 0, cacheBytesMax: configuration.cache.bytes)
+        sharedUsers = try SharedUsersOfNode(configuration, redis, workers, types: events.types)
+        context.sharingNode = sharedUsers?.node
         context.connect(workers, ControlDesk(node: context, models: models), items, activity)
         activity.connect(workers, partitions)
         events.connect(workers, items)
@@ -234,6 +239,7 @@ package final class ServingNode: Service {
         }
         try await events.replay(on: pool, context)
         try await pool.runIfActive { [activity] in activity.publishAll() }
+        await sharedUsers?.start()
         scheduleMerges()
         if let bundle = configuration.bundle { _ = try await models.load(bundle) }
         try await shareItems()
@@ -441,6 +447,7 @@ package final class ServingNode: Service {
         }
         let left = context.state.callsInFlight
         if left > 0 { logger.warning("calls cut off at the drain limit", metadata: ["node.calls": "\(left)"]) }
+        await sharedUsers?.leave(atMost: min(configuration.drainTimeout, .seconds(5)))
     }
 
     /// Closes everything.
@@ -448,6 +455,7 @@ package final class ServingNode: Service {
         await acceptor.stop()
         await streams?.stop()
         await ports.http?.close()
+        await sharedUsers?.stop()
         for worker in context.workers {
             _ = try? await worker.eventLoop.submit {
                 for connection in worker.connections.values { connection.close() }

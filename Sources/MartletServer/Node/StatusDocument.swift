@@ -243,6 +243,46 @@ final class StatusDocument: Sendable {
                 lastFailure = reading.lastFailure
             }
         }
+        /// What the node shares of its users with others.
+        struct SharedUsers: Encodable {
+            var node: String
+            /// Since other nodes were heard of, the longest of all shards.
+            var ageSeconds = 0.0
+            var slots = 0
+            var wholeSlots = 0
+            var suspectSlots = 0
+            var unwritten = 0
+            var claims: UInt64 = 0
+            var losses: UInt64 = 0
+            var loads: [String: UInt64] = [:]
+            var writes: UInt64 = 0
+            var writesFailed: UInt64 = 0
+            var compactions: UInt64 = 0
+            var damages: UInt64 = 0
+            var staleAnswers: UInt64 = 0
+
+            init(_ node: String, _ shards: [ShardMetrics]) {
+                self.node = node
+                for shard in shards {
+                    let reading = shard.sharingReading
+                    ageSeconds = max(ageSeconds, Double(reading.ageNanoseconds) / 1e9)
+                    slots += reading.slots
+                    wholeSlots += reading.wholeSlots
+                    suspectSlots += reading.suspectSlots
+                    unwritten += reading.unwritten
+                    claims += reading.claims
+                    losses += reading.losses
+                    for load in UserLoad.allCases {
+                        loads[load.label, default: 0] += reading.loads[Int(load.rawValue)]
+                    }
+                    writes += reading.writes
+                    writesFailed += reading.writesFailed
+                    compactions += reading.compactions
+                    damages += reading.damages
+                    staleAnswers += shard.staleUsers
+                }
+            }
+        }
         struct Shard: Encodable {
             var shard: Int
             var slots: String
@@ -276,6 +316,8 @@ final class StatusDocument: Sendable {
         var eventStreams: EventStreams?
         /// Absent where there is none.
         var redis: Redis?
+        /// Absent where users are this node's alone.
+        var sharedUsers: SharedUsers?
         var connections: Int
         var callsInFlight: Int
         var shards: [Shard]
@@ -301,6 +343,7 @@ final class StatusDocument: Sendable {
             slates: Document.Slates(slates),
             eventStreams: Document.EventStreams(streams?.reading),
             redis: node.redisURL.map { Document.Redis($0, node.metrics.shards) },
+            sharedUsers: node.sharingNode.map { Document.SharedUsers($0, node.metrics.shards) },
             connections: node.state.connectionCount,
             callsInFlight: node.state.callsInFlight,
             shards: node.metrics.shards.map {

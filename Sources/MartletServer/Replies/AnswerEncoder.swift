@@ -177,6 +177,7 @@ final class AnswerEncoder {
         reply.features = ranked.features
         reply.values = ranked.values
         reply.contributions = ranked.contributions
+        if ranked.isUserStale { reply.degraded = .staleUserState }
         write(reply)
     }
 

@@ -22,6 +22,14 @@ package struct RedisSettings: Sendable, Equatable {
     package var connections = 1
     /// Changes of items reach all nodes.
     package var sharesItems = false
+    /// Whether what is known of users is shared with other nodes.
+    package var shareUsers = false
+    /// This node's name among them; nil: host and port.
+    package var node: String?
+    /// How long a request waits for its user.
+    package var userWait: Duration = .milliseconds(20)
+    /// Of what is written of a user.
+    package var userBytes = 64 << 10
 
     package init() {}
 

@@ -1,4 +1,4 @@
-/// A way in which an answer is less than it should be, as the answer names it. Numbers are the wire's; 8 is not given out here.
+/// A way in which an answer is less than it should be, as the answer names it. Numbers are the wire's.
 ///
 /// What leads to each, what is served, and what counts it: `DegradationRow`.
 package enum Degradation: UInt8, Sendable, CaseIterable {
@@ -16,6 +16,8 @@ package enum Degradation: UInt8, Sendable, CaseIterable {
     case rankerSkipped = 6
     /// The caps of the scenario were raised to fill the slate.
     case capsRelaxed = 7
+    /// Other nodes may know something of the user, or of the items, that this one does not.
+    case staleUserState = 8
     /// An answer from before, as there was no time or no room to make one.
     case staleSlate = 9
     /// No source had time, or found anything: what is popular.
@@ -38,6 +40,7 @@ package enum Degradation: UInt8, Sendable, CaseIterable {
         case .rankerUnavailable: "ranker_unavailable"
         case .rankerSkipped: "ranker_skipped"
         case .capsRelaxed: "caps_relaxed"
+        case .staleUserState: "stale_user_state"
         case .staleSlate: "stale_slate"
         case .popularOnly: "popular_only"
         case .sourceFailed: "source_failed"
@@ -60,5 +63,6 @@ package struct DegradationSet: OptionSet, Sendable, Hashable {
     /// Slates that the next call should not get, as it may have what this one lacked.
     static let passing: DegradationSet = [
         DegradationSet(.deadlineTruncated), DegradationSet(.rankerSkipped), DegradationSet(.sourceFailed),
+        DegradationSet(.staleUserState),
     ]
 }

@@ -7,9 +7,10 @@ import Vocabulary
 /// a row without one does not compile there.
 package enum DegradationRow: String, CaseIterable, Sendable {
     case callsInFlight, noModel
-    case lineFullStale, lineFull, lateStale, latePopular, tooLate, lateUsers
+    case waitsTooLong, madeWithLess, lineFullStale, lineFull, lateStale, latePopular, tooLate, lateUsers
     case oldAnswer, refillDropped
     case sharedCacheAway, sharedCachePoisoned, sharedCacheFull, invalidationLost
+    case usersUnheard, itemsUnheard
     case unknownUser, noHistory, usersForgotten, foldInFailed
     case sourceMissing, trendingOld, sourceFailed, sourcesLate, nothingFound
     case fewEligible
@@ -22,7 +23,8 @@ package enum DegradationRow: String, CaseIterable, Sendable {
 
     /// Where a request is when it happens.
     package enum Stage: String, Sendable {
-        case admission, line, cache, sharedCache = "shared cache", user, retrieval, eligibility, features, ranking,
+        case admission, line, cache, sharedCache = "shared cache", sharedState = "shared state",
+            user, retrieval, eligibility, features, ranking,
             reranking = "re-ranking", answer, slateLog = "slate log"
     }
 
@@ -33,6 +35,8 @@ package enum DegradationRow: String, CaseIterable, Sendable {
         case fallback(Fallback)
         /// By the flag of the reply for answers that are older than they should be.
         case staleFlag
+        /// By its quality level.
+        case qualityLevel
         /// It is an error.
         case rejected(Rejection.Reason)
         /// Users without a slate have a status of their own.
@@ -80,6 +84,16 @@ package enum DegradationRow: String, CaseIterable, Sendable {
             Entry(
                 .admission, "no bundle is loaded yet", "an error, and when to come again", .rejected(.notReady),
                 #"martlet_rejected_total{reason="not_ready"}"#)
+        case .waitsTooLong:
+            Entry(
+                .line, "the call would wait longer than its priority may, or did while others were in time",
+                "an answer from before, as below; else an error, and when to come again", .rejected(.overloaded),
+                #"martlet_shed_total{priority="background"}"#)
+        case .madeWithLess:
+            Entry(
+                .line, "more than a tenth of the slates take longer than `brownout.latency`",
+                "a slate of fewer candidates, of which fewer are ranked, or none", .qualityLevel,
+                #"martlet_reduced_slates_total{level="4"}"#)
         case .lineFullStale:
             Entry(
                 .line, "as many calls wait for the shard as may, and an answer from before is kept",
@@ -132,6 +146,15 @@ package enum DegradationRow: String, CaseIterable, Sendable {
                 .sharedCache, "changes of keys are not heard of any more",
                 "nothing that was copied from Redis; nothing is copied until they are again", .whole,
                 "martlet_shared_cache_forgotten_total")
+        case .usersUnheard:
+            Entry(
+                .sharedState,
+                "other nodes may know more of the user: Redis is away, the record has not come in time, or the slot's former holder may not have written all",
+                "by what this node knows; not kept", .degraded(.staleUserState))
+        case .itemsUnheard:
+            Entry(
+                .sharedState, "changes of items that other nodes took are not heard of for half a second",
+                "the slate, by the changes that are known", .degraded(.staleUserState))
         case .unknownUser:
             Entry(
                 .user, "the model does not know the user, and nothing was heard of it", "what is popular and recent",
@@ -243,6 +266,7 @@ extension DegradationRow.Told {
         case .degraded(let degradation): "degraded: `\(degradation.name)`"
         case .fallback(let fallback): "fallback: `\(fallback.name)`"
         case .staleFlag: "flag `stale`"
+        case .qualityLevel: "`quality_level` above 0"
         case .rejected(let reason): "\(reason.code.name)"
         case .statuses(let code): "\(code.name)"
         case .noRequestID: "no request ID"

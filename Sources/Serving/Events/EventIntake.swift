@@ -20,6 +20,10 @@ package struct RecordedEvents: Sendable {
     /// Events that the log refused, by their places in the call.
     package var refused: [Int] = []
     package var refusal: LogError?
+    /// Those stored, as they count; empty where nobody else is to hear of them.
+    package var counted: [UserEvent] = []
+    /// Of those stored: other nodes do not know of them yet.
+    package var unshared = 0
 }
 
 /// Brings a shard's events into the log, and from there into its state: an event counts when it is stored, never before.
@@ -53,6 +57,8 @@ final class EventIntake {
     /// The last record whose events were applied, as far as they are this shard's.
     var appliedThrough: UInt64 = 0
     private let live: LiveUsers
+    /// Whether the events that count are given back.
+    var tellsCounted = false
 
     /// The time, and which items there are.
     struct Moment {
@@ -158,6 +164,13 @@ final class EventIntake {
 
     private func count(_ event: UserEvent, _ moment: Moment, in result: inout RecordedEvents) {
         result.stored += 1
+        if tellsCounted {
+            var counted = event
+            // As the history takes it.
+            counted.timeMilliseconds = min(
+                event.timeMilliseconds, UInt64(clamping: moment.seconds) &* 1000 &+ 999)
+            result.counted.append(counted)
+        }
         guard let number = live.apply(event, now: moment.seconds) else {
             result.unknownItems += 1
             return

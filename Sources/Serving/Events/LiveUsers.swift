@@ -13,7 +13,7 @@ package final class LiveUsers {
     /// What users were only shown; nil: it is not remembered. Gone when the node stops, but for what the log holds behind the
     /// last snapshot.
     package let shown: UserStates?
-    private var buffer = HistoryBuffer()
+    var buffer = HistoryBuffer()
     /// Events of items since the last merge; nil: they are not counted.
     private var activity: ItemActivityDelta?
 
@@ -33,7 +33,7 @@ package final class LiveUsers {
         self.states = states
         self.recent = recent
         self.numbers = numbers
-        epochs = UserEpochs(count: epochCount)
+        epochs = UserEpochs(count: epochCount, slots: states.slots)
     }
 
     package var byteCount: Int {

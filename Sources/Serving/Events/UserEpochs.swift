@@ -2,7 +2,8 @@ import Vocabulary
 
 /// When a user's slates last became void: what makes kept answers of before unfit, without looking for them.
 ///
-/// Users share counters: one user's event may void another's kept answers, one in so many. Bounded, never wrong.
+/// Users share counters: one user's event may void another's kept answers, one in so many. Bounded, never wrong. Users of a slot
+/// have counters of their own, side by side, so that the answers of all of them can be voided without knowing who they are.
 /// Belongs to a shard.
 package final class UserEpochs {
     private var counters: [UInt32]
@@ -16,11 +17,19 @@ package final class UserEpochs {
         package static let nobody = Stamp(place: .max, epoch: 0)
     }
 
-    /// - Parameter count: Counters, 4 bytes each; rounded up to a power of two.
-    package init(count: Int) {
-        var size = 1
-        while size < count { size *= 2 }
-        counters = Array(repeating: 0, count: size)
+    private let slots: Range<Int>
+    /// Counters of a slot, a power of two.
+    private let width: Int
+
+    /// - Parameters:
+    ///   - count: Counters, 4 bytes each; rounded up, by up to the double and one for each slot.
+    ///   - slots: Of the users; all of them.
+    package init(count: Int, slots: Range<Int> = 0..<Slot.count) {
+        var width = 1
+        while width * slots.count < count { width *= 2 }
+        self.width = width
+        self.slots = slots
+        counters = Array(repeating: 0, count: width * slots.count)
     }
 
     package var byteCount: Int { counters.count * 4 }
@@ -36,8 +45,11 @@ package final class UserEpochs {
     }
 
     private func place(of user: String) -> Int {
-        // The low bits say which shard the user is of: all of them alike here.
-        Int(truncatingIfNeeded: XXH64.hash(user) >> 32) & (counters.count - 1)
+        let hash = XXH64.hash(user)
+        // Nobody asks here for users of other slots; should somebody, they share counters with these.
+        let slot = (Int(hash % UInt64(Slot.count)) - slots.lowerBound + Slot.count) % slots.count
+        // The low bits say which slot the user is of: all of them alike here.
+        return slot * width + Int(truncatingIfNeeded: hash >> 32) & (width - 1)
     }
 
     package func stamp(of user: String) -> Stamp {
@@ -48,6 +60,15 @@ package final class UserEpochs {
 
     /// Makes all stamps of the user's unfit.
     package func bump(_ user: String) { counters[place(of: user)] &+= 1 }
+
+    /// Makes all stamps of a slot's users unfit.
+    ///
+    /// - Complexity: O(counters of a slot), a few hundred.
+    package func bumpAll(_ slot: Int) {
+        guard slots.contains(slot) else { return }
+        let start = (slot - slots.lowerBound) * width
+        for place in start..<(start + width) { counters[place] &+= 1 }
+    }
 
     @inline(__always)
     package func isFit(_ stamp: Stamp) -> Bool {

@@ -71,6 +71,7 @@ final class ManyRun: ShardRun {
         } else {
             var single = request.template
             single.user = user
+            single.isUserStale = request.staleUsers.contains(position)
             run = SlateRun(
                 engine: engine, generator: engine.generator, seat: engine.rankingSeat(0), configuration: configuration,
                 arrived: now, overlay: overlay, quality: quality)

@@ -113,6 +113,7 @@ final class RankRun: ShardRun {
         var ranked = RankedItems(
             places: order.map { known[$0].place }, scores: order.map { scores[$0] }, unknown: unknown,
             generation: engine.generation)
+        ranked.isUserStale = request.isUserStale
         if let contributions {
             let width = contributions.names.count
             ranked.features = contributions.names

@@ -288,6 +288,23 @@ package actor Shard {
         return intake.take(batch, call, makeMoment())
     }
 
+    /// Gives back the events that count, for other nodes, from now on.
+    ///
+    /// - Parameter evicted: Is told the hash of each user that is forgotten for its bytes.
+    package func shareEvents(evicted: @escaping @Sendable (UInt64) -> Void) {
+        intake?.tellsCounted = true
+        live?.states.onEviction = evicted
+    }
+
+    /// Takes what other nodes know of a user.
+    package func merge(_ events: [UserEvent], of user: String) -> MergedUser {
+        live?.merge(events, of: user, now: wallClock()) ?? MergedUser()
+    }
+
+    /// Kept answers to users of a slot, or to a user, do not count any more: another node may know more of them.
+    package func voidAnswers(slot: Int) { live?.epochs.bumpAll(slot) }
+    package func voidAnswers(user: String) { live?.epochs.bump(user) }
+
     /// Makes events count that are stored now, and answers the calls that waited for that.
     package func settle(_ outcome: LogOutcome, answered: (ShardCall, RecordedEvents) -> Void) {
         intake?.settle(outcome, makeMoment(), answered: answered)

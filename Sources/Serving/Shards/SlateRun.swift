@@ -91,6 +91,7 @@ final class SlateRun: ShardRun {
         degraded = []
         cursor = try checkedCursor(request, restarted: restarted)
         if restarted { degraded.insert(DegradationSet(.cursorRestarted)) }
+        if request.isUserStale { degraded.insert(DegradationSet(.staleUserState)) }
         if let cursor { quality = cursor.quality }
         self.request = request
         reranker = nil
@@ -521,6 +522,8 @@ final class SlateRun: ShardRun {
             timings.append((stage: stage.joined(separator: "."), microseconds: Int(nanoseconds / 1000)))
         }
         if reranker != nil { timings.append((stage: "rerank", microseconds: Int(times.rerank / 1000))) }
+        // No stage: how long ago other nodes were last heard of.
+        if let age = request.userStateAge { timings.append((stage: "user_state_age", microseconds: age)) }
         return explainer.explain(
             items, history: history.rows, eligible: generator.mask.eligibleCount, timings: timings)
     }

@@ -99,6 +99,8 @@ public struct RecordEventsReply: Sendable, Hashable {
     public var durability = Durability.memory
     /// Of those stored: for items that the node's model does not know.
     public var unknownItems = 0
+    /// Of those stored: other nodes do not know of them yet.
+    public var unshared = 0
 
     public init() {}
 }
@@ -110,6 +112,7 @@ extension RecordEventsReply: MessageBody {
         for fault in faults { sink.message(3, fault) }
         sink.field(4, durability.rawValue)
         sink.field(5, UInt32(clamping: unknownItems))
+        sink.field(6, UInt32(clamping: unshared))
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -128,5 +131,6 @@ extension RecordEventsReply: MessageBody {
         }
         durability = Durability(rawValue: UInt32(message.durability.rawValue)) ?? .memory
         unknownItems = Int(message.unknown_items)
+        unshared = Int(message.unshared)
     }
 }

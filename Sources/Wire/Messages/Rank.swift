@@ -58,6 +58,7 @@ public struct RankReply: Sendable, Hashable {
     /// For each place one for each feature: how much higher the score is than with the feature unknown; of trees Shapley
     /// values, which add up to the score before any transform.
     public var contributions: [Float] = []
+    public var degraded: Degradations = []
 
     public init() {}
 }
@@ -72,6 +73,7 @@ extension RankReply: MessageBody {
         sink.field(6, features)
         values.withUnsafeBufferPointer { sink.packed(7, $0) }
         contributions.withUnsafeBufferPointer { sink.packed(8, $0) }
+        sink.field(9, degraded)
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -88,6 +90,7 @@ extension RankReply: MessageBody {
         features = StringsView(message.features, message.n_features).strings
         values = Array(UnsafeBufferPointer(start: message.values, count: message.n_values))
         contributions = Array(UnsafeBufferPointer(start: message.contributions, count: message.n_contributions))
+        degraded = Degradations(message.degraded, message.n_degraded)
         let cells = places.count * features.count
         try Columns.check("values", values.count, cells)
         try Columns.check("contributions", contributions.count, cells)

@@ -80,6 +80,9 @@ public struct RecommendManyReply: Sendable, Hashable {
 
     public init() {}
 
+    /// Indexes of users of whom another node may know something that this one did not.
+    public var staleUsers: [Int] { degraded.indices.filter { degraded[$0].contains(.staleUserState) } }
+
     /// The slates, one for each user: its range in `items` and `scores`.
     ///
     /// - Complexity: O(users).

@@ -72,6 +72,7 @@ import Vocabulary
             "redis.share_items": "true", "events.stream": "clicks,views", "events.stream_group": "g",
             "events.stream_consumer": "c", "events.stream_batch": "7", "events.stream_start": "new",
             "events.stream_claim_after": "3s", "events.stream_dead_letter": "dead",
+            "redis.share_users": "true", "redis.node": "shop-1", "redis.user_wait": "9ms", "redis.user_bytes": "32KiB",
             "items.changes_max": "2222", "items.bytes_max": "5MiB",
             "live_items.merge_interval": "300ms", "live_items.fast_half_life": "5m",
             "live_items.slow_half_life": "36h", "live_items.age_max": "21s", "live_items.bytes_max": "6MiB",
