@@ -91,7 +91,9 @@ let package = Package(
         room("Features", ["Vocabulary", "Artifacts"]),
         room("LoadBalancing", ["Vocabulary", "Resilience"]),
         room("Overload", ["Resilience"]),
-        room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
+        room(
+            "MartletClient",
+            ["Vocabulary", "Wire", "Resilience", "LoadBalancing", "Telemetry", nioCore, nioPosix, logging]),
 
         // L3: sources and their fusion, and rankers: what the node serves and what training tunes; Redis beside the node.
         room("Retrieval", ["Vocabulary", "VectorMath", "Artifacts", "NearestNeighbors", "FactorModels", "Catalog"]),
@@ -173,7 +175,7 @@ let package = Package(
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
-        room("TestSupport", path: "Tests/TestSupport", []),
+        room("TestSupport", path: "Tests/TestSupport", [nioCore, nioPosix]),
         tests("VocabularyTests", ["Vocabulary"]),
         tests("EventLogTests", ["EventLog", "Vocabulary", "TestSupport"]),
         tests("LiveStateTests", ["LiveState", "Vocabulary", "TestSupport"]),
@@ -225,7 +227,8 @@ let package = Package(
             ]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
-            "MartletClientTests", ["MartletClient", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),
+            "MartletClientTests",
+            ["MartletClient", "LoadBalancing", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),
         tests("ArtifactsTests", ["Artifacts", "TestSupport"]),
         tests("FactorModelsTests", ["FactorModels", "VectorMath", "Artifacts", "CKernels", "TestSupport"]),
         tests("CatalogTests", ["Catalog", "Artifacts", "Vocabulary", "TestSupport"]),
