@@ -138,14 +138,14 @@ let package = Package(
                 "MartletServer", "Training", "Retrieval", "CandidateRanking", "RankingModels", "Features", "Telemetry",
                 "MartletClient", "EventLog",
                 "Catalog", "Artifacts", "Vocabulary",
-                logging, arguments,
+                nioCore, nioPosix, logging, arguments,
             ]
         ),
         .systemLibrary(name: "CEpoll", path: "Bench/CEpoll"),
         room("Charts", path: "Bench/Charts", []),
         room(
             "LoadGenerator", path: "Bench/LoadGenerator",
-            ["Charts", "CEpoll", "Wire", "MartletClient", "Vocabulary", histogram]),
+            ["Charts", "CEpoll", "Wire", "MartletClient", "Telemetry", "Vocabulary", histogram]),
         room(
             "IndexBench", path: "Bench/IndexBench",
             ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
@@ -170,7 +170,7 @@ let package = Package(
             [
                 "Simulation", "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench",
                 "LiveStateBench", "CacheBench", "RedisBench", "ReplayBench", "LiveBench", "CandidateRanking",
-                "FactorModels", "VectorMath", arguments,
+                "FactorModels", "VectorMath", "MartletClient", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
@@ -223,7 +223,7 @@ let package = Package(
             "martletTests",
             [
                 "martlet", "MartletClient", "Training", "CandidateRanking", "RankingModels", "Retrieval", "Artifacts",
-                "EventLog", "Vocabulary", "TestSupport", arguments,
+                "EventLog", "Vocabulary", "TestSupport", nioCore, arguments,
             ]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(

@@ -134,3 +134,14 @@ extension MartletClient {
         return try await perform(.loadModel, request, options: options).reply
     }
 }
+
+/// For measuring what the client itself costs: the smallest question there is.
+extension MartletClient {
+    package func askEach(
+        _ count: Int, options: CallOptions = CallOptions()
+    ) async -> [Result<HealthReply, MartletClientError>] {
+        await performEach(
+            .health, [EmptyRequest](repeating: EmptyRequest(), count: count),
+            slots: [Slot?](repeating: nil, count: count), options: options)
+    }
+}

@@ -7,6 +7,8 @@ public struct MartletClientConfiguration: Sendable {
     public var port: Int
     /// Several nodes, in place of `host` and `port`; nil: one node.
     public var nodes: NodeSource?
+    /// How often a name or a file of nodes is looked at anew, a tenth more or less; nil: names every 30 s, files every second.
+    public var nodesRefresh: Duration?
     /// How calls are shared between several nodes.
     public var balancing = BalancingConfiguration()
     /// What the node's logs call this client; at most 255 bytes.
@@ -57,6 +59,7 @@ public struct MartletClientConfiguration: Sendable {
         try check(!host.isEmpty, "host is empty")
         try check((1...65535).contains(port), "port is \(port); allowed: 1...65535")
         if nodes != nil, let problem = balancing.problem(of: self) { try check(false, "balancing: \(problem)") }
+        try check(nodesRefresh.map { $0 >= .milliseconds(1) } ?? true, "nodesRefresh must be a millisecond or more")
         try check(clientName.utf8.count <= 255, "clientName has more than 255 bytes")
         try check(timeout.map { $0 > .zero } ?? true, "timeout must be above zero")
         try check(connectTimeout > .zero, "connectTimeout must be above zero")

@@ -18,18 +18,19 @@ final class ClusterLoop: Sendable {
     private let callsQueuedMax: Int
     private let mailbox = Mutex(Mailbox())
     private let queueGauge = QueueGauge()
-    private let readyGauge = QueueGauge()
     private let cluster: NIOLoopBoundBox<LoopCluster?>
 
-    init(_ configuration: MartletClientConfiguration, eventLoop: any EventLoop, seed: UInt64) {
+    init(
+        _ configuration: MartletClientConfiguration, eventLoop: any EventLoop, seed: UInt64,
+        trouble: @escaping @Sendable () -> Void
+    ) {
         self.eventLoop = eventLoop
         callsQueuedMax = configuration.callsQueuedMax
         cluster = NIOLoopBoundBox.makeEmptyBox(valueType: LoopCluster.self, eventLoop: eventLoop)
         // Runs before anything that is submitted later.
         eventLoop.execute {
             self.cluster.value = LoopCluster(
-                configuration, eventLoop: eventLoop, seed: seed, queueGauge: self.queueGauge,
-                readyGauge: self.readyGauge)
+                configuration, eventLoop: eventLoop, seed: seed, queueGauge: self.queueGauge, trouble: trouble)
         }
     }
 

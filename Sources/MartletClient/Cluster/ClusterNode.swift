@@ -54,8 +54,6 @@ public enum NodeSource: Sendable, Hashable {
     case list([ClusterNode])
     /// The addresses of a name, all with this port; asked again and again.
     case dns(host: String, port: Int)
-    /// The targets of a service record, such as `_martlet._tcp.example.org`, of its best priority; asked again and again.
-    case srv(String)
     /// A file with one node a line, `HOST:PORT [WEIGHT]`, and comments after `#`; read again when it changes.
     case file(String)
 }

@@ -4,19 +4,17 @@ import Synchronization
 /// The nodes of a client of several: a cluster for each of its event loops, and who tells them which nodes there are.
 final class ClusterRouter: Sendable {
     let loops: [ClusterLoop]
-    private let source: NodeSource
     private let next = Atomic<Int>(0)
     private let isStarted = Atomic<Bool>(false)
     private let resolution: NodeResolution
 
     init(_ configuration: MartletClientConfiguration, _ source: NodeSource, group: any EventLoopGroup) {
-        self.source = source
+        let resolution = NodeResolution(configuration, source, on: group.next())
+        self.resolution = resolution
         var generator = SystemRandomNumberGenerator()
-        let loops = group.makeIterator().map {
-            ClusterLoop(configuration, eventLoop: $0, seed: generator.next())
+        loops = group.makeIterator().map {
+            ClusterLoop(configuration, eventLoop: $0, seed: generator.next()) { resolution.soon() }
         }
-        self.loops = loops
-        resolution = NodeResolution(configuration, source, on: loops[0].eventLoop)
     }
 
     /// The event loop for the next call.

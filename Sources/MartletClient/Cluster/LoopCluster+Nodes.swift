@@ -60,7 +60,6 @@ extension LoopCluster {
     func connected(_ link: NodeLink) {
         guard links.indices.contains(link.number), links[link.number] === link else { return }
         tick()
-        readyGauge.add(1)
         policy.connected(link.number, at: now)
         restartWaiting()
         settle()
@@ -70,6 +69,7 @@ extension LoopCluster {
         guard links.indices.contains(link.number), links[link.number] === link else { return }
         tick()
         policy.connectionFailed(link.number, at: now)
+        nodeIsAway()
         failWaitingIfHopeless()
         settle()
     }

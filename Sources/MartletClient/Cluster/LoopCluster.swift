@@ -69,19 +69,22 @@ final class LoopCluster {
     private var stopPromise: EventLoopPromise<Void>?
     private let queueGauge: QueueGauge
     private var gauged = 0
-    let readyGauge: QueueGauge
+    /// Told that a node could not be reached.
+    private let trouble: @Sendable () -> Void
 
     init(
         _ configuration: MartletClientConfiguration, eventLoop: any EventLoop, seed: UInt64, queueGauge: QueueGauge,
-        readyGauge: QueueGauge
+        trouble: @escaping @Sendable () -> Void
     ) {
         self.configuration = configuration
         self.eventLoop = eventLoop
         self.queueGauge = queueGauge
-        self.readyGauge = readyGauge
+        self.trouble = trouble
         now = NIODeadline.now().uptimeNanoseconds
         policy = ClusterPolicy(configuration.balancing.policy(of: configuration), seed: seed, at: now)
     }
+
+    func nodeIsAway() { trouble() }
 
     /// Moves on; never back.
     func tick(to time: NIODeadline = .now()) { now = max(now, time.uptimeNanoseconds) }
