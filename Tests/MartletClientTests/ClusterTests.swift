@@ -426,7 +426,10 @@ struct ClusterTests {
                 if grace == .zero {
                     for call in calls { #expect(await failure { try await call.value }?.code == .unavailable) }
                 } else {
-                    try await until { await failure { try await client.health() }?.code == .unavailable }
+                    let short = CallOptions(timeout: .milliseconds(50))
+                    try await until {
+                        await failure { try await client.health(options: short) }?.code == .unavailable
+                    }
                     for node in nodes { node.release() }
                     for call in calls { #expect(try await call.value.state == .ready) }
                 }
