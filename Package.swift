@@ -111,7 +111,7 @@ let package = Package(
             "Serving",
             [
                 "Vocabulary", "VectorMath", "FactorModels", "NearestNeighbors", "Retrieval", "CandidateRanking",
-                "MicroBatching", "Catalog", "Telemetry", "EventLog", "LiveState", deque,
+                "MicroBatching", "Catalog", "Telemetry", "EventLog", "LiveState", "Overload", deque,
             ]),
         room(
             "Training",
@@ -126,7 +126,7 @@ let package = Package(
             "MartletServer",
             [
                 "Vocabulary", "VectorMath", "Wire", "Artifacts", "NearestNeighbors", "Retrieval", "RankingModels",
-                "CandidateRanking", "Serving", "EventLog", "LiveState", "RemoteCache",
+                "CandidateRanking", "Serving", "EventLog", "LiveState", "RemoteCache", "Overload",
                 "Telemetry", nioCore, nioPosix,
                 nioHTTP1, logging, lifecycle, unixSignals, yams, deque,
             ]),

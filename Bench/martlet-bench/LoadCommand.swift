@@ -86,6 +86,9 @@ struct LoadCommand: AsyncParsableCommand {
     @Flag(help: "Ask the node not to answer from its result cache.")
     var bypassCache = false
 
+    @Option(help: "critical, normal, sheddable or background: a busy node turns away the last ones first.")
+    var priority = "normal"
+
     @Option(parsing: .unconditional, help: "How long a call may take, as in 250ms; 0s: no limit.")
     var timeout = "1s"
 
@@ -306,6 +309,7 @@ struct LoadCommand: AsyncParsableCommand {
         settings.mix = try MethodMix(parsing: mix)
         settings.usersPerManyCall = manyUsers
         settings.bypassCache = bypassCache
+        settings.priority = try LoadConfiguration.priority(priority)
         do throws(LoadError) { settings.timeout = try ServiceObjective.nanoseconds(timeout) / 1e9 } catch {
             throw LoadError("--timeout: \(error)")
         }

@@ -2604,7 +2604,7 @@ const ProtobufCMessageDescriptor martlet__v1__pin__descriptor =
   (ProtobufCMessageInit) martlet__v1__pin__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[21] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descriptors[22] =
 {
   {
     "items",
@@ -2858,6 +2858,18 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_reply__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "quality_level",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendReply, quality_level),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   11,   /* field[11] = arm */
@@ -2872,6 +2884,7 @@ static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
   6,   /* field[6] = next_cursor */
   15,   /* field[15] = placements */
   13,   /* field[13] = propensities */
+  21,   /* field[21] = quality_level */
   17,   /* field[17] = ranked_items */
   8,   /* field[8] = reasons */
   20,   /* field[20] = request_id */
@@ -2885,7 +2898,7 @@ static const unsigned martlet__v1__recommend_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange martlet__v1__recommend_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 21 }
+  { 0, 22 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
 {
@@ -2895,7 +2908,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_reply__descriptor =
   "Martlet__V1__RecommendReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendReply),
-  21,
+  22,
   martlet__v1__recommend_reply__field_descriptors,
   martlet__v1__recommend_reply__field_indices_by_name,
   1,  martlet__v1__recommend_reply__number_ranges,
@@ -3275,7 +3288,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_request__descriptor
   (ProtobufCMessageInit) martlet__v1__recommend_many_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[9] =
+static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_descriptors[10] =
 {
   {
     "item_counts",
@@ -3385,6 +3398,18 @@ static const ProtobufCFieldDescriptor martlet__v1__recommend_many_reply__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "quality_level",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Martlet__V1__RecommendManyReply, quality_level),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[] = {
   3,   /* field[3] = fallbacks */
@@ -3393,6 +3418,7 @@ static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[]
   1,   /* field[1] = items */
   6,   /* field[6] = model */
   7,   /* field[7] = propensities */
+  9,   /* field[9] = quality_level */
   8,   /* field[8] = request_id */
   2,   /* field[2] = scores */
   4,   /* field[4] = statuses */
@@ -3400,7 +3426,7 @@ static const unsigned martlet__v1__recommend_many_reply__field_indices_by_name[]
 static const ProtobufCIntRange martlet__v1__recommend_many_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
 {
@@ -3410,7 +3436,7 @@ const ProtobufCMessageDescriptor martlet__v1__recommend_many_reply__descriptor =
   "Martlet__V1__RecommendManyReply",
   "martlet.v1",
   sizeof(Martlet__V1__RecommendManyReply),
-  9,
+  10,
   martlet__v1__recommend_many_reply__field_descriptors,
   martlet__v1__recommend_many_reply__field_indices_by_name,
   1,  martlet__v1__recommend_many_reply__number_ranges,

@@ -74,6 +74,12 @@ package struct WaitBound: Sendable {
         return true
     }
 
+    /// A call waits that was waiting elsewhere; it is not asked again.
+    package mutating func rejoin(_ priority: CallPriority, at now: UInt64) {
+        if waiting[priority.rawValue] == 0 { since[priority.rawValue] = now }
+        waiting[priority.rawValue] += 1
+    }
+
     /// Whether a call that waited this long is not worth beginning: its place is given to one that is still in time.
     ///
     /// Then it is `dropped`. Critical calls are begun as long as anybody waits for them.

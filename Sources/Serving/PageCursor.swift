@@ -8,7 +8,7 @@ import Vocabulary
 ///
 /// ```
 ///  0  u8   version (1; 2 with the moment; 3 of a re-ranked page)
-///  1  u8   pool: 0 the fused candidates, 1 the popular items that follow them
+///  1  u8   pool: 0 the fused candidates, 1 the popular items that follow them; in the upper four bits the quality level
 ///  2  u64  generation
 /// 10  u64  hash of the request's parameters (user, scenario, filter, exclusions; not k)
 /// 18  u32  bits of the last score
@@ -43,11 +43,14 @@ package struct PageCursor: Equatable, Sendable {
     package var moment: Int64?
     /// Ascending; nil where the page was not re-ranked.
     package var shownRows: [UInt32]?
+    /// That of the first page: the order of another one is another order.
+    package var quality = QualityLevel.full
 
     package init(
         pool: Pool, generation: UInt64, parameters: UInt64, score: Float, row: UInt32, moment: Int64? = nil,
-        shownRows: [UInt32]? = nil
+        shownRows: [UInt32]? = nil, quality: QualityLevel = .full
     ) {
+        self.quality = quality
         self.shownRows = shownRows
         self.pool = pool
         self.generation = generation
@@ -59,7 +62,9 @@ package struct PageCursor: Equatable, Sendable {
 
     /// Nil unless `bytes` are a cursor of this version.
     package init?(_ bytes: [UInt8]) {
-        guard bytes.count >= Self.byteCount, let pool = Pool(rawValue: bytes[1]) else { return nil }
+        guard bytes.count >= Self.byteCount, let pool = Pool(rawValue: bytes[1] & 15),
+            let quality = QualityLevel(rawValue: bytes[1] >> 4)
+        else { return nil }
         var rows: [UInt32]?
         let fixed = Self.byteCount + (bytes[0] == 1 ? 0 : Self.momentBytes)
         switch bytes[0] {
@@ -74,7 +79,7 @@ package struct PageCursor: Equatable, Sendable {
         guard score.isFinite else { return nil }
         self.init(
             pool: pool, generation: integer(2..<10), parameters: integer(10..<18), score: score,
-            row: UInt32(integer(22..<26)), shownRows: rows)
+            row: UInt32(integer(22..<26)), shownRows: rows, quality: quality)
         if fixed > Self.byteCount {
             let moment = Int64(bitPattern: integer(26..<34))
             self.moment = rows != nil && moment == .min ? nil : moment
@@ -100,7 +105,7 @@ package struct PageCursor: Equatable, Sendable {
     }
 
     package var bytes: [UInt8] {
-        var result: [UInt8] = [shownRows != nil ? 3 : moment == nil ? 1 : 2, pool.rawValue]
+        var result: [UInt8] = [shownRows != nil ? 3 : moment == nil ? 1 : 2, pool.rawValue | quality.rawValue << 4]
         func append<Integer: FixedWidthInteger>(_ value: Integer) {
             withUnsafeBytes(of: value.bigEndian) { result.append(contentsOf: $0) }
         }

@@ -11,6 +11,8 @@ package struct Rejection: Error, Sendable, Equatable {
         case notReady = "not_ready"
         case draining
         case queueFull = "queue_full"
+        /// It would wait too long, or did while others could still be served in time.
+        case overloaded
         case tooManyInFlight = "too_many_in_flight"
         case deadlineExceeded = "deadline_exceeded"
         case cancelled
@@ -27,7 +29,7 @@ package struct Rejection: Error, Sendable, Equatable {
             case .invalidArgument: .invalidArgument
             case .unknownTenant, .unknownScenario, .unknownItem: .notFound
             case .notReady, .draining, .logBroken: .unavailable
-            case .queueFull, .tooManyInFlight, .logFull: .resourceExhausted
+            case .queueFull, .overloaded, .tooManyInFlight, .logFull: .resourceExhausted
             case .deadlineExceeded: .deadlineExceeded
             case .cancelled: .cancelled
             case .unimplemented: .unimplemented

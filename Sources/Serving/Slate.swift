@@ -129,6 +129,8 @@ package struct Slate: Sendable {
     /// Nil where nothing is left to chance.
     package var draws: SlateDraws?
     package var pinnedItems = 0
+    /// How much was done for it.
+    package var quality = QualityLevel.full
     /// Of the user, as of when the slate was begun.
     package var stamp = UserEpochs.Stamp.nobody
     /// By which it was made; nil: nothing had changed.
@@ -145,6 +147,8 @@ package struct ManySlates: Sendable {
     package var propensities: [Int: [Float]] = [:]
     package var exploredItems = 0
     package var pinnedItems = 0
+    /// Of the one for which least was done.
+    package var quality = QualityLevel.full
     /// By which they were made; nil: nothing had changed.
     package var overlay: ItemOverlay?
     /// What is to be logged of them, and under which request ID; empty: nothing.

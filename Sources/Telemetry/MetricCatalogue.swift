@@ -13,6 +13,15 @@ package enum MetricCatalogue {
     static let rejected = Metric(
         "martlet_rejected_total", .counter, labels: ["reason"],
         help: "Calls turned away before any work was done for them.")
+    static let shed = Metric(
+        "martlet_shed_total", .counter, labels: ["priority"],
+        help: "Calls that would have waited for their shard too long, or did while others were still in time.")
+    static let qualityLevel = Metric(
+        "martlet_quality_level", .gauge, labels: ["shard"],
+        help: "How much a shard leaves out of slates because it has too much to do: 0 nothing, 4 the most.")
+    static let reduced = Metric(
+        "martlet_reduced_slates_total", .counter, labels: ["level"],
+        help: "Slates that were made with less than is configured, by level.")
     static let deadlineExceeded = Metric(
         "martlet_deadline_exceeded_total", .counter, labels: ["stage"],
         help: "Calls whose deadline passed, by the stage that noticed.")
@@ -259,7 +268,8 @@ package enum MetricCatalogue {
 
     /// The whole catalogue, in the order of a scrape.
     package static let all: [Metric] = [
-        requests, requestDuration, stageDuration, rejected, deadlineExceeded, cancelled, fallback, degraded, candidates,
+        requests, requestDuration, stageDuration, rejected, shed, qualityLevel, reduced, deadlineExceeded, cancelled,
+        fallback, degraded, candidates,
         searches, together, split, splitParts, reranked, recall, recallSamples,
         batchRows, batchRequests, batchQueue, batchesClosed, batchesExpired, missingFeatures,
         events, liveUsers, liveBytes, liveEvicted, logBytes, logSegments, logSequence, logSyncs, logSyncSeconds,

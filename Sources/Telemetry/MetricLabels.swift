@@ -218,7 +218,7 @@ package enum RerankingEffect: UInt8, CaseIterable, Sendable {
 
 /// Why a call was turned away before any work was done for it.
 package enum RejectionReason: UInt8, CaseIterable, Sendable {
-    case queueFull, callsInFlight, notReady, draining, invalid, methodUnknown, logRefuses
+    case queueFull, callsInFlight, notReady, draining, invalid, methodUnknown, logRefuses, overloaded
 
     package var label: String {
         switch self {
@@ -229,6 +229,21 @@ package enum RejectionReason: UInt8, CaseIterable, Sendable {
         case .invalid: "invalid"
         case .methodUnknown: "method_unknown"
         case .logRefuses: "log_refuses"
+        case .overloaded: "overloaded"
+        }
+    }
+}
+
+/// How important a call is, the most important first.
+package enum PriorityLabel: UInt8, CaseIterable, Sendable {
+    case critical, normal, sheddable, background
+
+    package var label: String {
+        switch self {
+        case .critical: "critical"
+        case .normal: "normal"
+        case .sheddable: "sheddable"
+        case .background: "background"
         }
     }
 }

@@ -59,6 +59,14 @@ extension NodeMetrics {
         for reason in RejectionReason.allCases {
             writer.sample([reason.label], small(Layout.rejected + Int(reason.rawValue)))
         }
+        writer.begin(MetricCatalogue.shed)
+        for priority in PriorityLabel.allCases {
+            writer.sample([priority.label], small(Layout.shed + Int(priority.rawValue)))
+        }
+        writer.begin(MetricCatalogue.qualityLevel)
+        for shard in shards { writer.sample([String(shard.shard)], shard.cells.read(shard.smallAt + Layout.quality)) }
+        writer.begin(MetricCatalogue.reduced)
+        for level in 1...4 { writer.sample([String(level)], small(Layout.reduced + level)) }
         writer.begin(MetricCatalogue.deadlineExceeded)
         for stage in RequestStage.allCases {
             writer.sample([stage.label], small(Layout.deadline + Int(stage.rawValue)))

@@ -63,6 +63,19 @@ package final class ShardMetrics: Sendable {
     }
 
     @inlinable
+    package func countShed(_ priority: PriorityLabel) {
+        cells.add(1, to: smallAt &+ Layout.shed &+ Int(priority.rawValue))
+    }
+
+    /// Counts slates that were made with less than is configured.
+    @inlinable
+    package func countReduced(level: Int, _ slates: Int) {
+        cells.add(UInt64(truncatingIfNeeded: slates), to: smallAt &+ Layout.reduced &+ (level & 7))
+    }
+
+    package func setQualityLevel(_ level: Int) { cells.set(smallAt &+ Layout.quality, to: UInt64(level)) }
+
+    @inlinable
     package func countCancelled() { cells.add(1, to: smallAt &+ Layout.cancelled) }
 
     @inlinable
@@ -243,7 +256,12 @@ package final class ShardMetrics: Sendable {
         @inlinable package static var cacheUsedBytes: Int { 160 }
         @inlinable package static var cacheJoined: Int { 161 }
         @inlinable package static var cacheRefillsWaiting: Int { 162 }
-        @inlinable package static var smallCells: Int { 168 }
+        /// 4 cells, one for each priority.
+        @inlinable package static var shed: Int { 168 }
+        @inlinable package static var quality: Int { 172 }
+        /// 8 cells, one for each level.
+        @inlinable package static var reduced: Int { 176 }
+        @inlinable package static var smallCells: Int { 184 }
 
         // Histograms of batches, from `smallAt`.
         @inlinable package static var batchRows: Int { smallCells }

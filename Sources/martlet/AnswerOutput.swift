@@ -93,6 +93,9 @@ enum AnswerOutput {
         case .noHistory: sentences.append("\(user) is known but has no history to go by: popular and recent items.")
         case .unknownUser: sentences.append("\(user) is not known to this model: popular and recent items.")
         }
+        if reply.qualityLevel > 0 {
+            sentences.append("Made with less (level \(reply.qualityLevel) of 4), as the node has too much to do.")
+        }
         if !reply.degraded.isEmpty {
             sentences.append("Less than it could be: \(reply.degraded.names.joined(separator: ", ")).")
         }

@@ -162,6 +162,7 @@ struct RecommendCommand: AsyncParsableCommand {
         var items: [Item]
         var fallback: String
         var degraded: [String]
+        var qualityLevel: Int
         var generation: UInt64
         var model: String
         var arm: String?
@@ -195,6 +196,7 @@ struct RecommendCommand: AsyncParsableCommand {
             }
             fallback = reply.fallback.name
             degraded = reply.degraded.names
+            qualityLevel = reply.qualityLevel
             generation = reply.generation
             model = reply.model
             arm = reply.arm.isEmpty ? nil : reply.arm

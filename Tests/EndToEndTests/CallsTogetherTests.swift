@@ -3,6 +3,7 @@ import NIOCore
 import NIOPosix
 import Retrieval
 import Serving
+import Synchronization
 import Telemetry
 import TestSupport
 import Testing
@@ -11,12 +12,15 @@ import Testing
 @Suite(.ownThreads) struct CallsTogetherTests {
     private final class Origin: CallOrigin {
         let number: Int
-        let isCancelled: Bool
+        private let cancelled: Mutex<Bool>
+        var isCancelled: Bool { cancelled.withLock { $0 } }
 
         init(_ number: Int, isCancelled: Bool) {
             self.number = number
-            self.isCancelled = isCancelled
+            cancelled = Mutex(isCancelled)
         }
+
+        func cancel() { cancelled.withLock { $0 = true } }
     }
 
     private struct Outcome: Equatable {
@@ -26,7 +30,8 @@ import Testing
 
     /// Answers by number, and how many slates were made together.
     private func answers(
-        _ requests: [RecommendationRequest], path: String, together: Int, cancelled: Set<Int>, late: Set<Int>
+        _ requests: [RecommendationRequest], path: String, together: Int, cancelled: Set<Int> = [],
+        late: Set<Int> = [], cancels: [UInt64: Int] = [:]
     ) async throws -> (outcomes: [Int: Outcome], together: UInt64) {
         var options = RetrievalModel.Options(index: .scan)
         options.sharesScans = true
@@ -39,19 +44,23 @@ import Testing
                 scenarios: ["": ScenarioConfiguration(k: 12)], callsTogetherMax: together),
             cacheBytesMax: 0, metrics: metrics)
         let outcomes = try await loop.submit {
-            shard.assumeIsolated { Self.serve(requests, on: $0, model, path, cancelled: cancelled, late: late) }
+            shard.assumeIsolated {
+                Self.serve(requests, on: $0, model, path, cancelled: cancelled, late: late, cancels: cancels)
+            }
         }.get()
         return (outcomes, metrics.together)
     }
 
     private static func serve(
         _ requests: [RecommendationRequest], on shard: isolated Shard, _ model: RetrievalModel, _ path: String,
-        cancelled: Set<Int>, late: Set<Int>
+        cancelled: Set<Int>, late: Set<Int>, cancels: [UInt64: Int]
     ) -> [Int: Outcome] {
         var outcomes: [Int: Outcome] = [:]
+        var origins: [Origin] = []
         _ = shard.adopt(Generation(number: 1, label: "w", path: path, model: model, memory: []))
         for (number, request) in requests.enumerated() {
             let origin = Origin(number, isCancelled: cancelled.contains(number))
+            origins.append(origin)
             let rejection = shard.submit(
                 ShardCall(
                     request: .recommend(request), arrived: 1, deadline: late.contains(number) ? 2 : .max,
@@ -66,6 +75,7 @@ import Testing
             // Each look at the clock moves it on, and a run is short: calls are left and taken up again in between.
             waits = shard.run(until: now + 3) {
                 now += 1
+                if let number = cancels[now] { origins[number].cancel() }
                 return now
             } answered: { _, call, answer, _ in
                 guard let origin = call.origin as? Origin else { return }
@@ -100,5 +110,28 @@ import Testing
         #expect(shared.together > 20)
         #expect(alone.outcomes[5]?.rejection == .cancelled && alone.outcomes[9]?.rejection == .deadlineExceeded)
         #expect(alone.outcomes[12]?.items.count == 60)
+    }
+
+    /// The clock counts looks at it, so the same moments come again with the same seed.
+    @Test(
+        "calls that are cancelled while they are answered are given up, and change nothing for the others",
+        arguments: 0..<12)
+    func cancelledUnderWay(seed: Int) async throws {
+        let folder = try TemporaryFolder()
+        let path = try SmallWorld.makeBundle(in: folder, name: "world")
+        var random = SeededGenerator(seed: UInt64(seed))
+        let requests = (0..<30).map { RecommendationRequest(user: SmallWorld.user($0 * 7)) }
+        let alone = try await answers(requests, path: path, together: 1)
+        var cancels: [UInt64: Int] = [:]
+        for _ in 0..<15 {
+            cancels[UInt64.random(in: 11...400, using: &random)] = Int.random(in: 0..<30, using: &random)
+        }
+        let together = [1, 2, 8][seed % 3]
+        let (outcomes, _) = try await answers(requests, path: path, together: together, cancels: cancels)
+        #expect(outcomes.count == requests.count)
+        for (number, outcome) in outcomes where outcome != alone.outcomes[number] {
+            #expect(outcome.rejection == .cancelled && cancels.values.contains(number), "\(number): \(outcome)")
+        }
+        #expect(outcomes.values.contains { $0.rejection == .cancelled })
     }
 }

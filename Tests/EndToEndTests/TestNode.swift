@@ -77,6 +77,9 @@ final class TestNode: Sendable {
         configuration.listen = SocketEndpoint(host: "127.0.0.1", port: 0)
         configuration.http = SocketEndpoint(host: "127.0.0.1", port: 0)
         configuration.shards = shards
+        // A busy machine is no reason to leave anything out of what is tested.
+        configuration.limits.queueWait = .zero
+        configuration.brownout.latency = .zero
         configuration.bundle = bundle
         // Long enough to never pass on a machine that is slow and busy; tests of such a time set it.
         configuration.defaultDeadline = .seconds(300)

@@ -61,16 +61,17 @@ struct MessageTests {
     @Test("borrowed answers encode to the bytes of the value types", arguments: 0..<200)
     func borrowedFields(seed: Int) {
         var random = SeededGenerator(seed: UInt64(seed))
-        let reply = random.recommendReply()
+        let whole = random.recommendReply()
+        var reply = whole
+        (reply.generation, reply.model) = (0, "")
         withBytes(of: reply.items) { items in
             withBytes(of: reply.titles) { titles in
-                withBytes(of: [reply.model, reply.arm]) { texts in
+                withBytes(of: [reply.arm]) { texts in
                     reply.scores.withUnsafeBufferPointer { scores in
                         reply.nextCursor.withUnsafeBytes { cursor in
                             var fields = RecommendReplyFields(items: items, scores: scores)
-                            fields.generation = reply.generation
                             fields.requestID = reply.requestID
-                            fields.model = texts[0]
+                            fields.qualityLevel = UInt32(reply.qualityLevel)
                             fields.fallback = reply.fallback
                             fields.degraded = reply.degraded
                             fields.nextCursor = cursor
@@ -78,7 +79,7 @@ struct MessageTests {
                             fields.reasons = reply.reasons
                             fields.shares = reply.shares
                             fields.timings = reply.timings
-                            fields.arm = texts[1]
+                            fields.arm = texts[0]
                             fields.eligibleItems = UInt32(reply.eligibleItems)
                             fields.seed = reply.seed
                             fields.placements = reply.placements
@@ -86,6 +87,9 @@ struct MessageTests {
                             reply.propensities.withUnsafeBufferPointer { propensities in
                                 fields.propensities = propensities
                                 #expect(encoded(fields) == encoded(reply))
+                                let origin = RecommendReplyOrigin(generation: whole.generation, model: whole.model)
+                                let bytes = ByteBuffer(bytes: encoded(fields) + encoded(origin))
+                                #expect((try? RecommendReply(decoding: bytes, arena: arena)) == whole)
                             }
                         }
                     }
@@ -104,6 +108,7 @@ struct MessageTests {
                                     statuses: statuses)
                                 fields.generation = many.generation
                                 fields.requestID = many.requestID
+                                fields.qualityLevel = UInt32(many.qualityLevel)
                                 fields.model = texts[0]
                                 many.propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities

@@ -81,6 +81,7 @@ extension SeededGenerator {
                 contributions: floats(items.count * features.count))
         }
         reply.requestID = text()
+        reply.qualityLevel = Int.random(in: 0...9, using: &self)
         return reply
     }
 
@@ -116,6 +117,7 @@ extension SeededGenerator {
         reply.scores = floats(count)
         if chance(2) { reply.propensities = floats(count) }
         reply.requestID = text()
+        reply.qualityLevel = Int.random(in: 0...9, using: &self)
         reply.fallbacks = (0..<users).map { _ in Fallback.allCases.randomElement(using: &self) ?? .none }
         reply.statuses = (0..<users).map { _ in StatusCode.allCases.randomElement(using: &self) ?? .ok }
         reply.generation = integer(UInt64.self)

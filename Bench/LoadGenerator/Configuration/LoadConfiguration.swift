@@ -61,6 +61,7 @@ package struct LoadConfiguration: Sendable {
     package var usersPerManyCall = 32
     package var mix = MethodMix.recommendOnly
     package var bypassCache = false
+    package var priority = CallPriority.normal
     /// Seconds; travels with each call, and later answers count as timed out. 0: none.
     package var timeout: Double = 1
     /// Calls in flight on one connection at most, in an open loop.
@@ -169,5 +170,15 @@ extension UserSource {
             throw LoadError("\(path): '\(long.prefix(40))...' is longer than 255 bytes")
         }
         return .list(names)
+    }
+}
+
+extension LoadConfiguration {
+    /// The priority of that name.
+    package static func priority(_ name: String) throws(LoadError) -> CallPriority {
+        guard let priority = CallPriority.allCases.first(where: { "\($0)" == name }) else {
+            throw LoadError("--priority is critical, normal, sheddable or background, not '\(name)'")
+        }
+        return priority
     }
 }

@@ -250,6 +250,7 @@ package final class ClientDriver: LoadDriver, Sendable {
         var outcome = 0
         let note = ReplyNote()
         var options = CallOptions(bypassesCache: configuration.bypassCache)
+        options.priority = configuration.priority
         options.onReply = { note.keep($0) }
         do throws(MartletClientError) {
             switch plan.body(frame) {

@@ -34,7 +34,7 @@ final class FramePool: @unchecked Sendable {
         frameBytesMax = largest
         ranges = plan.ranges
         let timeout = UInt32(clamping: Int(configuration.timeout * 1e6))
-        let flags: CallFlags = configuration.bypassCache ? .bypassCache : []
+        let flags = CallFlags(configuration.priority).union(configuration.bypassCache ? .bypassCache : [])
         for index in 0..<plan.count {
             let body = plan.body(index)
             let bodyBytes = offsets[index + 1] - offsets[index] - FrameHeader.byteCount

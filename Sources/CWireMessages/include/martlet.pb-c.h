@@ -513,10 +513,14 @@ struct  Martlet__V1__RecommendReply
    * under which the slate was logged, for events to name; empty: it was not
    */
   ProtobufCBinaryData request_id;
+  /*
+   * 0: made with all that is configured; 1 to 4: with less, as the node had too much to do
+   */
+  uint32_t quality_level;
 };
 #define MARTLET__V1__RECOMMEND_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0,NULL, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL} }
+    , 0,NULL, 0,NULL, 0, {0,NULL}, MARTLET__V1__FALLBACK__FALLBACK_NONE, 0,NULL, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0, 0,NULL, 0, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, {0,NULL}, 0 }
 
 
 /*
@@ -651,10 +655,14 @@ struct  Martlet__V1__RecommendManyReply
    * under which the slates were logged, for events to name; empty: they were not
    */
   ProtobufCBinaryData request_id;
+  /*
+   * as in RecommendReply, of the slate for which least was done
+   */
+  uint32_t quality_level;
 };
 #define MARTLET__V1__RECOMMEND_MANY_REPLY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&martlet__v1__recommend_many_reply__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, {0,NULL} }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0, {0,NULL}, 0,NULL, {0,NULL}, 0 }
 
 
 struct  Martlet__V1__RankRequest

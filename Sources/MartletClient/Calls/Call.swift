@@ -88,7 +88,7 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
     ) {
         let header = FrameHeader.call(
             method, id: id, timeoutMicroseconds: timeoutMicroseconds, slot: isRouted ? slot : nil,
-            flags: options.bypassesCache ? .bypassCache : [], bodyBytes: 0)
+            flags: options.flags, bodyBytes: 0)
         request.writeFrame(header, trace: options.trace, requestID: options.requestID, to: &buffer)
     }
 
@@ -138,6 +138,9 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
 }
 
 extension CallOptions {
+    /// Of a frame.
+    var flags: CallFlags { CallFlags(priority).union(bypassesCache ? .bypassCache : []) }
+
     /// Bytes of a frame with this request.
     func frameBytes(of request: some MessageBody) -> Int {
         FrameHeader.byteCount + (trace == nil ? 0 : TraceContext.byteCount)

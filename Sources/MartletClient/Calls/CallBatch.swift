@@ -75,7 +75,7 @@ final class CallBatch<Request: MessageBody, Reply: MessageBody>: AnyCall {
     ) {
         let header = FrameHeader.call(
             method, id: id, timeoutMicroseconds: timeoutMicroseconds, slot: isRouted ? slots[item] : nil,
-            flags: options.bypassesCache ? .bypassCache : [], bodyBytes: 0)
+            flags: options.flags, bodyBytes: 0)
         requests[item].writeFrame(header, trace: options.trace, requestID: options.requestID, to: &buffer)
     }
 

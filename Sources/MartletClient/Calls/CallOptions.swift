@@ -31,6 +31,7 @@ public typealias EventStatus = Wire.EventStatus
 public typealias Durability = Wire.Durability
 public typealias AttributeCondition = Wire.AttributeCondition
 public typealias AttributeFilter = Wire.AttributeFilter
+public typealias CallPriority = Wire.CallPriority
 public typealias RequestLimits = Wire.RequestLimits
 public typealias ContextEntry = Wire.ContextEntry
 public typealias Pin = Wire.Pin
@@ -52,6 +53,8 @@ public struct CallOptions: Sendable {
     public var requestID = ""
     /// The answer is not to come from the node's result cache, nor to enter it.
     public var bypassesCache = false
+    /// What a node that has too much to do answers first, and turns away last.
+    public var priority = CallPriority.normal
     /// Told what the node said about the answer, before the answer is returned. Runs on the connection's event loop:
     /// it must not block.
     public var onReply: (@Sendable (ReplyInfo) -> Void)?

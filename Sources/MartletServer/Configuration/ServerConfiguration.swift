@@ -46,6 +46,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var cache = CacheConfiguration()
     package var redis = RedisSettings()
     package var limits = LimitsConfiguration()
+    package var brownout = BrownoutConfiguration()
     /// Time that a call has when it names none itself; zero: as long as it takes.
     package var defaultDeadline: Duration = .seconds(1)
     /// How long calls in flight may take to finish after the node was asked to stop.
@@ -63,6 +64,14 @@ package struct ServerConfiguration: Sendable, Equatable {
             return a.key < b.key
         }.map { ($0.key, $0.value) }
     }
+}
+
+/// When slates are made with less than is configured, because there is too much to do.
+package struct BrownoutConfiguration: Sendable, Equatable {
+    /// In which nine slates in ten are to be made, waiting included; zero: nothing is ever left out.
+    package var latency: Duration = .milliseconds(25)
+    /// What is left out whatever there is to do: 0 nothing, 4 the most.
+    package var level = 0
 }
 
 /// How the candidates of several requests go through a ranker together.
@@ -189,6 +198,8 @@ package struct LimitsConfiguration: Sendable, Equatable {
     package var callsInFlightMax = 1024
     /// For each shard; further calls are answered RESOURCE_EXHAUSTED.
     package var queuedRequestsMax = 4096
+    /// How long a call may wait for its shard, by estimate; zero: as long as it takes.
+    package var queueWait: Duration = .milliseconds(50)
     /// A call that asks for more items is answered INVALID_ARGUMENT.
     package var kMax = 1000
     /// For each connection; a client that reads its answers slower than that is disconnected.

@@ -363,6 +363,10 @@ package struct Setting: Sendable {
         integer(
             "limits.queued_requests_max", \.limits.queuedRequestsMax, in: 1...1_000_000,
             "Calls that wait for a shard; further ones are answered RESOURCE_EXHAUSTED."),
+        duration(
+            "limits.queue_wait", \.limits.queueWait, to: .seconds(60),
+            "Calls that would wait longer for their shard are answered RESOURCE_EXHAUSTED, sheddable ones at half of it; 0s: all wait."
+        ),
         // The protocol's own limit stands above: a larger value would change nothing.
         integer(
             "limits.k_max", \.limits.kMax, in: 1...RequestLimits.kMax,
@@ -376,6 +380,14 @@ package struct Setting: Sendable {
         duration(
             "limits.idle_timeout", \.limits.idleTimeout,
             "A connection without a frame for that long is closed; 0s: never."),
+        duration(
+            "brownout.latency", \.brownout.latency, to: .seconds(60),
+            "Nine slates in ten are to be made in this time, waiting included; while they are not, candidates and ranking are left out step by step; 0s: never."
+        ),
+        integer(
+            "brownout.level", \.brownout.level, in: 0...4,
+            "What is left out in any case, for drills and measurements: 0 nothing, 1 and 2 a part of the ranking, 3 all of it, 4 most candidates too."
+        ),
         duration(
             "default_deadline", \.defaultDeadline, "Time of a call that names none itself; 0s: as long as it takes."),
         duration("drain_timeout", \.drainTimeout, "How long calls in flight may take to finish when the node stops."),

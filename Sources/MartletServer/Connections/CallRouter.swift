@@ -17,7 +17,7 @@ enum CallRouter {
         func ticket(gather: (any CallGather)? = nil) -> CallTicket {
             CallTicket(
                 home: worker, connection: connection, callID: header.callID, method: method, arrived: now,
-                deadline: worker.node.deadline(header, now), gather: gather)
+                deadline: worker.node.deadline(header, now), priority: header.callFlags.priority, gather: gather)
         }
         do throws(RequestFault) {
             switch method {

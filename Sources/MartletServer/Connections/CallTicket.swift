@@ -24,6 +24,7 @@ final class CallTicket: CallOrigin {
     var scenario: String
     /// The caller's own request ID, where slates are logged and one came.
     let requestID: String?
+    let priority: CallPriority
     /// What the answer depends on, where it may be put into the cache beside the node; the same loop's.
     var origin: AnswerOrigin?
     /// Collects the parts when the call was split over shards.
@@ -34,8 +35,9 @@ final class CallTicket: CallOrigin {
     init(
         home: LoopWorker, connection: ConnectionHandler, callID: UInt32, method: Wire.Method, arrived: UInt64,
         deadline: UInt64, cacheKey: [UInt8]? = nil, scenario: String = "", requestID: String? = nil,
-        gather: (any CallGather)? = nil
+        priority: CallPriority = .normal, gather: (any CallGather)? = nil
     ) {
+        self.priority = priority
         self.requestID = requestID
         self.home = home
         self.connection = connection

@@ -243,11 +243,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
             let answer = shard.answer(to: frame.body, now: now)
         {
             hits.add(scenario: Int(answer.tag), isStale: answer.isStale, worker)
-            var suffix: [UInt8] = []
-            if worker.slates != nil {
-                suffix = worker.logRepeated(
-                    scenario: Int(answer.tag), frame.body, answer.body, own: RequestIDExtension.read(frame))
-            }
+            let suffix = worker.suffix(
+                of: answer.body, by: answer.generation, scenario: Int(answer.tag), request: frame.body,
+                own: RequestIDExtension.read(frame))
             appendReply(
                 id: header.callID, status: .ok, flags: answer.flags, microseconds: 0,
                 load: worker.loadHint(shard.depth), body: answer.body, suffix: suffix)

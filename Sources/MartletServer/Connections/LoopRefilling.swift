@@ -134,7 +134,7 @@ final class LoopRefilling {
         let origin = RefillOrigin(key: key, scenario: request.scenario, reason: reason)
         let call = ShardCall(
             request: .recommend(request), arrived: now, deadline: now &+ Self.deadlineNanoseconds, origin: origin,
-            key: key)
+            key: key, priority: .background)
         guard worker.submitRefill(call) else {
             finish(origin, isKept: false, nanoseconds: 0)
             return false

@@ -2,6 +2,7 @@ import EventLog
 import NIOCore
 import NIOPosix
 import NearestNeighbors
+import Overload
 import Serving
 import Telemetry
 import Vocabulary
@@ -14,6 +15,8 @@ import Wire
 final class LoopWorker {
     static let stepNanoseconds: UInt64 = 250_000
     private static let buffersKept = 64
+    /// How long a slate that was made with less is kept.
+    private static let reducedLifeNanoseconds: UInt64 = 10_000_000_000
     private static let bufferBytesKept = 256 << 10
 
     let index: Int
@@ -33,6 +36,8 @@ final class LoopWorker {
     private var outboxes: [Outbox]
     private var mailIsScheduled = false
     private var partialBytes = 0
+    /// How near the shard was to what it can take when it last looked at its line.
+    private var pressure = 0.0
     let helping = LoopHelping()
     /// Set once, before the first connection; nil: no Redis.
     var sharedCache: SharedCache?
@@ -100,8 +105,8 @@ final class LoopWorker {
     private func sweep() {
         let now = Self.now
         for connection in connections.values { connection.closeIfStuck(now) }
-        let (statistics, depth, live) = shard.assumeIsolated {
-            ($0.cacheStatistics, $0.depth, $0.liveUsers.map { ($0.states.statistics, $0.byteCount) })
+        let (statistics, depth, quality, live) = shard.assumeIsolated {
+            ($0.cacheStatistics, $0.depth, $0.quality, $0.liveUsers.map { ($0.states.statistics, $0.byteCount) })
         }
         if let (states, bytes) = live {
             metrics.setLiveUsers(states.users, bytes: bytes, evicted: states.usersEvicted)
@@ -109,6 +114,7 @@ final class LoopWorker {
         metrics.setCache(CacheReading(statistics))
         metrics.setRefillsWaiting(refilling.count)
         metrics.setQueueDepth(depth)
+        metrics.setQualityLevel(Int(quality.rawValue))
         if let sharedCache {
             metrics.setRedis(sharedCache.reading)
             sharedCache.tell()
@@ -148,13 +154,14 @@ final class LoopWorker {
     /// Hands a call to the shard of this loop.
     func submit(_ request: ShardRequest, _ ticket: CallTicket) {
         let call = ShardCall(
-            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey)
+            request: request, arrived: ticket.arrived, deadline: ticket.deadline, origin: ticket, key: ticket.cacheKey,
+            priority: Overload.CallPriority(ticket.priority))
         // Events do not wait behind slates: what they need of the loop is short.
         if case .record(let batch) = request {
             if let result = shard.assumeIsolated({ $0.record(batch, call) }) { deliver(result, to: ticket) }
             return
         }
-        if let rejection = shard.assumeIsolated({ $0.submit(call) }) {
+        if let rejection = shard.assumeIsolated({ $0.submit(call, now: Self.now) }) {
             deliver(.rejected(rejection), to: ticket)
         } else {
             scheduleStep()
@@ -166,7 +173,7 @@ final class LoopWorker {
 
     /// Hands the shard a call that nobody waits for; false when it has no room.
     func submitRefill(_ call: ShardCall) -> Bool {
-        if shard.assumeIsolated({ $0.submit(call) }) != nil { return false }
+        if shard.assumeIsolated({ $0.submit(call, now: Self.now) }) != nil { return false }
         scheduleStep()
         return true
     }
@@ -217,6 +224,7 @@ final class LoopWorker {
                 if ticket.gather == nil { self.answer(answer, ticket, shard) } else { self.deliver(answer, to: ticket) }
             }
         }
+        pressure = waiting ? shard.assumeIsolated { $0.load(at: Self.now) } : 0
         flushDirty()
         flushMail()
         if waiting {
@@ -251,6 +259,9 @@ final class LoopWorker {
         if case .slates(let slates) = answer {
             metrics.countReranked(.explored, slates.exploredItems)
             metrics.countReranked(.pinned, slates.pinnedItems)
+            if slates.quality != .full {
+                metrics.countReduced(level: Int(slates.quality.rawValue), slates.slates.count)
+            }
             for capture in slates.captures { _ = self.slates?.log(capture, isOfMany: true) }
         }
         if case .rejected(let rejection) = answer {
@@ -276,11 +287,12 @@ final class LoopWorker {
     /// Keeps the slate that was encoded last.
     private func keep(_ slate: Slate, _ key: [UInt8], _ scenario: String, _ now: UInt64, _ shard: isolated Shard) {
         key.withUnsafeBytes { key in
-            encoder.withBody {
+            encoder.withKept {
                 shard.keep(
                     $0, for: key, scenario: scenario, tag: UInt16(node.scenarioIndex(scenario)),
                     generation: slate.generation.number, now: now, seconds: slate.seconds, stamp: slate.stamp,
-                    version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items))
+                    version: slate.overlay?.version ?? 0, shown: ShownSketch(slate.items),
+                    nanosecondsMax: slate.quality == .full ? .max : Self.reducedLifeNanoseconds)
             }
         }
         slates?.remember(slate.capture.map(\.requestID), for: key)
@@ -293,7 +305,8 @@ final class LoopWorker {
         metrics.countRequest(ticket.method.counted, .ok)
         let microseconds = UInt32(clamping: nanoseconds / 1000)
         let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
-            logRepeated(scenario: Int(kept.tag), $0, kept.body, own: ticket.requestID)
+            self.suffix(
+                of: kept.body, by: kept.generation, scenario: Int(kept.tag), request: $0, own: ticket.requestID)
         }
         if ticket.home === self {
             ticket.connection.reply(
@@ -353,17 +366,35 @@ final class LoopWorker {
         if encoder.hasRoom(suffix.count), slates.log(capture) { encoder.append(suffix) }
     }
 
+    /// What stands behind an answer that a cache gives out again: what made it, and its request ID where it is sampled and
+    /// logged anew.
+    @inline(__always)
+    func suffix(
+        of kept: UnsafeRawBufferPointer, by generation: UInt64, scenario: Int, request: UnsafeRawBufferPointer,
+        own: @autoclosure () -> String?
+    ) -> [UInt8] {
+        let origin = encoder.origin(ofNumber: generation) ?? originOfOther(generation)
+        if slates == nil { return origin }
+        return origin + logRepeated(scenario: scenario, request, kept, origin, own: own())
+    }
+
+    /// Of a generation that has answered nothing here yet.
+    private func originOfOther(_ number: UInt64) -> [UInt8] {
+        shard.assumeIsolated { $0.generation(numbered: number) }.map(encoder.origin(of:)) ?? []
+    }
+
     /// Logs a slate that the cache gives out again, where it is sampled.
     ///
     /// - Returns: What is put behind the answer.
-    func logRepeated(
-        scenario: Int, _ request: UnsafeRawBufferPointer, _ answer: UnsafeRawBufferPointer,
+    private func logRepeated(
+        scenario: Int, _ request: UnsafeRawBufferPointer, _ answer: UnsafeRawBufferPointer, _ origin: [UInt8],
         own: @autoclosure () -> String?
     ) -> [UInt8] {
         guard let slates, let id = slates.sample(scenario: scenario, own: own()) else { return [] }
         let suffix = SlateDesk.suffix(id)
-        guard FrameHeader.byteCount - 4 + answer.count + suffix.count <= node.limits.frameBytesMax,
-            slates.log(repeated: request, answer, as: id)
+        guard
+            FrameHeader.byteCount - 4 + answer.count + origin.count + suffix.count <= node.limits.frameBytesMax,
+            slates.log(repeated: request, Array(answer) + origin, as: id)
         else { return [] }
         return suffix
     }
@@ -402,7 +433,8 @@ final class LoopWorker {
 
     /// 0 is idle, 65535 a full queue.
     func loadHint(_ depth: Int) -> UInt16 {
-        UInt16(clamping: depth * 65535 / max(1, shard.configuration.queuedCallsMax))
+        let share = Double(depth) / Double(max(1, shard.configuration.queuedCallsMax))
+        return UInt16(65535 * min(1, max(share, pressure)))
     }
 
     // MARK: The cache beside the node
@@ -428,7 +460,7 @@ final class LoopWorker {
             metrics.countRequest(ticket.method.counted, .ok)
             let microseconds = UInt32(clamping: (done &- ticket.arrived) / 1000)
             let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
-                logRepeated(scenario: scenario, $0, body, own: ticket.requestID)
+                self.suffix(of: body, by: origin.generation, scenario: scenario, request: $0, own: ticket.requestID)
             }
             if ticket.home === self {
                 ticket.connection.reply(
@@ -446,12 +478,12 @@ final class LoopWorker {
     /// Puts the slate that was encoded last into the cache beside the node, unless its user is another by now.
     private func share(_ slate: Slate, _ ticket: CallTicket, _ shard: isolated Shard) {
         guard let sharedCache, let origin = ticket.origin, let key = ticket.cacheKey,
-            (slate.overlay?.version ?? 0) == 0,
+            (slate.overlay?.version ?? 0) == 0, slate.quality == .full,
             slate.generation.number == origin.generation,
             shard.origin(ofAnswersTo: origin.userID, in: ticket.scenario) == origin
         else { return }
         let life = node.serving.scenarios[ticket.scenario]?.timeToLive ?? node.serving.cache.timeToLive
-        encoder.withBody { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }
+        encoder.withKept { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }
     }
 
     // MARK: Mail to other loops: one batch for each turn

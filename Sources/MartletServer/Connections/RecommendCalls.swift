@@ -18,7 +18,8 @@ enum RecommendCalls {
         let ticket = CallTicket(
             home: worker, connection: connection, callID: frame.header.callID, method: .recommend, arrived: now,
             deadline: worker.node.deadline(frame.header, now), cacheKey: isBypassed ? nil : Array(frame.body),
-            requestID: worker.slates == nil ? nil : RequestIDExtension.read(frame))
+            requestID: worker.slates == nil ? nil : RequestIDExtension.read(frame),
+            priority: frame.header.callFlags.priority)
         guard connection.open(ticket) else { return }
         // The header's slot is a hint that saves decoding here; the owner checks it.
         if let slot = frame.header.slot {
@@ -39,8 +40,9 @@ enum RecommendCalls {
             nonisolated(unsafe) let body = body
             let isAnswered = worker.shard.assumeIsolated { shard in
                 guard let answer = shard.answer(to: body, now: now) else { return false }
-                let suffix = worker.logRepeated(
-                    scenario: Int(answer.tag), body, answer.body, own: ticket.requestID)
+                let suffix = worker.suffix(
+                    of: answer.body, by: answer.generation, scenario: Int(answer.tag), request: body,
+                    own: ticket.requestID)
                 worker.metrics.countHits(
                     1, scenario: Int(answer.tag), nanoseconds: now &- ticket.arrived, stale: answer.isStale ? 1 : 0)
                 worker.replyRemotely(

@@ -1,6 +1,7 @@
 import Foundation
 import LiveState
 import NIOCore
+import Overload
 import Retrieval
 import Serving
 import Telemetry
@@ -26,6 +27,9 @@ extension ServingConfiguration {
             callsTogetherMax: configuration.callsTogether,
             ranking: RankingConfiguration(
                 batchRowsMax: configuration.ranking.batchRows, batchRequestsMax: configuration.ranking.batchRequests))
+        queueWaitNanoseconds = configuration.limits.queueWait.nanoseconds
+        latencyObjectiveNanoseconds = configuration.brownout.latency.nanoseconds
+        qualityLevelMin = QualityLevel(rawValue: UInt8(clamping: configuration.brownout.level)) ?? .full
         activityAgeMaxNanoseconds = configuration.liveItems.ageMax.nanoseconds
         slateCandidatesMax = configuration.slates.candidatesMax
     }
@@ -119,6 +123,7 @@ extension ShardMetrics {
     func countRejected(_ reason: Rejection.Reason) {
         switch reason {
         case .queueFull: countRejected(RejectionReason.queueFull)
+        case .overloaded: countRejected(RejectionReason.overloaded)
         case .tooManyInFlight: countRejected(RejectionReason.callsInFlight)
         case .notReady: countRejected(RejectionReason.notReady)
         case .draining: countRejected(RejectionReason.draining)
@@ -148,6 +153,7 @@ extension ShardMetrics {
             case .rankerSkipped: countDegraded(.rankerSkipped)
             }
         }
+        if slate.quality != .full { countReduced(level: Int(slate.quality.rawValue), 1) }
         if let draws = slate.draws { countReranked(.explored, draws.exploredItems) }
         if slate.pinnedItems > 0 { countReranked(.pinned, slate.pinnedItems) }
         for (source, count, plan) in slate.candidates {
@@ -159,4 +165,15 @@ extension ShardMetrics {
 
 extension TimeAmount {
     init(_ duration: Duration) { self = .nanoseconds(Int64(clamping: duration.nanoseconds)) }
+}
+
+extension Overload.CallPriority {
+    init(_ priority: Wire.CallPriority) {
+        switch priority {
+        case .critical: self = .critical
+        case .normal: self = .normal
+        case .sheddable: self = .sheddable
+        case .background: self = .background
+        }
+    }
 }

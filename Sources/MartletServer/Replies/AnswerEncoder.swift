@@ -11,6 +11,11 @@ import Wire
 final class AnswerEncoder {
     private var memory: UnsafeMutableRawBufferPointer = .allocate(byteCount: 16 << 10, alignment: 16)
     private var count = 0
+    /// Of them, what a cache keeps.
+    private var keptCount = 0
+    /// Of the newest few generations, what stands behind each slate.
+    private var origins: [(generation: UInt64, fields: [UInt8])] = []
+    private static let originsMax = 4
     private var ids: [UnsafeRawBufferPointer] = []
     private var titles: [UnsafeRawBufferPointer] = []
     private var scores: [Float] = []
@@ -25,6 +30,31 @@ final class AnswerEncoder {
     /// Hands out the body encoded last.
     func withBody<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         try body(UnsafeRawBufferPointer(rebasing: memory[..<count]))
+    }
+
+    /// Hands out what is to be kept of the slate encoded last: all but what made it (`origin(of:)`).
+    func withKept<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        try body(UnsafeRawBufferPointer(rebasing: memory[..<keptCount]))
+    }
+
+    /// The fields that stand behind each slate of a generation; nil: none was encoded of late.
+    @inline(__always)
+    func origin(ofNumber generation: UInt64) -> [UInt8]? {
+        for known in origins where known.generation == generation { return known.fields }
+        return nil
+    }
+
+    /// The fields that stand behind each slate of a generation.
+    func origin(of generation: Generation) -> [UInt8] {
+        if let known = origin(ofNumber: generation.number) { return known }
+        let message = RecommendReplyOrigin(generation: generation.number, model: generation.label)
+        var fields = [UInt8](repeating: 0, count: message.encodedByteCount)
+        fields.withUnsafeMutableBytes {
+            if let base = $0.baseAddress { message.encode(into: base, byteCount: $0.count) }
+        }
+        origins.insert((generation.number, fields), at: 0)
+        if origins.count > Self.originsMax { origins.removeLast() }
+        return fields
     }
 
     /// Whether so many more bytes fit a frame.
@@ -94,26 +124,25 @@ final class AnswerEncoder {
             scores.withUnsafeBufferPointer { scores in
                 titles.withUnsafeBufferPointer { titles in
                     slate.nextCursor.withUnsafeBytes { cursor in
-                        slate.generation.withLabel { label in
-                            var fields = RecommendReplyFields(items: ids, scores: scores)
-                            fields.generation = slate.generation.number
-                            fields.model = label
-                            fields.fallback = Wire.Fallback(rawValue: UInt32(slate.fallback.rawValue)) ?? .none
-                            fields.degraded = Degradations(rawValue: UInt32(slate.degraded.rawValue))
-                            fields.nextCursor = cursor
-                            fields.titles = titles
-                            if let explanation = slate.explanation { fields.add(explanation) }
-                            guard let draws = slate.draws else { return write(fields) }
-                            fields.seed = draws.seed
-                            draws.propensities.withUnsafeBufferPointer { propensities in
-                                fields.propensities = propensities
-                                write(fields)
-                            }
+                        var fields = RecommendReplyFields(items: ids, scores: scores)
+                        fields.fallback = Wire.Fallback(rawValue: UInt32(slate.fallback.rawValue)) ?? .none
+                        fields.degraded = Degradations(rawValue: UInt32(slate.degraded.rawValue))
+                        fields.qualityLevel = UInt32(slate.quality.rawValue)
+                        fields.nextCursor = cursor
+                        fields.titles = titles
+                        if let explanation = slate.explanation { fields.add(explanation) }
+                        guard let draws = slate.draws else { return write(fields) }
+                        fields.seed = draws.seed
+                        draws.propensities.withUnsafeBufferPointer { propensities in
+                            fields.propensities = propensities
+                            write(fields)
                         }
                     }
                 }
             }
         }
+        keptCount = count
+        append(origin(of: slate.generation))
     }
 
     private func encode(_ similar: SimilarItems) {
@@ -201,6 +230,7 @@ final class AnswerEncoder {
                                 fields.generation = generation.number
                                 fields.model = label
                                 fields.requestID = parts.first?.logID ?? ""
+                                fields.qualityLevel = UInt32(parts.map(\.quality).max()?.rawValue ?? 0)
                                 propensities.withUnsafeBufferPointer { propensities in
                                     fields.propensities = propensities
                                     write(fields)

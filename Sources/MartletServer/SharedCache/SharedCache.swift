@@ -41,7 +41,7 @@ final class SharedCache {
     ) {
         self.logger = logger
         self.client = client
-        keys = RemoteKeys(namespace: prefix, kind: "slate", version: 1)
+        keys = RemoteKeys(namespace: prefix, kind: "slate", version: 2)
         self.configuration = configuration
         self.timeout = timeout
         self.valueBytesMax = valueBytesMax

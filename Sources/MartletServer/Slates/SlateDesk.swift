@@ -55,10 +55,10 @@ final class SlateDesk {
     }
 
     /// Hands over what the cache gave out again.
-    func log(repeated request: UnsafeRawBufferPointer, _ answer: UnsafeRawBufferPointer, as requestID: String) -> Bool {
+    func log(repeated request: UnsafeRawBufferPointer, _ answer: [UInt8], as requestID: String) -> Bool {
         let slate = RepeatedSlate(
             requestID: requestID, original: originals.isEmpty ? "" : originals[XXH64.hash(request)] ?? "",
-            timeMilliseconds: wallClock(), request: Array(request), answer: Array(answer))
+            timeMilliseconds: wallClock(), request: Array(request), answer: answer)
         return log.offer(.repeated(slate), shard: shard)
     }
 

@@ -6,6 +6,8 @@ package struct KeptAnswer {
     package let body: UnsafeRawBufferPointer
     /// What was given with it.
     package let tag: UInt16
+    /// What made it.
+    package let generation: UInt64
     /// Whether it is older than it should be; what is shown is to be marked.
     package var isStale = false
     /// Whether it is the first time that it is shown so: a new one is to be made.
@@ -175,7 +177,7 @@ package final class ResultCache {
         var answer = KeptAnswer(
             body: UnsafeRawBufferPointer(
                 start: block + entry.pointee.keyOffset + Int(entry.pointee.keyCount), count: entry.pointee.valueCount),
-            tag: entry.pointee.tag)
+            tag: entry.pointee.tag, generation: generation)
         if entry.pointee.expires <= tick {
             counts.staleHits += 1
             answer.isStale = true

@@ -103,6 +103,13 @@ package struct ServingConfiguration: Sendable {
     package var itemsMax: Int
     /// Calls that may wait for a shard; more are rejected.
     package var queuedCallsMax: Int
+    /// How long a call of normal priority may wait for a shard, by estimate; more important ones may wait longer, less important
+    /// ones not as long (`WaitBound`). 0: as long as it takes.
+    package var queueWaitNanoseconds: UInt64 = 0
+    /// Nanoseconds in which nine calls in ten are to be answered; where they are not, slates are made with less. 0: never.
+    package var latencyObjectiveNanoseconds: UInt64 = 0
+    /// The best that is made, whatever there is to do.
+    package var qualityLevelMin = QualityLevel.full
     /// Slates of a shard that are made at the same time, where their scans gain by taking turns; 1: one after the other.
     package var callsTogetherMax: Int
     package var ranking: RankingConfiguration

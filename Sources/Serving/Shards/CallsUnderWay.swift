@@ -90,6 +90,8 @@ struct CallsUnderWay {
     enum Progress {
         case worked
         case answered(ShardCall, any ShardRun)
+        /// Nobody waits for it any more: it is given up where it stood.
+        case cancelled(ShardCall, StageTimes)
     }
 
     /// Ends what is ready and scores a batch that should not wait; nil where there is no such thing to do.
@@ -107,6 +109,12 @@ struct CallsUnderWay {
     mutating func step(now: UInt64, clock: () -> UInt64) -> Progress {
         var parked: [CandidateGenerator] = []
         for (place, entry) in retrievals.enumerated() {
+            if entry.call.origin.isCancelled {
+                retrievals.remove(at: place)
+                seats &= ~(1 << UInt64(entry.seat))
+                if retrievals.count == 1 { settle() }
+                return .cancelled(entry.call, entry.run.times)
+            }
             if entry.call.deadline > now, let generator = entry.slate?.parked {
                 parked.append(generator)
                 continue

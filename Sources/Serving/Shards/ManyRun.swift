@@ -8,6 +8,7 @@ final class ManyRun: ShardRun {
     private let configuration: ServingConfiguration
     private let request: ManyRequest
     private let arrived: UInt64
+    private let quality: QualityLevel
     private var next = 0
     private var run: SlateRun?
     private var result: ManySlates
@@ -20,9 +21,11 @@ final class ManyRun: ShardRun {
     var answer: ShardAnswer { .slates(result) }
     var waitsForScores: RankingBatcher? { run?.waitsForScores }
 
-    init(engine: Engine, configuration: ServingConfiguration, request: ManyRequest, arrived: UInt64, _ now: UInt64)
-        throws
-    {
+    init(
+        engine: Engine, configuration: ServingConfiguration, request: ManyRequest, arrived: UInt64,
+        quality: QualityLevel = .full, _ now: UInt64
+    ) throws {
+        self.quality = quality
         self.engine = engine
         self.configuration = configuration
         self.request = request
@@ -63,7 +66,7 @@ final class ManyRun: ShardRun {
             single.user = user
             run = SlateRun(
                 engine: engine, generator: engine.generator, seat: engine.rankingSeat(0), configuration: configuration,
-                arrived: now, overlay: overlay)
+                arrived: now, overlay: overlay, quality: quality)
             do {
                 try run.begin(single, filter: filter, restarted: false, now: now, clock: clock)
             } catch {
@@ -81,6 +84,7 @@ final class ManyRun: ShardRun {
             switch run.answer {
             case .slate(let slate):
                 result.pinnedItems += slate.pinnedItems
+                result.quality = max(result.quality, slate.quality)
                 if let capture = slate.capture { result.captures.append(capture) }
                 if let draws = slate.draws {
                     result.propensities[position] = draws.propensities

@@ -1,6 +1,7 @@
 import DequeModule
 import EventLog
 import LiveState
+import Overload
 import Retrieval
 import Telemetry
 import Vocabulary
@@ -35,8 +36,10 @@ package actor Shard {
     /// Whether calls for the same bytes wait for one answer.
     private let sharesAnswers: Bool
     private var flights: Flights
-    private var pending: Deque<ShardCall> = []
+    private var pending: WaitingLine
     private var underWay = CallsUnderWay()
+    /// Nil: all slates are made with all that is configured.
+    private var qualityControl: QualityControl?
     /// Who helps with the long scans of slates; nil: nobody.
     private var helpers: (any SearchHelpers)?
     /// The current engine first; then the one before, for cursors and rollback.
@@ -76,6 +79,10 @@ package actor Shard {
         self.filterBytesMax = filterBytesMax
         self.wallClock = wallClock
         self.seeds = seeds
+        pending = WaitingLine(callsMax: configuration.queuedCallsMax, target: configuration.queueWaitNanoseconds)
+        if configuration.latencyObjectiveNanoseconds > 0 {
+            qualityControl = QualityControl(objective: configuration.latencyObjectiveNanoseconds)
+        }
         let cache = configuration.cache
         flights = Flights(waitersMax: cacheBytesMax > 0 ? configuration.queuedCallsMax : 0)
         sharesAnswers = cacheBytesMax > 0
@@ -138,6 +145,11 @@ package actor Shard {
         let released = engines.dropFirst(2).map(\.generation)
         engines.removeLast(released.count)
         return released
+    }
+
+    /// The generation of that number, while it is served or answers calls that it began.
+    package func generation(numbered number: UInt64) -> Generation? {
+        engines.first { $0.generation.number == number }?.generation
     }
 
     private func engine(for generation: Generation) -> Engine {
@@ -283,7 +295,9 @@ package actor Shard {
     package var depth: Int { pending.count + underWay.count }
 
     /// Takes a call in, or says why not: it waits for another of the same bytes, or for its turn to be computed.
-    package func submit(_ call: ShardCall) -> Rejection? {
+    ///
+    /// - Parameter now: Uptime in nanoseconds; nil: when the call arrived.
+    package func submit(_ call: ShardCall, now: UInt64? = nil) -> Rejection? {
         switch join(call) {
         case .waits:
             metrics.countCacheJoined()
@@ -292,13 +306,18 @@ package actor Shard {
         // A look-up in a cache beside the node belongs here: what it finds is kept, and the flight landed.
         case .leads: break
         }
-        guard pending.count < configuration.queuedCallsMax else {
-            if let key = call.key, sharesAnswers { _ = flights.land(key, hash: Self.hash(key)) }
-            return full
+        guard let refusal = pending.add(call, at: now ?? call.arrived) else { return nil }
+        if let key = call.key, sharesAnswers { _ = flights.land(key, hash: Self.hash(key)) }
+        switch refusal {
+        case .full: return full
+        case .late(let wait):
+            metrics.countShed(call.priority.counted)
+            return WaitingLine.tooLong(wait)
         }
-        pending.append(call)
-        return nil
     }
+
+    /// How near the shard is to what it can take: 0 to 1.
+    package func load(at now: UInt64) -> Double { pending.load(at: now) }
 
     private var full: Rejection {
         Rejection(
@@ -328,6 +347,7 @@ package actor Shard {
     private func finish(
         _ call: ShardCall, _ answer: ShardAnswer, _ times: StageTimes, _ now: UInt64, _ outlets: borrowing Outlets
     ) {
+        observe(call, answer, now)
         outlets.answered(self, call, answer, times)
         guard sharesAnswers, let key = call.key else { return }
         let hash = Self.hash(key)
@@ -335,7 +355,7 @@ package actor Shard {
         if waiters.isEmpty { return }
         var unanswered: [ShardCall] = []
         for waiter in waiters {
-            if let rejection = refusal(of: waiter, now) {
+            if let rejection = WaitingLine.refusal(of: waiter, at: now) {
                 outlets.answered(self, waiter, .rejected(rejection), StageTimes(queue: now &- waiter.arrived))
             } else if let kept = key.withUnsafeBytes({ self.answer(to: $0, now: now) }) {
                 outlets.shared(self, waiter, kept)
@@ -348,14 +368,28 @@ package actor Shard {
             // The leader's fault or fate, not theirs: the next one leads.
             _ = flights.join(first, key: key, hash: hash)
             for waiter in unanswered.dropFirst() { _ = flights.join(waiter, key: key, hash: hash) }
-            pending.prepend(first)
+            pending.prepend(first, at: now)
         } else {
             // Nothing that could be kept, or not for them: each is computed by itself.
             for waiter in unanswered.reversed() {
                 first = waiter
                 first.key = nil
-                pending.prepend(first)
+                pending.prepend(first, at: now)
             }
+        }
+    }
+
+    /// How much is done for a slate that is begun now.
+    package var quality: QualityLevel {
+        max(configuration.qualityLevelMin, qualityControl.map { QualityLevel(quality: $0.quality) } ?? .full)
+    }
+
+    /// Slates that somebody waits for, and those that were given up, tell how much there is to do.
+    private func observe(_ call: ShardCall, _ answer: ShardAnswer, _ now: UInt64) {
+        guard qualityControl != nil, call.priority != .background else { return }
+        switch answer {
+        case .slate, .slates, .rejected: qualityControl?.observe(now &- min(now, call.arrived), at: now)
+        case .similarItems, .item, .ranked, .recorded: break
         }
     }
 
@@ -363,7 +397,7 @@ package actor Shard {
     private func refuseLateWaiters(_ now: UInt64, _ outlets: borrowing Outlets) {
         guard now >= flights.earliestDeadline else { return }
         for waiter in flights.removeLate(now: now) {
-            if let rejection = refusal(of: waiter, now) {
+            if let rejection = WaitingLine.refusal(of: waiter, at: now) {
                 outlets.answered(self, waiter, .rejected(rejection), StageTimes(queue: now &- waiter.arrived))
             }
         }
@@ -398,8 +432,13 @@ package actor Shard {
                 if underWay.isEmpty { return false }
                 progress = underWay.step(now: now, clock: clock)
             }
-            if case .answered(let call, let run)? = progress {
-                finish(call, run.answer, run.times, clock(), outlets)
+            switch progress {
+            case .answered(let call, let run)?: finish(call, run.answer, run.times, clock(), outlets)
+            case .cancelled(let call, let times)?:
+                finish(
+                    call, .rejected(Rejection(.cancelled, "the call was cancelled while it was answered")), times,
+                    clock(), outlets)
+            case .worked?, nil: break
             }
             now = clock()
         } while now < until
@@ -410,10 +449,11 @@ package actor Shard {
     private func beginNext(
         _ now: UInt64, _ clock: () -> UInt64, _ outlets: borrowing Outlets
     ) {
+        qualityControl?.advance(to: now)
         let width = min(configuration.callsTogetherMax, engines.first?.generation.model.togetherWidth ?? 1)
         while let call = pending.first, underWay.canTake(call, width: width, callsMax: callsMax) {
-            pending.removeFirst()
-            if let rejection = refusal(of: call, now) {
+            if case .leaves(let rejection) = pending.takeFirst(at: now) {
+                if rejection.reason == .overloaded { metrics.countShed(call.priority.counted) }
                 finish(call, .rejected(rejection), StageTimes(queue: now &- call.arrived), now, outlets)
                 continue
             }
@@ -426,15 +466,6 @@ package actor Shard {
         }
         let together = underWay.settle()
         if together > 1 { metrics.countTogether(together) }
-    }
-
-    /// Work that nobody waits for any more is not begun.
-    private func refusal(of call: ShardCall, _ now: UInt64) -> Rejection? {
-        if call.origin.isCancelled { return Rejection(.cancelled, "the call was cancelled before work began") }
-        if call.deadline <= now {
-            return Rejection(.deadlineExceeded, "the deadline passed while the call waited for its shard")
-        }
-        return nil
     }
 
     /// - Parameter seat: A number that no call under way has.
@@ -451,7 +482,7 @@ package actor Shard {
                 let (engine, restarted) = self.engine(for: request, engine)
                 let run = SlateRun(
                     engine: engine, generator: engine.generator(at: seat), seat: engine.rankingSeat(seat),
-                    configuration: configuration, arrived: call.arrived, helpers: helpers)
+                    configuration: configuration, arrived: call.arrived, helpers: helpers, quality: quality)
                 try run.begin(
                     request, filter: engine.rows(of: request.filter), restarted: restarted, now: now, clock: clock)
                 return .success(run)
@@ -459,7 +490,7 @@ package actor Shard {
                 return .success(
                     try ManyRun(
                         engine: self.engine(for: request, engine), configuration: configuration, request: request,
-                        arrived: call.arrived, now))
+                        arrived: call.arrived, quality: quality, now))
             case .similarItems(let request):
                 return .success(try SimilarItemsRun(engine: engine, configuration: configuration, request: request))
             case .rank(let request):

@@ -1,3 +1,5 @@
+import Overload
+import Telemetry
 import Vocabulary
 
 /// Where an answer goes. The server's side of a call that waits for a shard.
@@ -18,11 +20,14 @@ package struct ShardCall: Sendable {
     package var origin: any CallOrigin
     /// The request's bytes, where its answer may be kept under them; calls of the same bytes wait for one answer.
     package var key: [UInt8]?
+    package var priority: CallPriority
 
     package init(
-        request: ShardRequest, arrived: UInt64, deadline: UInt64, origin: any CallOrigin, key: [UInt8]? = nil
+        request: ShardRequest, arrived: UInt64, deadline: UInt64, origin: any CallOrigin, key: [UInt8]? = nil,
+        priority: CallPriority = .normal
     ) {
         self.key = key
+        self.priority = priority
         self.request = request
         self.arrived = arrived
         self.deadline = deadline
@@ -38,4 +43,16 @@ package struct StageTimes: Sendable {
     package var rank: UInt64 = 0
     package var fuse: UInt64 = 0
     package var rerank: UInt64 = 0
+}
+
+extension CallPriority {
+    /// As metrics name it.
+    var counted: PriorityLabel {
+        switch self {
+        case .critical: .critical
+        case .normal: .normal
+        case .sheddable: .sheddable
+        case .background: .background
+        }
+    }
 }

@@ -9,6 +9,7 @@ final class SlateRun: ShardRun {
     private let engine: Engine
     private let configuration: ServingConfiguration
     private let arrived: UInt64
+    private var quality: QualityLevel
 
     private var request = RecommendationRequest(user: "")
     private var cursor: PageCursor?
@@ -51,11 +52,14 @@ final class SlateRun: ShardRun {
     ///   - seat: The same; nil without a ranker.
     ///   - helpers: For long scans.
     ///   - overlay: Nil: the engine's newest one.
+    ///   - quality: Of a first page; a further one has that of the first.
     init(
         engine: Engine, generator: CandidateGenerator, seat: RankingSeat?, configuration: ServingConfiguration,
-        arrived: UInt64, helpers: (any SearchHelpers)? = nil, overlay: ItemOverlay? = nil
+        arrived: UInt64, helpers: (any SearchHelpers)? = nil, overlay: ItemOverlay? = nil,
+        quality: QualityLevel = .full
     ) {
         self.engine = engine
+        self.quality = quality
         self.overlay = overlay ?? engine.overlay
         self.generator = generator
         self.seat = seat
@@ -85,6 +89,7 @@ final class SlateRun: ShardRun {
         degraded = []
         cursor = try checkedCursor(request, restarted: restarted)
         if restarted { degraded.insert(DegradationSet(.cursorRestarted)) }
+        if let cursor { quality = cursor.quality }
         self.request = request
         reranker = nil
         if scenario.reranking != nil || !request.pins.isEmpty || cursor?.shownRows != nil {
@@ -115,7 +120,8 @@ final class SlateRun: ShardRun {
         generator.keepsSearch = engine.recallSampler?.wantsNext() ?? false
         history.rows.withUnsafeBufferPointer { rows in
             history.factor.withUnsafeBufferPointer { factor in
-                generator.begin(user: user, factor: factor.isEmpty ? nil : factor, history: rows, mix: mix)
+                generator.begin(
+                    user: user, factor: factor.isEmpty ? nil : factor, history: rows, mix: quality.reduced(mix, k: k))
             }
         }
         retrievalStarted = clock()
@@ -207,7 +213,8 @@ final class SlateRun: ShardRun {
         var candidates: [ScoredRow] = []
         generator.select(generator.candidateCount, into: &candidates)
         let rankable = RankableCandidates(candidates, itemCount: model.items.count)
-        let count = min(rankable.known.count, scenario.rankCandidates ?? seat.scorer.ranker.candidateCount)
+        let count = quality.reduced(
+            ranked: min(rankable.known.count, scenario.rankCandidates ?? seat.scorer.ranker.candidateCount), k: k)
         if count == 0 { return false }
         var ranked = RankingRequest(
             user: model.users.row(of: request.user), history: history.rows, context: request.context,
@@ -316,7 +323,7 @@ final class SlateRun: ShardRun {
                 PageCursor(
                     pool: page.pool, generation: engine.generation.number,
                     parameters: PageCursor.parameters(of: request), score: last.score, row: last.row,
-                    moment: pagesBegan, shownRows: page.shownRows
+                    moment: pagesBegan, shownRows: page.shownRows, quality: quality
                 ).bytes
         }
         var slate = Slate(
@@ -331,6 +338,7 @@ final class SlateRun: ShardRun {
             seconds: seconds(of: items),
             candidates: generator.lists.map { ($0.entry.source, $0.rows.count, $0.plan) })
         slate.stamp = stamp
+        slate.quality = quality
         slate.overlay = overlay
         slate.draws = page.draws
         slate.pinnedItems = page.pinnedItems
@@ -489,6 +497,6 @@ final class SlateRun: ShardRun {
 
     private var currentMix: RetrievalMix {
         let mix = configuration.scenarios[request.scenario]?.mix ?? model.mix
-        return fallback == .none ? mix : .unknownUser(beside: mix)
+        return quality.reduced(fallback == .none ? mix : .unknownUser(beside: mix), k: k)
     }
 }

@@ -10,8 +10,6 @@ package struct RecommendReplyFields: ProtoEncodable {
     package var items: UnsafeBufferPointer<UnsafeRawBufferPointer>
     /// As many as items.
     package var scores: UnsafeBufferPointer<Float>
-    package var generation: UInt64 = 0
-    package var model = UnsafeRawBufferPointer(start: nil, count: 0)
     package var fallback = Fallback.none
     package var degraded: Degradations = []
     package var nextCursor = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -30,6 +28,7 @@ package struct RecommendReplyFields: ProtoEncodable {
     package var placements: [Placement] = []
     package var ranking = RankerFeatures()
     package var requestID = ""
+    package var qualityLevel: UInt32 = 0
 
     /// - Precondition: as many scores as items.
     package init(items: UnsafeBufferPointer<UnsafeRawBufferPointer>, scores: UnsafeBufferPointer<Float>) {
@@ -41,8 +40,6 @@ package struct RecommendReplyFields: ProtoEncodable {
     package func write<Sink: ProtoSink>(to sink: inout Sink) {
         for item in items { sink.element(1, item) }
         sink.packed(2, scores)
-        sink.field(3, generation)
-        sink.field(4, model)
         sink.field(5, fallback.rawValue)
         sink.field(6, degraded)
         sink.field(7, nextCursor)
@@ -57,6 +54,24 @@ package struct RecommendReplyFields: ProtoEncodable {
         for placement in placements { sink.message(16, placement) }
         ranking.write(to: &sink)
         sink.field(21, requestID)
+        sink.field(22, qualityLevel)
+    }
+}
+
+/// The fields of a `RecommendReply` that say what made it: the same for all answers of a generation, so whoever keeps answers
+/// leaves these out and puts them behind the body.
+package struct RecommendReplyOrigin: ProtoEncodable {
+    package var generation: UInt64
+    package var model: String
+
+    package init(generation: UInt64, model: String) {
+        self.generation = generation
+        self.model = model
+    }
+
+    package func write<Sink: ProtoSink>(to sink: inout Sink) {
+        sink.field(3, generation)
+        sink.field(4, model)
     }
 }
 
@@ -75,6 +90,7 @@ package struct RecommendManyReplyFields: ProtoEncodable {
     /// As many as items, or none.
     package var propensities = UnsafeBufferPointer<Float>(start: nil, count: 0)
     package var requestID = ""
+    package var qualityLevel: UInt32 = 0
 
     /// - Precondition: one count, fallback and status for each user; one score for each item.
     package init(
@@ -103,6 +119,7 @@ package struct RecommendManyReplyFields: ProtoEncodable {
         sink.field(7, model)
         sink.packed(8, propensities)
         sink.field(9, requestID)
+        sink.field(10, qualityLevel)
     }
 }
 

@@ -14,6 +14,17 @@ package enum FrameKind: UInt8, CaseIterable, Sendable {
     case goaway = 8
 }
 
+/// How important a call is to its caller: what a node that has too much to do answers first, and turns away last.
+public enum CallPriority: UInt8, CaseIterable, Sendable {
+    case normal = 0
+    /// Answered as long as anything is.
+    case critical = 1
+    /// What the caller can do without.
+    case sheddable = 2
+    /// What nobody waits for.
+    case background = 3
+}
+
 /// Bits of a call's flags byte.
 package struct CallFlags: OptionSet, Sendable {
     package let rawValue: UInt8
@@ -25,6 +36,13 @@ package struct CallFlags: OptionSet, Sendable {
     package static let bypassCache = CallFlags(rawValue: 2)
     /// The extension holds a request ID of the caller's, see `RequestIDExtension`.
     package static let requestID = CallFlags(rawValue: 4)
+    /// Of the two bits that hold the priority.
+    private static let priorityShift: UInt8 = 3
+
+    /// The flags of a call of that priority.
+    package init(_ priority: CallPriority) { rawValue = priority.rawValue << Self.priorityShift }
+
+    package var priority: CallPriority { CallPriority(rawValue: rawValue >> Self.priorityShift & 3) ?? .normal }
 }
 
 /// Bits of a reply's flags byte.

@@ -131,6 +131,8 @@ public struct RecommendReply: Sendable, Hashable {
     public var ranking = RankerFeatures()
     /// Under which the node logged the slate, for events to name; "": it did not.
     public var requestID = ""
+    /// 0: the slate was made with all that is configured; 1 to 4: with less of it, because the node had too much to do.
+    public var qualityLevel = 0
 
     public init() {}
 }
@@ -155,6 +157,7 @@ extension RecommendReply: MessageBody {
         for placement in placements { sink.message(16, placement) }
         ranking.write(to: &sink)
         sink.field(21, requestID)
+        sink.field(22, UInt32(clamping: qualityLevel))
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -191,6 +194,7 @@ extension RecommendReply: MessageBody {
         try Columns.check("placements", placements.count, placements.isEmpty ? 0 : items.count)
         ranking = try RankerFeatures(message, items: items.count)
         requestID = message.request_id.text
+        qualityLevel = Int(message.quality_level)
     }
 }
 

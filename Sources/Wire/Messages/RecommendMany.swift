@@ -73,6 +73,8 @@ public struct RecommendManyReply: Sendable, Hashable {
     public var propensities: [Float] = []
     /// Under which the node logged the slates, for events to name; "": it did not.
     public var requestID = ""
+    /// As in `RecommendReply`, of the slate for which least was done.
+    public var qualityLevel = 0
 
     public init() {}
 
@@ -99,6 +101,7 @@ extension RecommendManyReply: MessageBody {
         sink.field(7, model)
         propensities.withUnsafeBufferPointer { sink.packed(8, $0) }
         sink.field(9, requestID)
+        sink.field(10, UInt32(clamping: qualityLevel))
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
@@ -117,6 +120,7 @@ extension RecommendManyReply: MessageBody {
         model = message.model.text
         propensities = Array(UnsafeBufferPointer(start: message.propensities, count: message.n_propensities))
         requestID = message.request_id.text
+        qualityLevel = Int(message.quality_level)
         try Columns.check("propensities", propensities.count, propensities.isEmpty ? 0 : items.count)
         try Columns.check("scores", scores.count, items.count)
         try Columns.check("items", items.count, itemCounts.reduce(0) { $0 + Int($1) })

@@ -56,6 +56,7 @@ import Vocabulary
             "cache.warm_keys": "77", "cache.warm_file": "/tmp/warm", "cache.warm_before_ready": "2s",
             "limits.frame_bytes_max": "2MiB",
             "limits.connections_max": "11", "limits.calls_in_flight_max": "12", "limits.queued_requests_max": "13",
+            "limits.queue_wait": "21ms", "brownout.latency": "9ms", "brownout.level": "2",
             "limits.k_max": "140", "limits.write_buffer_bytes_max": "9MiB", "limits.handshake_timeout": "15ms",
             "limits.idle_timeout": "16m", "default_deadline": "170us", "drain_timeout": "18h", "log.level": "debug",
             "log.format": "json", "events.directory": "/e", "events.sync": "never", "events.sync_interval": "7ms",
