@@ -214,7 +214,7 @@ let package = Package(
             "BenchTests",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "CacheBench", "LiveBench", "martlet-bench", "Serving", "EventLog", "TestSupport", "Wire",
+                "CacheBench", "LiveBench", "martlet-bench", "MartletClient", "Serving", "EventLog", "TestSupport", "Wire",
                 "Training", "CandidateRanking", "RankingModels", "Features",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
