@@ -214,7 +214,8 @@ let package = Package(
             "BenchTests",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "CacheBench", "LiveBench", "martlet-bench", "MartletClient", "Serving", "EventLog", "TestSupport", "Wire",
+                "CacheBench", "LiveBench", "martlet-bench", "MartletClient", "Serving", "EventLog", "TestSupport",
+                "Wire",
                 "Training", "CandidateRanking", "RankingModels", "Features",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
