@@ -52,7 +52,7 @@ package struct ClientCostBench: Sendable {
         package var secondsPerCall: Double
         /// By jemalloc; exact only with MALLOC_CONF=tcache:false. Absent: not known.
         package var allocationsPerCall: Double?
-        /// Bytes allocated and not freed: a queue or table that grows.
+        /// What one core can do.
         package var callsPerCoreSecond: Double { 1 / secondsPerCall }
     }
 
