@@ -91,7 +91,9 @@ let package = Package(
         room("Features", ["Vocabulary", "Artifacts"]),
         room("LoadBalancing", ["Vocabulary", "Resilience"]),
         room("Overload", ["Resilience"]),
-        room("MartletClient", ["Vocabulary", "Wire", nioCore, nioPosix, logging]),
+        room(
+            "MartletClient",
+            ["Vocabulary", "Wire", "Resilience", "LoadBalancing", "Telemetry", nioCore, nioPosix, logging]),
 
         // L3: sources and their fusion, and rankers: what the node serves and what training tunes; Redis beside the node, and what
         // nodes tell each other of users through it.
@@ -139,14 +141,14 @@ let package = Package(
                 "MartletServer", "Training", "Retrieval", "CandidateRanking", "RankingModels", "Features", "Telemetry",
                 "MartletClient", "EventLog",
                 "Catalog", "Artifacts", "Vocabulary",
-                logging, arguments,
+                nioCore, nioPosix, logging, arguments,
             ]
         ),
         .systemLibrary(name: "CEpoll", path: "Bench/CEpoll"),
         room("Charts", path: "Bench/Charts", []),
         room(
             "LoadGenerator", path: "Bench/LoadGenerator",
-            ["Charts", "CEpoll", "Wire", "MartletClient", "Vocabulary", histogram]),
+            ["Charts", "CEpoll", "Wire", "MartletClient", "Telemetry", "Vocabulary", histogram]),
         room(
             "IndexBench", path: "Bench/IndexBench",
             ["Charts", "NearestNeighbors", "FactorModels", "Retrieval", "VectorMath", "Artifacts", "Vocabulary"]),
@@ -171,12 +173,12 @@ let package = Package(
             [
                 "Simulation", "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench",
                 "LiveStateBench", "CacheBench", "RedisBench", "ReplayBench", "LiveBench", "CandidateRanking",
-                "FactorModels", "VectorMath", arguments,
+                "FactorModels", "VectorMath", "MartletClient", arguments,
             ]),
         command("factor-bench", path: "Bench/FactorBench", ["FactorModels", "VectorMath", arguments]),
 
         // Tests mirror Sources.
-        room("TestSupport", path: "Tests/TestSupport", []),
+        room("TestSupport", path: "Tests/TestSupport", [nioCore, nioPosix]),
         tests("VocabularyTests", ["Vocabulary"]),
         tests("EventLogTests", ["EventLog", "Vocabulary", "TestSupport"]),
         tests("LiveStateTests", ["LiveState", "Vocabulary", "TestSupport"]),
@@ -217,7 +219,8 @@ let package = Package(
             "BenchTests",
             [
                 "LoadGenerator", "IndexBench", "FilterBench", "RankerBench", "RerankingBench", "LiveStateBench",
-                "CacheBench", "LiveBench", "martlet-bench", "Serving", "EventLog", "TestSupport", "Wire",
+                "CacheBench", "LiveBench", "martlet-bench", "MartletClient", "Serving", "EventLog", "TestSupport",
+                "Wire",
                 "Training", "CandidateRanking", "RankingModels", "Features",
                 "Artifacts",
                 "FactorModels", "VectorMath", "Vocabulary", arguments,
@@ -226,11 +229,12 @@ let package = Package(
             "martletTests",
             [
                 "martlet", "MartletClient", "Training", "CandidateRanking", "RankingModels", "Retrieval", "Artifacts",
-                "EventLog", "Vocabulary", "TestSupport", arguments,
+                "EventLog", "Vocabulary", "TestSupport", nioCore, arguments,
             ]),
         tests("WireTests", ["Wire", "CWireMessages", "Vocabulary", nioCore]),
         tests(
-            "MartletClientTests", ["MartletClient", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),
+            "MartletClientTests",
+            ["MartletClient", "LoadBalancing", "Wire", "Vocabulary", "TestSupport", nioCore, nioPosix]),
         tests("ArtifactsTests", ["Artifacts", "TestSupport"]),
         tests("FactorModelsTests", ["FactorModels", "VectorMath", "Artifacts", "CKernels", "TestSupport"]),
         tests("CatalogTests", ["Catalog", "Artifacts", "Vocabulary", "TestSupport"]),

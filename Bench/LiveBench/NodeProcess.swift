@@ -102,6 +102,11 @@ package final class NodeProcess {
         childGuard.end()
     }
 
+    /// Has it stand still as it is, its connections open, until `resume`.
+    package func pause() { kill(process.processIdentifier, SIGSTOP) }
+
+    package func resume() { kill(process.processIdentifier, SIGCONT) }
+
     /// Asks it to stop, and waits.
     package func stop() {
         kill(process.processIdentifier, SIGTERM)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import LoadGenerator
+import MartletClient
 
 /// `martlet-bench load`
 struct LoadCommand: AsyncParsableCommand {
@@ -9,6 +10,10 @@ struct LoadCommand: AsyncParsableCommand {
 
     @Option(help: "The node's RPC address.")
     var node = "127.0.0.1:7400"
+
+    @Option(
+        help: "Several nodes, through the client library: HOST:PORT,HOST:PORT ..., file:PATH or dns:HOST:PORT.")
+    var nodes: String?
 
     @Option(
         parsing: .unconditional,
@@ -172,7 +177,7 @@ struct LoadCommand: AsyncParsableCommand {
         Terminal.raiseDescriptorLimit(wanted: settings.connections + 64)
         let driver: any LoadDriver
         var library: ClientDriver?
-        if client {
+        if client || nodes != nil {
             let opened = try await ClientDriver(settings)
             (driver, library) = (opened, opened)
         } else {
@@ -197,6 +202,9 @@ struct LoadCommand: AsyncParsableCommand {
             try publish(report, verdicts, json: jsonFile, plot: plotFile)
             ending = report.ending(objective, verdicts)
             explain(ending)
+        }
+        if let cluster = await library?.clusterReport() {
+            if json == "-" { Terminal.complain(cluster) } else { Terminal.say("\n\(cluster)") }
         }
         await library?.close()
         switch ending {
@@ -278,9 +286,12 @@ struct LoadCommand: AsyncParsableCommand {
     private func settings() throws -> LoadConfiguration {
         var settings = LoadConfiguration()
         (settings.host, settings.port) = try LoadCommand.address(node)
+        do { settings.nodes = try nodes.map { try NodeSource(parsing: $0) } } catch {
+            throw LoadError("--nodes: \((error as? MartletClientError)?.message ?? "\(error)")")
+        }
         settings.mode = findMax || rate != nil ? .open(rate: rate ?? 1000) : .closed(inFlight: closed ?? 1)
         settings.endsWhenNodeIsGone = findMax
-        settings.connections = connections ?? (client ? 1 : 64)
+        settings.connections = connections ?? (client || nodes != nil ? 1 : 64)
         settings.threads = threads
         settings.duration = duration
         settings.warmup = warmup ?? (requests == nil ? 1 : 0)

@@ -15,7 +15,8 @@ struct MartletBench: AsyncParsableCommand {
             130 Ctrl-C and 143 SIGTERM, after the report of what there is.
             """,
         subcommands: [
-            LoadCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self, FiltersCommand.self,
+            LoadCommand.self, ClientCommand.self, IndexCommand.self, PlannerCommand.self, ChurnCommand.self,
+            FiltersCommand.self,
             RerankingCommand.self, FoldInCommand.self, TreesCommand.self, NetworksCommand.self, RankingCommand.self,
             LiveStateCommand.self, LiveItemsCommand.self, CacheCommand.self, RedisCommand.self, LiveCommand.self,
             DurabilityCommand.self, RestartCommand.self, ReplayCommand.self, SimulateCommand.self,

@@ -1,3 +1,4 @@
+import Vocabulary
 import Wire
 
 /// The methods of the node. Each throws `MartletClientError`; see Protos/README.md for the codes of each.
@@ -23,25 +24,54 @@ extension MartletClient {
         try await perform(.recommend, request, user: request.user, options: options)
     }
 
-    /// The slates of up to 1024 users, in columns.
+    /// Many users' slates, each asked for by a call of its own and each with its own outcome, in the order of the requests:
+    /// one suspension for all of them. For scenarios, filters or arms that differ; else `recommendMany` is cheaper.
+    public func recommendEach(
+        _ requests: [RecommendRequest], options: CallOptions = CallOptions()
+    ) async -> [Result<RecommendReply, MartletClientError>] {
+        await performEach(.recommend, requests, slots: requests.map { Slot(user: $0.user) }, options: options)
+    }
+
+    /// As `recommendEach`, for orders of items.
+    public func rankEach(
+        _ requests: [RankRequest], options: CallOptions = CallOptions()
+    ) async -> [Result<RankReply, MartletClientError>] {
+        await performEach(
+            .rank, requests, slots: requests.map { $0.user.isEmpty ? nil : Slot(user: $0.user) }, options: options)
+    }
+
+    /// As `recommendEach`, for items like items.
+    public func similarItemsEach(
+        _ requests: [SimilarItemsRequest], options: CallOptions = CallOptions()
+    ) async -> [Result<SimilarItemsReply, MartletClientError>] {
+        await performEach(.similarItems, requests, slots: requests.map { _ in nil }, options: options)
+    }
+
+    /// The slates of up to 1024 users, in columns. Of several nodes, each is asked for its own users.
     public func recommendMany(
         _ request: RecommendManyRequest, options: CallOptions = CallOptions()
     ) async throws(MartletClientError) -> RecommendManyReply {
-        try await perform(.recommendMany, request, options: options).reply
+        if let whole = try await recommendManyByOwner(request, options) { return whole }
+        return try await perform(.recommendMany, request, user: loneOwner(request.users), options: options).reply
     }
 
     /// Puts items that the caller found in the order of the node's ranker.
     public func rank(
         _ request: RankRequest, options: CallOptions = CallOptions()
     ) async throws(MartletClientError) -> RankReply {
-        try await perform(.rank, request, options: options).reply
+        try await perform(.rank, request, user: request.user.isEmpty ? nil : request.user, options: options).reply
     }
 
     /// Tells the node what users did, up to 1000 events. Safe to repeat for events that have IDs.
+    ///
+    /// Of several nodes, each is told of its own users. Where some could not be told, their events have the fault `notStored`
+    /// in the reply; the call fails only where none could.
     public func recordEvents(
         _ request: RecordEventsRequest, options: CallOptions = CallOptions()
     ) async throws(MartletClientError) -> RecordEventsReply {
-        try await perform(.recordEvents, request, options: options).reply
+        if let whole = try await recordEventsByOwner(request, options) { return whole }
+        let user = loneOwner(request.events.map(\.user))
+        return try await perform(.recordEvents, request, user: user, options: options).reply
     }
 
     /// Tells the node of items that are new or have changed, up to 1000. Safe to repeat.
@@ -90,9 +120,28 @@ extension MartletClient {
     }
 
     /// Has the node serve another bundle. Takes as long as the load: give it a timeout that allows for that.
+    ///
+    /// Throws FAILED_PRECONDITION from a client of several nodes: which one is not for chance to say.
     public func loadModel(
         _ request: LoadModelRequest, options: CallOptions = CallOptions()
     ) async throws(MartletClientError) -> LoadModelReply {
-        try await perform(.loadModel, request, options: options).reply
+        if case .cluster = route {
+            throw MartletClientError(
+                .failedPrecondition,
+                "a client of several nodes loads no models: ask each node with a client of its own",
+                retryIsSafe: true)
+        }
+        return try await perform(.loadModel, request, options: options).reply
+    }
+}
+
+/// For measuring what the client itself costs: the smallest question there is.
+extension MartletClient {
+    package func askEach(
+        _ count: Int, options: CallOptions = CallOptions()
+    ) async -> [Result<HealthReply, MartletClientError>] {
+        await performEach(
+            .health, [EmptyRequest](repeating: EmptyRequest(), count: count),
+            slots: [Slot?](repeating: nil, count: count), options: options)
     }
 }

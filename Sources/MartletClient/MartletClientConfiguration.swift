@@ -5,6 +5,12 @@ public struct MartletClientConfiguration: Sendable {
     /// Name or address of the node.
     public var host: String
     public var port: Int
+    /// Several nodes, in place of `host` and `port`; nil: one node.
+    public var nodes: NodeSource?
+    /// How often a name or a file of nodes is looked at anew, a tenth more or less; nil: names every 30 s, files every second.
+    public var nodesRefresh: Duration?
+    /// How calls are shared between several nodes.
+    public var balancing = BalancingConfiguration()
     /// What the node's logs call this client; at most 255 bytes.
     public var clientName = "martlet-client"
     /// How long a call may take when it does not say so itself; `nil`: as long as it takes.
@@ -39,6 +45,12 @@ public struct MartletClientConfiguration: Sendable {
         self.port = port
     }
 
+    /// Of several nodes.
+    public init(nodes: NodeSource) {
+        self.init()
+        self.nodes = nodes
+    }
+
     /// - Throws: `MartletClientError` with INVALID_ARGUMENT, naming the first setting that cannot be.
     public func validate() throws(MartletClientError) {
         func check(_ isSound: Bool, _ message: String) throws(MartletClientError) {
@@ -46,6 +58,8 @@ public struct MartletClientConfiguration: Sendable {
         }
         try check(!host.isEmpty, "host is empty")
         try check((1...65535).contains(port), "port is \(port); allowed: 1...65535")
+        if nodes != nil, let problem = balancing.problem(of: self) { try check(false, "balancing: \(problem)") }
+        try check(nodesRefresh.map { $0 >= .milliseconds(1) } ?? true, "nodesRefresh must be a millisecond or more")
         try check(clientName.utf8.count <= 255, "clientName has more than 255 bytes")
         try check(timeout.map { $0 > .zero } ?? true, "timeout must be above zero")
         try check(connectTimeout > .zero, "connectTimeout must be above zero")

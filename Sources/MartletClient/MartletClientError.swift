@@ -10,6 +10,16 @@ public struct MartletClientError: Error, Sendable, Hashable, CustomStringConvert
     public var retryIsSafe: Bool
     /// When to try again at the earliest; `nil`: nothing is known.
     public var retryAfter: Duration?
+    /// Of a client of several nodes: the sendings that failed, in their order.
+    public var attempts: [Attempt] = []
+
+    /// A sending of a call that failed.
+    public struct Attempt: Sendable, Hashable {
+        public var node: String
+        /// `first`, `retry` or `hedge`.
+        public var kind: String
+        public var outcome: String
+    }
 
     public init(_ code: StatusCode, _ message: String, retryIsSafe: Bool = false, retryAfter: Duration? = nil) {
         self.code = code
@@ -30,6 +40,20 @@ extension MartletClientError {
             retryAfter: body.flatMap {
                 $0.retryAfterMilliseconds == 0 ? nil : .milliseconds(Int($0.retryAfterMilliseconds))
             })
+    }
+
+    /// Names what was tried, in the message too where it was more than one sending.
+    func tried(_ attempts: [Attempt]) -> MartletClientError {
+        guard !attempts.isEmpty else { return self }
+        var error = self
+        error.attempts = attempts
+        if attempts.count > 1 {
+            let told = attempts.map { "\($0.node) (\($0.kind)) \($0.outcome)" }.joined(separator: "; then ")
+            error.message += "; tried \(told)"
+        } else if !message.contains(attempts[0].node) {
+            error.message += " (\(attempts[0].node))"
+        }
+        return error
     }
 
     static let cancelled = MartletClientError(.cancelled, "the task that asked was cancelled")

@@ -32,6 +32,17 @@ package enum DurationBuckets {
         return ((exponent &- 2) &<< 3) | mantissa
     }
 
+    /// Upper bounds in seconds, as the exposition spells them.
+    package static let boundsSeconds = boundsNanoseconds.map { "\(Double($0) / 1e9)" }
+
+    private static let grid = makeGrid()
+
+    /// The bucket of a duration in nanoseconds.
+    package static func bucket(_ nanoseconds: UInt64) -> Int {
+        let bucket = Int(grid[cell(nanoseconds)])
+        return bucket < boundsNanoseconds.count && nanoseconds > boundsNanoseconds[bucket] ? bucket + 1 : bucket
+    }
+
     /// The bucket of the smallest value of each cell.
     static func makeGrid() -> [UInt8] {
         precondition(boundsNanoseconds.count + 1 == count, "\(boundsNanoseconds.count) bounds for \(count) buckets")

@@ -19,7 +19,7 @@ package struct Metric: Sendable, Hashable {
     /// Names of the labels, in the order in which samples give their values.
     package let labels: [String]
 
-    init(_ name: String, _ kind: Kind, unit: Unit = .none, labels: [String] = [], help: String) {
+    package init(_ name: String, _ kind: Kind, unit: Unit = .none, labels: [String] = [], help: String) {
         self.name = name
         self.help = help
         self.kind = kind

@@ -36,6 +36,7 @@ struct Martlet: AsyncParsableCommand {
             SimilarCommand.self,
             ItemsCommand.self,
             HealthCommand.self,
+            TopCommand.self,
             ModelsCommand.self,
             IngestCommand.self,
             LogCommand.self,

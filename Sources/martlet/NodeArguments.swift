@@ -9,6 +9,12 @@ struct NodeArguments: ParsableArguments {
     var node: String?
 
     @Option(
+        help: ArgumentHelp(
+            "Several nodes, in place of --node: HOST:PORT,HOST:PORT ..., file:PATH or dns:HOST:PORT.",
+            valueName: "nodes"))
+    var nodes: String?
+
+    @Option(
         parsing: .unconditional, help: ArgumentHelp("How long to wait, such as 500ms or 2s.", valueName: "duration"))
     var timeout: String?
 
@@ -18,6 +24,14 @@ struct NodeArguments: ParsableArguments {
     func validate() throws {
         _ = try address()
         _ = try duration(otherwise: .zero)
+        _ = try source()
+        if nodes != nil, node != nil { throw ValidationError("--node and --nodes exclude each other") }
+    }
+
+    private func source() throws -> NodeSource? {
+        do { return try nodes.map { try NodeSource(parsing: $0) } } catch {
+            throw ValidationError("--nodes: \((error as? MartletClientError)?.message ?? "\(error)")")
+        }
     }
 
     private func address() throws -> (host: String, port: Int) {
@@ -60,7 +74,9 @@ struct NodeArguments: ParsableArguments {
         } catch {
             guard let error = error as? MartletClientError else { throw error }
             StandardError.write("martlet \(command): \(error.message)\n")
-            if let advice = Self.advice(on: error, node: "\(host):\(port)") { StandardError.write("\(advice)\n") }
+            if let advice = Self.advice(on: error, node: nodes ?? "\(host):\(port)") {
+                StandardError.write("\(advice)\n")
+            }
             throw ExitCode.failure
         }
     }
@@ -71,6 +87,7 @@ struct NodeArguments: ParsableArguments {
     ) async throws {
         let (host, port) = try address()
         var configuration = MartletClientConfiguration(host: host, port: port)
+        configuration.nodes = try source()
         configuration.clientName = "martlet \(command)"
         configuration.timeout = timeout
         // The call's own time ends the wait: on a busy machine, or far away, two seconds for a connection are few.

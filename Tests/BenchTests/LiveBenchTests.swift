@@ -8,7 +8,7 @@ import Vocabulary
 @testable import LiveBench
 
 /// What a bench of live events needs of the world.
-private enum LiveWorld {
+enum LiveWorld {
     /// The node's program, which is built beside these tests.
     static func martlet() throws -> String {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")

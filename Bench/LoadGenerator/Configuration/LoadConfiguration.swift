@@ -1,4 +1,5 @@
 import Foundation
+import MartletClient
 import Wire
 
 /// Why a load cannot be run. The message is for the person at the terminal.
@@ -41,6 +42,8 @@ package struct LoadConfiguration: Sendable {
 
     package var host = "127.0.0.1"
     package var port = 7400
+    /// Several nodes, through the client library; nil: `host` and `port`.
+    package var nodes: NodeSource?
     package var mode = LoadMode.closed(inFlight: 1)
     package var connections = 64
     package var threads = 1

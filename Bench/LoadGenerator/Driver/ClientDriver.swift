@@ -25,6 +25,7 @@ package final class ClientDriver: LoadDriver, Sendable {
         self.configuration = configuration
         group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
         var settings = MartletClientConfiguration(host: configuration.host, port: configuration.port)
+        settings.nodes = configuration.nodes
         settings.clientName = "martlet-bench"
         settings.timeout = configuration.timeout > 0 ? .microseconds(Int(configuration.timeout * 1e6)) : nil
         settings.callsInFlightMax = InFlightTable.capacityMax
@@ -141,6 +142,35 @@ package final class ClientDriver: LoadDriver, Sendable {
         report.driver = "MartletClient"
         report.users = users
         return report
+    }
+
+    /// What the clients did with each of several nodes; nil: there is one node.
+    package func clusterReport() async -> String? {
+        guard configuration.nodes != nil else { return nil }
+        var table = TextTable([
+            "node", "state", "picks", "retries", "hedges", "answered", "failed", "rejected", "lost", "cancelled",
+            "ejections", "p50", "p99",
+        ])
+        var (calls, answered, sent) = (UInt64(0), UInt64(0), UInt64(0))
+        for client in clients {
+            let snapshot = await client.snapshot()
+            calls += snapshot.calls
+            answered += snapshot.answered
+            for node in snapshot.nodes {
+                sent += node.sent
+                func text(_ quantile: Double) -> String {
+                    node.latency(quantile: quantile).map { String(format: "%.2f ms", $0 / .milliseconds(1)) } ?? ""
+                }
+                table.add([
+                    node.name, node.state.rawValue, "\(node.picks)", "\(node.retries)", "\(node.hedges)",
+                    "\(node.answered)", "\(node.failed)", "\(node.rejected)", "\(node.lost)", "\(node.cancelled)",
+                    "\(node.ejections)", text(0.5), text(0.99),
+                ])
+            }
+        }
+        let extra = calls > 0 ? 100 * (Double(sent) / Double(calls) - 1) : 0
+        return table.text
+            + "\n\(calls) calls, \(answered) answered, \(sent) sendings: \(String(format: "%.2f", extra)) % extra load"
     }
 
     /// Closes the clients.

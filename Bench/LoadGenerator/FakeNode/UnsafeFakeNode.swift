@@ -37,6 +37,10 @@ package final class FakeNode: Sendable {
     private let isStopped = Atomic<Bool>(false)
     private let done = DispatchSemaphore(value: 0)
     private let answered = Atomic<Int>(0)
+    private let used = Atomic<UInt64>(0)
+
+    /// Processor time of the node's thread, as of its last turn.
+    package var nanosecondsUsed: UInt64 { used.load(ordering: .relaxed) }
 
     /// Calls answered so far.
     package var callsAnswered: Int { answered.load(ordering: .relaxed) }
@@ -59,7 +63,7 @@ package final class FakeNode: Sendable {
         port = Int(UInt16(bigEndian: address.sin_port))
         let thread = Thread { [self] in
             var loop = FakeNodeLoop(listener: listener, behaviour: behaviour, spin: spin)
-            loop.run(isStopped, answered)
+            loop.run(isStopped, answered, used)
             done.signal()
         }
         thread.name = "fake-node"
@@ -111,7 +115,10 @@ private struct FakeNodeLoop {
         if behaviour.fallback != nil { slate.encode(into: reply + FrameHeader.byteCount, byteCount: bodyBytes) }
     }
 
-    mutating func run(_ isStopped: borrowing Atomic<Bool>, _ answered: borrowing Atomic<Int>) {
+    mutating func run(
+        _ isStopped: borrowing Atomic<Bool>, _ answered: borrowing Atomic<Int>, _ used: borrowing Atomic<UInt64>
+    ) {
+        var turns = 0
         let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: 256)
         watch(listener)
         var idle = 0
@@ -123,6 +130,12 @@ private struct FakeNodeLoop {
                 if descriptor == listener { accept() } else { serve(descriptor) }
             }
             if ready > 0 { answered.store(calls, ordering: .relaxed) }
+            turns += 1
+            if ready <= 0 || turns % 64 == 0 {
+                var time = timespec()
+                clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+                used.store(UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec), ordering: .relaxed)
+            }
         }
         for descriptor in peers.keys { close(descriptor) }
         close(listener)

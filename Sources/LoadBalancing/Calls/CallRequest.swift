@@ -21,7 +21,10 @@ package struct CallRequest: Sendable {
 
 /// A call that the policy knows, for as long as it has not ended.
 package struct CallID: Hashable, Sendable {
-    let raw: UInt64
+    /// Never 0.
+    package let raw: UInt64
+
+    package init(raw: UInt64) { self.raw = raw }
 
     /// Below the policy's `callsMax`, and of no other call under way: the place in a table of the driver's own.
     package var index: Int { AttemptID(raw: raw).entry }
@@ -36,7 +39,8 @@ package struct CallID: Hashable, Sendable {
 ///  +----------------+----------+---------+
 /// ```
 package struct AttemptID: Hashable, Sendable {
-    let raw: UInt64
+    /// Never 0, and of no other attempt of the policy.
+    package let raw: UInt64
 
     static let ordinalMax = 15
     static let entriesMax = 1 << 20

@@ -83,5 +83,5 @@ struct CallTable: Sendable {
 }
 
 extension AttemptID {
-    init(raw: UInt64) { self.raw = raw }
+    package init(raw: UInt64) { self.raw = raw }
 }

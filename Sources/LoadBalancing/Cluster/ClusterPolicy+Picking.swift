@@ -27,6 +27,15 @@ extension ClusterPolicy {
         }
     }
 
+    /// Where a call that keeps to its owner goes now; nil: nowhere.
+    package func ownerNow(of slot: Slot) -> Int? {
+        for place in 0..<rendezvous.depth {
+            let node = rendezvous.node(of: slot, at: place)
+            if isUsable[node] { return node }
+        }
+        return usable.first.map(Int.init)
+    }
+
     /// The first node of the slot's order that is there, warm and within its share.
     private mutating func owner(of slot: Slot, _ keepsToOwner: Bool, _ avoid: Int, _ other: Int, _ now: UInt64) -> Int?
     {

@@ -36,6 +36,12 @@ package struct LatencyHistogram: Sendable {
         return Self.middle(Self.buckets - 1)
     }
 
+    /// Adds another's samples; for a view of several, which is not recorded into.
+    package mutating func add(_ other: LatencyHistogram) {
+        for bucket in counts.indices { counts[bucket] += other.counts[bucket] }
+        count += other.count
+    }
+
     package mutating func removeAll() {
         for bucket in counts.indices { counts[bucket] = 0 }
         count = 0

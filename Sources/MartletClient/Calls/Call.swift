@@ -3,22 +3,6 @@ import Synchronization
 import Vocabulary
 import Wire
 
-/// A call as a connection sees it: a frame to write and an outcome to deliver.
-protocol AnyCall: AnyObject, Sendable {
-    var method: Wire.Method { get }
-    var deadline: NIODeadline? { get }
-    /// The id it was sent with; 0: not sent. Touched on the connection's event loop.
-    var sentID: UInt32 { get set }
-    /// Somebody waits no more: cancelled, answered or failed.
-    var isFinished: Bool { get }
-    /// Bytes of the frame.
-    var frameBytes: Int { get }
-    func writeFrame(id: UInt32, now: NIODeadline, to buffer: inout ByteBuffer)
-    func complete(_ header: FrameHeader, _ body: ByteBuffer, arena: DecodeArena)
-    /// False when the call was finished before.
-    @discardableResult func fail(_ error: MartletClientError) -> Bool
-}
-
 /// One call, from the task that asks to the answer that resumes it.
 ///
 /// ```
@@ -43,7 +27,7 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
     private let slot: Slot?
     private let options: CallOptions
     private let state = Mutex<State>(.new)
-    private let id = Atomic<UInt32>(0)
+    private let sentMark = Atomic<UInt64>(0)
 
     init(_ method: Wire.Method, _ request: Request, slot: Slot?, deadline: NIODeadline?, options: CallOptions) {
         self.method = method
@@ -60,12 +44,12 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
         }
     }
 
-    var sentID: UInt32 {
-        get { id.load(ordering: .relaxed) }
-        set { id.store(newValue, ordering: .relaxed) }
-    }
+    var count: Int { 1 }
+    func slot(_: Int) -> Slot? { slot }
+    func mark(_: Int) -> UInt64 { sentMark.load(ordering: .relaxed) }
+    func setMark(_: Int, _ mark: UInt64) { sentMark.store(mark, ordering: .relaxed) }
 
-    var isFinished: Bool {
+    func isFinished(_: Int) -> Bool {
         state.withLock { state in
             switch state {
             case .new, .waiting: false
@@ -97,46 +81,41 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
 
     // MARK: The connection's side
 
-    var frameBytes: Int {
-        FrameHeader.byteCount + (options.trace == nil ? 0 : TraceContext.byteCount)
-            + RequestIDExtension.bytes(options.requestID).count + request.encodedByteCount
-    }
+    func frameBytes(_: Int) -> Int { options.frameBytes(of: request) }
 
-    func writeFrame(id: UInt32, now: NIODeadline, to buffer: inout ByteBuffer) {
-        var microseconds: UInt32 = 0
-        if let deadline {
-            // At least one: zero would mean that there is no limit.
-            microseconds = UInt32(clamping: max(1, (deadline - now).nanoseconds / 1000))
-        }
+    func writeFrame(
+        _: Int, id: UInt32, timeoutMicroseconds: UInt32, isRouted: Bool, to buffer: inout ByteBuffer
+    ) {
         let header = FrameHeader.call(
-            method, id: id, timeoutMicroseconds: microseconds, slot: slot,
-            flags: CallFlags(options.priority).union(options.bypassesCache ? .bypassCache : []), bodyBytes: 0)
+            method, id: id, timeoutMicroseconds: timeoutMicroseconds, slot: isRouted ? slot : nil,
+            flags: options.flags, bodyBytes: 0)
         request.writeFrame(header, trace: options.trace, requestID: options.requestID, to: &buffer)
     }
 
-    func complete(_ header: FrameHeader, _ body: ByteBuffer, arena: DecodeArena) {
-        let status = header.status
-        guard status == .ok else {
-            fail(MartletClientError(status, header.replyFlags, try? ErrorBody(decoding: body, arena: arena)))
-            return
-        }
-        let info = ReplyInfo(
-            serverMicroseconds: header.microseconds, loadHint: header.slotOrLoad,
-            isCached: header.replyFlags.contains(.cached), isStale: header.replyFlags.contains(.stale))
-        let outcome: Outcome
-        do throws(MessageFault) {
-            outcome = .success((try Reply(decoding: body, arena: arena), info))
-        } catch {
-            outcome = .failure(MartletClientError(.internal, "the node's answer cannot be read: \(error)"))
-        }
+    func complete(_ item: Int, _ header: FrameHeader, _ body: ByteBuffer, arena: DecodeArena) {
+        let outcome = Self.read(header, body, arena)
         guard let continuation = takeContinuation(orFail: .cancelled) else { return }
-        options.onReply?(info)
+        if case .success((_, let info)) = outcome { options.onReply?(info) }
         continuation.resume(returning: outcome)
     }
 
+    /// What a reply says.
+    static func read(_ header: FrameHeader, _ body: ByteBuffer, _ arena: DecodeArena) -> Outcome {
+        let status = header.status
+        guard status == .ok else {
+            return .failure(
+                MartletClientError(status, header.replyFlags, try? ErrorBody(decoding: body, arena: arena)))
+        }
+        do throws(MessageFault) {
+            return .success((try Reply(decoding: body, arena: arena), ReplyInfo(header)))
+        } catch {
+            return .failure(MartletClientError(.internal, "the node's answer cannot be read: \(error)"))
+        }
+    }
+
     @discardableResult
-    func fail(_ error: MartletClientError) -> Bool {
-        let wasFinished = isFinished
+    func fail(_ item: Int, _ error: MartletClientError) -> Bool {
+        let wasFinished = isFinished(item)
         guard let continuation = takeContinuation(orFail: error) else { return !wasFinished }
         continuation.resume(returning: .failure(error))
         return true
@@ -155,5 +134,24 @@ final class Call<Request: MessageBody, Reply: MessageBody>: AnyCall {
             case .failedEarly, .finished: return nil
             }
         }
+    }
+}
+
+extension CallOptions {
+    /// Of a frame.
+    var flags: CallFlags { CallFlags(priority).union(bypassesCache ? .bypassCache : []) }
+
+    /// Bytes of a frame with this request.
+    func frameBytes(of request: some MessageBody) -> Int {
+        FrameHeader.byteCount + (trace == nil ? 0 : TraceContext.byteCount)
+            + (requestID.isEmpty ? 0 : RequestIDExtension.bytes(requestID).count) + request.encodedByteCount
+    }
+}
+
+extension ReplyInfo {
+    init(_ header: FrameHeader) {
+        self.init(
+            serverMicroseconds: header.microseconds, loadHint: header.slotOrLoad,
+            isCached: header.replyFlags.contains(.cached), isStale: header.replyFlags.contains(.stale))
     }
 }

@@ -1,12 +1,14 @@
 import NIOCore
-import NIOPosix
 import Synchronization
 import Vocabulary
 import Wire
 
 /// Keeps one connection to a node alive and feeds it with calls. Belongs to its event loop; `NodeConnection` is the
 /// door that other threads use.
-final class ConnectionDriver {
+final class ConnectionDriver: ChannelOwner {
+    /// A call, and whether the node may be told its slot.
+    typealias SubmittedItem = (item: CallItem, isRouted: Bool)
+
     private let configuration: MartletClientConfiguration
     private let eventLoop: any EventLoop
     /// The shard to land on; `nil`: any.
@@ -17,7 +19,7 @@ final class ConnectionDriver {
     private var handler: NodeChannelHandler?
     /// Connections that take no new calls and end with their last answer.
     private var draining: [NodeChannelHandler] = []
-    private var waiting = CircularBuffer<any AnyCall>()
+    private var waiting = CircularBuffer<SubmittedItem>()
     private var deadlines = DeadlineTimer()
     private var retry: Scheduled<Void>?
     private var lastFailure: MartletClientError?
@@ -28,7 +30,7 @@ final class ConnectionDriver {
     private var gauged = 0
     private let report: (NodeConnection.Event) -> Void
     /// What the mailbox held last; kept for its memory.
-    var inbox: [any AnyCall] = []
+    var inbox: [SubmittedItem] = []
 
     /// - Parameters:
     ///   - queueGauge: Shows how many calls wait here.
@@ -48,30 +50,31 @@ final class ConnectionDriver {
     // MARK: Calls
 
     /// Takes the calls in `inbox`. Each ends, whatever happens.
-    func takeInbox(cancelled: [any AnyCall]) {
+    func takeInbox(cancelled: [CallItem]) {
         gauged += inbox.count
         var earliest: NIODeadline?
-        for call in inbox where !call.isFinished {
+        for submitted in inbox where !submitted.item.isFinished {
             if let stopped {
-                call.fail(stopped)
+                submitted.item.fail(stopped)
             } else if let refusal {
-                call.fail(refusal)
+                submitted.item.fail(refusal)
             } else {
-                waiting.append(call)
-                if let deadline = call.deadline { earliest = min(earliest ?? deadline, deadline) }
+                waiting.append(submitted)
+                if let deadline = submitted.item.call.deadline { earliest = min(earliest ?? deadline, deadline) }
             }
         }
         inbox.removeAll(keepingCapacity: true)
         var hasForgotten = false
-        for call in cancelled {
-            if call.sentID == 0 {
+        for item in cancelled {
+            let id = UInt32(truncatingIfNeeded: item.call.mark(item.item))
+            if id == 0 {
                 hasForgotten = true
             } else {
-                handler?.abandon(call)
-                for old in draining { old.abandon(call) }
+                handler?.abandon(id, of: item)
+                for old in draining { old.abandon(id, of: item) }
             }
         }
-        if hasForgotten { waiting.removeAll { $0.isFinished } }
+        if hasForgotten { waiting.removeAll { $0.item.isFinished } }
         for old in draining { old.flush() }
         act(reconnection.wanted())
         pump()
@@ -90,12 +93,12 @@ final class ConnectionDriver {
         guard let handler else { return }
         if !waiting.isEmpty {
             let now = NIODeadline.now()
-            while handler.hasRoom, let call = waiting.popFirst() {
-                if call.isFinished { continue }
-                if let deadline = call.deadline, deadline <= now {
-                    call.fail(.deadlineExceeded("the call was still waiting to be sent", retryIsSafe: true))
+            while handler.hasRoom, let (item, isRouted) = waiting.popFirst() {
+                if item.isFinished { continue }
+                if let deadline = item.call.deadline, deadline <= now {
+                    item.fail(.deadlineExceeded("the call was still waiting to be sent", retryIsSafe: true))
                 } else {
-                    handler.send(call, now: now)
+                    handler.send(item, isRouted: isRouted, now: now)
                 }
             }
         }
@@ -116,7 +119,7 @@ final class ConnectionDriver {
     private func failWaiting(_ error: MartletClientError) {
         let calls = waiting
         waiting.removeAll(keepingCapacity: true)
-        for call in calls { call.fail(error) }
+        for call in calls { call.item.fail(error) }
         settleGauge()
     }
 
@@ -129,11 +132,11 @@ final class ConnectionDriver {
         deadlines.fired()
         let now = NIODeadline.now()
         var next: NIODeadline?
-        for call in waiting {
-            guard let deadline = call.deadline else { continue }
+        for (item, _) in waiting {
+            guard let deadline = item.call.deadline else { continue }
             if deadline <= now {
                 let why = lastFailure.map { "; the last failure: \($0.message)" } ?? ""
-                call.fail(
+                item.fail(
                     .deadlineExceeded(
                         "the call was still waiting to be sent to \(configuration.nodeName)\(why)", retryIsSafe: true)
                 )
@@ -141,7 +144,7 @@ final class ConnectionDriver {
                 next = min(next ?? deadline, deadline)
             }
         }
-        waiting.removeAll { $0.isFinished }
+        waiting.removeAll { $0.item.isFinished }
         settleGauge()
         armDeadlines(next)
     }
@@ -165,28 +168,14 @@ final class ConnectionDriver {
 
     private func connect() {
         isAttempting = true
-        ClientBootstrap(group: eventLoop)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .connectTimeout(TimeAmount(configuration.connectTimeout))
-            .channelInitializer { [configuration] channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(NodeChannelHandler(configuration))
-                }
-            }
-            .connect(host: configuration.host, port: configuration.port)
-            .assumeIsolated()
-            .flatMapThrowing { ($0, try $0.pipeline.syncOperations.handler(type: NodeChannelHandler.self)) }
-            .whenComplete { [weak self] in self?.attemptEnded($0) }
+        NodeChannel.connect(configuration, eventLoop: eventLoop) { [weak self] in self?.attemptEnded($0) }
     }
 
     private func attemptEnded(_ result: Result<(any Channel, NodeChannelHandler), any Error>) {
         isAttempting = false
         switch result {
         case .failure(let error):
-            lose(
-                MartletClientError(
-                    .unavailable, "cannot connect to \(configuration.nodeName): \(ConnectFailure.text(error))",
-                    retryIsSafe: true), byGoaway: false)
+            lose(NodeChannel.failure(error, configuration), byGoaway: false)
         case .success((let channel, let handler)):
             guard stopped == nil else {
                 channel.close(promise: nil)
@@ -197,7 +186,7 @@ final class ConnectionDriver {
                 Hello(
                     partitionMapVersion: configuration.routesByShard ? PartitionMap.version : 0,
                     shard: configuration.routesByShard ? shard : nil, clientName: configuration.clientName),
-                driver: self, arena: arena)
+                owner: self, arena: arena)
         }
         finishStopping()
     }
@@ -219,7 +208,12 @@ final class ConnectionDriver {
         lose(reason, byGoaway: true)
     }
 
-    func channelEnded(_ handler: NodeChannelHandler, _ reason: MartletClientError) {
+    /// Sends no attempts.
+    func channelReplied(_: UInt64, _: FrameHeader, _: ByteBuffer, at: NIODeadline) {}
+
+    func channelHasRoom(_: NodeChannelHandler) { pump() }
+
+    func channelEnded(_ handler: NodeChannelHandler, _ reason: MartletClientError, lost: [UInt64]) {
         draining.removeAll { $0 === handler }
         if handler === self.handler {
             self.handler = nil

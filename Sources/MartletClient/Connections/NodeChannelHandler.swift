@@ -5,7 +5,7 @@ import Wire
 /// One TCP connection: handshake, calls out, replies in, cancels, pings, goaway. Belongs to its event loop.
 ///
 /// ```
-///  idle     -> greeting    chosen by the driver: `begin`
+///  idle     -> greeting    chosen by the owner: `begin`
 ///  greeting -> open        welcome
 ///  open     -> draining    goaway: no more calls; closes when the last one is answered
 ///  any      -> closed
@@ -18,14 +18,16 @@ final class NodeChannelHandler: ChannelInboundHandler {
     private enum Phase { case idle, greeting, open, draining, closed }
 
     private let configuration: MartletClientConfiguration
-    private weak var driver: ConnectionDriver?
+    private weak var owner: (any ChannelOwner)?
     private var phase = Phase.idle
     private var context: ChannelHandlerContext?
     private var decoder: FrameDecoder
-    /// The driver's; there is none before `begin`.
+    /// The owner's; there is none before `begin`.
     private var arena: DecodeArena?
     private var inFlight = InFlightCalls()
     private var callsInFlightMax = 1
+    /// The node routes by slots as this client does; known after the welcome.
+    private(set) var isRouted = false
     private var sentFrameBytesMax = FrameHeader.frameBytesMaxDefault
     private var outgoing = ByteBuffer()
     /// Empty; kept for its memory.
@@ -52,21 +54,48 @@ final class NodeChannelHandler: ChannelInboundHandler {
             && (context?.channel.isWritable ?? false)
     }
 
+    /// Attempts of a client of several nodes that wait for room here, in their order; the owner's to keep.
+    var backlog = CircularBuffer<UInt64>()
+    /// Something waits for `flush`; the owner's to keep.
+    var isDirty = false
+
+    /// Why a request cannot be sent here, ever; `nil`: it can.
+    private func oversize(_ frameBytes: Int) -> MartletClientError? {
+        guard frameBytes - 4 > sentFrameBytesMax else { return nil }
+        return MartletClientError(
+            .invalidArgument,
+            "the request has \(frameBytes) bytes; \(configuration.nodeName) takes at most \(sentFrameBytesMax)")
+    }
+
     /// Writes a call behind what waits for `flush`.
-    func send(_ call: any AnyCall, now: NIODeadline) {
-        let frameBytes = call.frameBytes
-        guard frameBytes - 4 <= sentFrameBytesMax else {
-            call.fail(
-                MartletClientError(
-                    .invalidArgument,
-                    "the request has \(frameBytes) bytes; \(configuration.nodeName) takes at most \(sentFrameBytesMax)")
-            )
+    func send(_ item: CallItem, isRouted: Bool, now: NIODeadline) {
+        if let fault = oversize(item.call.frameBytes(item.item)) {
+            item.fail(fault)
             return
         }
-        call.writeFrame(id: inFlight.add(call), now: now, to: &outgoing)
-        armDeadlines(call.deadline)
+        let id = inFlight.add(item.call, item: item.item)
+        item.call.setMark(item.item, UInt64(id))
+        item.call.writeFrame(
+            item.item, id: id, timeoutMicroseconds: item.call.timeoutMicroseconds(at: now), isRouted: isRouted,
+            to: &outgoing)
+        armDeadlines(item.call.deadline)
         // Lets the channel say that it has enough.
         if outgoing.readableBytes >= 64 << 10 { flush() }
+    }
+
+    /// Writes an attempt, whose time is the owner's to watch, behind what waits for `flush`.
+    ///
+    /// - Throws: `MartletClientError` with INVALID_ARGUMENT when it is too large for the node.
+    /// - Returns: The id to `abandon` it by.
+    func send(
+        _ item: CallItem, attempt: UInt64, timeoutMicroseconds: UInt32
+    ) throws(MartletClientError) -> UInt32 {
+        if let fault = oversize(item.call.frameBytes(item.item)) { throw fault }
+        let id = inFlight.add(nil, item: item.item, attempt: attempt)
+        item.call.writeFrame(
+            item.item, id: id, timeoutMicroseconds: timeoutMicroseconds, isRouted: isRouted, to: &outgoing)
+        if outgoing.readableBytes >= 64 << 10 { flush() }
+        return id
     }
 
     func flush() {
@@ -82,9 +111,18 @@ final class NodeChannelHandler: ChannelInboundHandler {
     }
 
     /// Nobody waits for the call any more.
-    func abandon(_ call: any AnyCall) {
-        guard inFlight.remove(call.sentID) != nil else { return }
-        outgoing.writeHeader(.bare(.cancel, id: call.sentID))
+    func abandon(_ id: UInt32, of item: CallItem) {
+        abandon(inFlight.remove(id) { $0.call === item.call && $0.item == item.item })
+    }
+
+    /// Nobody waits for the attempt any more.
+    func abandon(_ id: UInt32, attempt: UInt64) {
+        abandon(inFlight.remove(id) { $0.attempt == attempt })
+    }
+
+    private func abandon(_ entry: InFlightCalls.Entry?) {
+        guard let entry else { return }
+        outgoing.writeHeader(.bare(.cancel, id: entry.id))
         closeIfDrained()
     }
 
@@ -118,12 +156,12 @@ final class NodeChannelHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
     /// The connection is made and wanted: says hello.
-    func begin(_ hello: Hello, driver: ConnectionDriver, arena: DecodeArena) {
-        self.driver = driver
+    func begin(_ hello: Hello, owner: any ChannelOwner, arena: DecodeArena) {
+        self.owner = owner
         self.arena = arena
         guard phase == .idle, let context else {
             phase = .closed
-            return driver.channelEnded(self, endedAtHello)
+            return owner.channelEnded(self, endedAtHello, lost: [])
         }
         phase = .greeting
         hello.writeFrame(FrameHeader(kind: .hello, bodyBytes: 0), to: &outgoing)
@@ -152,8 +190,11 @@ final class NodeChannelHandler: ChannelInboundHandler {
                 ? endedAtHello
                 : MartletClientError(
                     .unavailable, "\(configuration.nodeName) closed the connection before the answer came"))
-        for call in inFlight.removeAll() { call.fail(reason) }
-        driver?.channelEnded(self, reason)
+        var lost: [UInt64] = []
+        for entry in inFlight.removeAll() {
+            if entry.attempt == 0 { entry.call?.fail(entry.item, reason) } else { lost.append(entry.attempt) }
+        }
+        owner?.channelEnded(self, reason, lost: lost)
     }
 
     private var endedAtHello: MartletClientError {
@@ -170,16 +211,17 @@ final class NodeChannelHandler: ChannelInboundHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { driver?.pump() }
+        if context.channel.isWritable { owner?.channelHasRoom(self) }
     }
 
     // MARK: Frames in
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        keepalive.heard(at: .now())
+        let now = NIODeadline.now()
+        keepalive.heard(at: now)
         decoder.feed(unwrapInboundIn(data))
         do throws(FrameError) {
-            while phase != .closed, let frame = try decoder.next() { take(frame) }
+            while phase != .closed, let frame = try decoder.next() { take(frame, at: now) }
         } catch {
             protocolFault("\(error)")
         }
@@ -187,11 +229,11 @@ final class NodeChannelHandler: ChannelInboundHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         // A pong or a cancel may wait, and an answer has made room.
-        driver?.pump()
+        owner?.channelHasRoom(self)
         flush()
     }
 
-    private func take(_ frame: Frame) {
+    private func take(_ frame: Frame, at now: NIODeadline) {
         guard let arena else { return protocolFault("it spoke before the hello") }
         switch frame.header.kind {
         case .welcome where phase == .greeting: welcome(frame.body, arena)
@@ -200,7 +242,13 @@ final class NodeChannelHandler: ChannelInboundHandler {
         case .pong, nil: break
         case .reply where phase != .greeting:
             // A reply to a call that was given up is nobody's any more.
-            inFlight.remove(frame.header.callID)?.complete(frame.header, frame.body, arena: arena)
+            if let entry = inFlight.remove(frame.header.callID) {
+                if entry.attempt == 0 {
+                    entry.call?.complete(entry.item, frame.header, frame.body, arena: arena)
+                } else {
+                    owner?.channelReplied(entry.attempt, frame.header, frame.body, at: now)
+                }
+            }
             closeIfDrained()
         case .hello, .welcome, .call, .reply, .cancel:
             protocolFault("a frame of kind \(frame.header.rawKind) does not belong here")
@@ -227,8 +275,9 @@ final class NodeChannelHandler: ChannelInboundHandler {
         sentFrameBytesMax = welcome.frameBytesMax
         decoder.frameBytesMax = min(
             max(welcome.frameBytesMax, FrameHeader.frameBytesMaxDefault), configuration.frameBytesMax)
+        isRouted = configuration.routesByShard && welcome.partitionMapVersion == PartitionMap.version
         scheduleTick()
-        driver?.channelWelcomed(self, welcome)
+        owner?.channelWelcomed(self, welcome)
     }
 
     private func goaway(_ body: ByteBuffer, _ arena: DecodeArena) {
@@ -241,7 +290,7 @@ final class NodeChannelHandler: ChannelInboundHandler {
         case .open:
             phase = .draining
             closeReason = error
-            driver?.channelDrains(self, error)
+            owner?.channelDrains(self, error)
             closeIfDrained()
         case .idle, .draining, .closed: break
         }
@@ -265,15 +314,16 @@ final class NodeChannelHandler: ChannelInboundHandler {
     private func expire() {
         deadlines.fired()
         let (expired, next) = inFlight.removeExpired(at: .now())
-        for call in expired {
-            outgoing.writeHeader(.bare(.cancel, id: call.sentID))
-            call.fail(
+        for entry in expired {
+            outgoing.writeHeader(.bare(.cancel, id: entry.id))
+            entry.call?.fail(
+                entry.item,
                 .deadlineExceeded("\(configuration.nodeName) has the call and did not answer", retryIsSafe: false))
         }
         armDeadlines(next)
         if !expired.isEmpty {
             closeIfDrained()
-            driver?.pump()
+            owner?.channelHasRoom(self)
             flush()
         }
     }

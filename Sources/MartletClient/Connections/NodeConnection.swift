@@ -12,8 +12,8 @@ final class NodeConnection: Sendable {
     }
 
     private struct Mailbox {
-        var calls: [any AnyCall] = []
-        var cancelled: [any AnyCall] = []
+        var calls: [ConnectionDriver.SubmittedItem] = []
+        var cancelled: [CallItem] = []
         var isDrainScheduled = false
     }
 
@@ -44,20 +44,20 @@ final class NodeConnection: Sendable {
     }
 
     /// Hands a call over. When too many wait already, it fails at once.
-    func submit(_ call: any AnyCall) {
+    func submit(_ item: CallItem, isRouted: Bool) {
         enum Step { case refuse(Int), schedule, nothing }
         let step = mailbox.withLock { mailbox -> Step in
             let queued = queueGauge.load()
             guard queued < callsQueuedMax else { return .refuse(queued) }
             queueGauge.add(1)
-            mailbox.calls.append(call)
+            mailbox.calls.append((item, isRouted))
             if mailbox.isDrainScheduled { return .nothing }
             mailbox.isDrainScheduled = true
             return .schedule
         }
         switch step {
         case .refuse(let queued):
-            call.fail(
+            item.fail(
                 MartletClientError(
                     .resourceExhausted, "\(queued) calls wait to be sent to \(nodeName), the configured maximum",
                     retryIsSafe: true))
@@ -70,9 +70,9 @@ final class NodeConnection: Sendable {
     var queuedCount: Int { queueGauge.load() }
 
     /// Nobody waits for the call any more.
-    func cancel(_ call: any AnyCall) {
+    func cancel(_ item: CallItem) {
         let isFirst = mailbox.withLock { mailbox -> Bool in
-            mailbox.cancelled.append(call)
+            mailbox.cancelled.append(item)
             defer { mailbox.isDrainScheduled = true }
             return !mailbox.isDrainScheduled
         }
@@ -98,7 +98,7 @@ final class NodeConnection: Sendable {
 
     private func drain() {
         guard let driver = driver.value else { return }
-        var cancelled: [any AnyCall] = []
+        var cancelled: [CallItem] = []
         mailbox.withLock { mailbox in
             mailbox.isDrainScheduled = false
             swap(&mailbox.calls, &driver.inbox)

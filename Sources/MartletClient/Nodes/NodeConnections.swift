@@ -5,7 +5,7 @@ import Wire
 
 /// The connections to one node: one for each shard once the node has said how many it has.
 ///
-/// This folder is where a choice between several nodes belongs.
+/// The choice between several nodes is `Cluster/`.
 final class NodeConnections: Sendable {
     private struct Entry {
         let connection: NodeConnection
@@ -32,6 +32,25 @@ final class NodeConnections: Sendable {
         self.group = group
         let first = makeConnection(shard: 0)
         state.withLock { $0.entries = [Entry(connection: first)] }
+    }
+
+    func submit(_ call: any AnyCall) {
+        for item in 0..<call.count {
+            let item = CallItem(call: call, item: item)
+            guard let (connection, slot) = connection(for: call.slot(item.item)) else {
+                item.fail(.shutDown)
+                continue
+            }
+            connection.submit(item, isRouted: slot != nil)
+        }
+    }
+
+    /// Nobody waits for the call any more: every connection that may have it is told.
+    func cancel(_ call: any AnyCall) {
+        let connections = state.withLock { state in state.entries.map(\.connection) + state.retired }
+        for item in 0..<call.count {
+            for connection in connections { connection.cancel(CallItem(call: call, item: item)) }
+        }
     }
 
     /// The connection for a call about a user of `slot`, or for any other call.
