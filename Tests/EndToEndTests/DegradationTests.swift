@@ -511,7 +511,7 @@ struct DegradationTests {
                     group.addTask {
                         var options = CallOptions()
                         options.priority = .background
-                        do {
+                        do throws(MartletClientError) {
                             _ = try await node.client.recommend(
                                 user: SmallWorld.user(number % SmallWorld.userCount), k: 10, options: options)
                             return []

@@ -39,19 +39,21 @@ struct SharedStateDegradationTests {
             } else {
                 $0.redis.sharesItems = true
             }
-        }) { node, _ in
-            func isMarked() async throws -> Bool {
-                let reply = try await node.client.recommend(user: SmallWorld.user(3), k: 10)
-                #expect(reply.items.count == 10)
-                return reply.degraded.contains(.staleUserState)
-            }
-            #expect(try await becomes { try await !isMarked() })
-            server.freeze()
-            #expect(try await becomes { try await isMarked() })
-            #expect(try value(node, row.entry.counter) > 0)
-            #expect(row.entry.told == .degraded(.staleUserState))
-            server.thaw()
-            #expect(try await becomes { try await !isMarked() })
+        }) { node, _ in try await check(row, node, server) }
+    }
+
+    private func check(_ row: DegradationRow, _ node: TestNode, _ server: RedisServer) async throws {
+        func isMarked() async throws -> Bool {
+            let reply = try await node.client.recommend(user: SmallWorld.user(3), k: 10)
+            #expect(reply.items.count == 10)
+            return reply.degraded.contains(.staleUserState)
         }
+        #expect(try await becomes { try await !isMarked() })
+        server.freeze()
+        #expect(try await becomes { try await isMarked() })
+        #expect(try value(node, row.entry.counter) > 0)
+        #expect(row.entry.told == .degraded(.staleUserState))
+        server.thaw()
+        #expect(try await becomes { try await !isMarked() })
     }
 }

@@ -377,7 +377,7 @@ struct SharedUsersTests {
             #expect(
                 try await becomes {
                     try await node.client.recommendMany(RecommendManyRequest(users: users, k: 5)).staleUsers
-                        == (0..<20).map { UInt32($0) }
+                        == Array(0..<20)
                 })
             var request = RecommendRequest(user: users[0], k: 5)
             request.explain = true

@@ -161,7 +161,6 @@ package final class ServingNode: Service {
         } else {
             streams = nil
         }
-        let node = context
         let workers = try zip(loops.makeIterator(), shardMetrics).map { eventLoop, metrics in
             let slots = partitions.slots(of: metrics.shard)
             let live = try events.makeLiveUsers(

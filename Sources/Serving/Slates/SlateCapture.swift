@@ -65,7 +65,7 @@ struct SlateSources {
         logged.scenario = request.scenario
         logged.context = request.context
         logged.fallback = slate.fallback.rawValue
-        logged.degraded = slate.degraded.logged
+        logged.degraded = slate.degraded.rawValue
         if ranked != nil { logged.marks.insert(.ranked) }
         if !request.cursor.isEmpty { logged.marks.insert(.furtherPage) }
         logged.shownCount = slate.items.count
