@@ -103,7 +103,7 @@ struct SharedCacheChangesTests {
             }
             // What nobody touched is still there.
             try await copy(SmallWorld.user(30), nodes)
-            try server.command("DEL martlet:default:slate:1:0123456789abcdef0123456789abcdef")
+            try server.command("DEL martlet:default:slate:2:0123456789abcdef0123456789abcdef")
             let hits = try Self.value(nodes[1], Self.hits)
             _ = try await nodes[1].client.recommend(user: SmallWorld.user(30), k: 10)
             #expect(try Self.value(nodes[1], Self.hits) == hits)

@@ -39,8 +39,13 @@ func withClient<R>(
 }
 
 /// Waits until something is so; the suite's time limit ends a wait in vain.
-func until(_ isSo: () async throws -> Bool) async throws {
-    while try await !isSo() { try await Task.sleep(for: .milliseconds(2)) }
+func until(_ sourceLocation: SourceLocation = #_sourceLocation, _ isSo: () async throws -> Bool) async throws {
+    for _ in 0..<6_000 {
+        if try await isSo() { return }
+        try await Task.sleep(for: .milliseconds(2))
+    }
+    Issue.record("what was waited for did not come", sourceLocation: sourceLocation)
+    throw CancellationError()
 }
 
 /// The error that `body` throws; a recorded issue when it throws none.

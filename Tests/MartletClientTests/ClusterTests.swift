@@ -10,11 +10,21 @@ import Wire
 
 /// A client of several fake nodes; all are ended with `body`, and the client has forgotten every call by then.
 func withCluster(
-    _ count: Int, _ change: (inout MartletClientConfiguration) -> Void = { _ in },
+    _ count: Int, welcome: (shards: Int, callsInFlightMax: Int)? = nil,
+    _ change: (inout MartletClientConfiguration) -> Void = { _ in },
     _ body: (MartletClient, [FakeNode]) async throws -> Void
 ) async throws {
     var nodes: [FakeNode] = []
     for _ in 0..<count { nodes.append(try await FakeNode.start()) }
+    if let welcome {
+        // Before the client is there: it may connect at once.
+        for node in nodes {
+            node.change { behaviour in
+                behaviour.welcome?.shardCount = welcome.shards
+                behaviour.welcome?.callsInFlightMax = welcome.callsInFlightMax
+            }
+        }
+    }
     var configuration = patient(port: 1)
     configuration.nodes = .list(nodes.map { ClusterNode(host: "127.0.0.1", port: $0.port) })
     configuration.reconnectDelay = .milliseconds(5)
@@ -332,7 +342,8 @@ struct ClusterTests {
             #expect(await failure { try await task.value }?.code == .cancelled)
             try await until { await client.snapshot().callsUnderWay == 0 }
             let calls = nodes.reduce(0) { $0 + $1.log.calls.count }
-            try await until { nodes.reduce(0) { $0 + $1.log.cancels.count } == calls }
+            // Copies that nobody waits for may go out meanwhile.
+            try await until { nodes.reduce(0) { $0 + $1.log.cancels.count } >= calls }
             #expect(await client.snapshot().cancelled == 1)
         }
     }
@@ -385,15 +396,9 @@ struct ClusterTests {
 
     @Test("calls wait for room on a full connection, and a shard's calls have its connection")
     func shards() async throws {
-        try await withCluster(2) { configuration in
+        try await withCluster(2, welcome: (shards: 3, callsInFlightMax: 2)) { configuration in
             calm(&configuration)
         } _: { client, nodes in
-            for node in nodes {
-                node.change { behaviour in
-                    behaviour.welcome?.shardCount = 3
-                    behaviour.welcome?.callsInFlightMax = 2
-                }
-            }
             client.connect()
             try await until { await client.snapshot().nodes.allSatisfy { $0.connections == 3 } }
             await withTaskGroup(of: Void.self) { group in

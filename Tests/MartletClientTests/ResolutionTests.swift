@@ -119,7 +119,10 @@ struct ResolutionTests {
 
     @Test("the metrics name every node, state and end, each family once")
     func metrics() async throws {
-        try await withCluster(2) { client, nodes in
+        try await withCluster(2) { configuration in
+            configuration.balancing.hedges = false
+            configuration.balancing.ejects = false
+        } _: { client, nodes in
             try await untilReady(client, 2)
             for number in 0..<20 { _ = try await client.recommend(user: "u\(number)") }
             let text = await client.snapshot().prometheusText()

@@ -58,7 +58,7 @@ import Testing
         #expect(miss(bytes, most: bytes.count - 1) == .tooLarge)
         #expect(miss(Array(bytes.dropLast())) == .truncated)
         #expect(miss(Array(bytes.prefix(20))) == .truncated)
-        #expect(miss(bytes, key: Array("martlet:shop:slate:1:u2".utf8)) == .otherKey)
+        #expect(miss(bytes, key: Array("martlet:shop:slate:2:u2".utf8)) == .otherKey)
         #expect(miss(bytes, kind: 4) == .otherKind)
         #expect(miss(bytes, stamp: value.stamp &+ 1) == .otherStamp)
         #expect(miss(bytes, now: 5000) == .expired)

@@ -123,8 +123,11 @@ final class NodeLink: ChannelOwner {
         let delay = shards[shard].backoff.next(using: &generator)
         shards[shard].retry = eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(Int64(clamping: delay))) {
             [weak self] in
-            guard let self, !self.isLeaving, self.readyCount > 0, shard < self.shards.count,
-                self.shards[shard].handler == nil, !self.shards[shard].isAttempting
+            guard let self, shard < self.shards.count else { return }
+            // Fired: where no connection stands now, the next welcome finds that this one is missing.
+            self.shards[shard].retry = nil
+            guard !self.isLeaving, self.readyCount > 0, self.shards[shard].handler == nil,
+                !self.shards[shard].isAttempting
             else { return }
             self.attempt(shard)
         }

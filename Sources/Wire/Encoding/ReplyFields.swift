@@ -121,8 +121,8 @@ package struct RecommendManyReplyFields: ProtoEncodable {
         sink.field(7, model)
         sink.packed(8, propensities)
         sink.field(9, requestID)
-        sink.field(11, qualityLevel)
         sink.packed(10, degraded)
+        sink.field(11, qualityLevel)
     }
 }
 

@@ -106,8 +106,8 @@ extension RecommendManyReply: MessageBody {
         sink.field(7, model)
         propensities.withUnsafeBufferPointer { sink.packed(8, $0) }
         sink.field(9, requestID)
-        sink.field(11, UInt32(clamping: qualityLevel))
         degraded.map(\.rawValue).withUnsafeBufferPointer { sink.packed(10, $0) }
+        sink.field(11, UInt32(clamping: qualityLevel))
     }
 
     package init(decoding body: UnsafeRawBufferPointer, arena: DecodeArena) throws(MessageFault) {
