@@ -26,7 +26,7 @@ struct SharedCacheChangesTests {
     }
 
     private static func becomes(_ condition: () throws -> Bool) async throws -> Bool {
-        for _ in 0..<60_000 {
+        for _ in 0..<6_000 {
             if try condition() { return true }
             try await Task.sleep(for: .milliseconds(10))
         }

@@ -45,13 +45,18 @@ final class SharedCache {
     ) {
         self.logger = logger
         self.client = client
-        keys = RemoteKeys(namespace: prefix, kind: "slate", version: 2)
+        keys = Self.keys(prefix)
         self.configuration = configuration
         self.timeout = timeout
         self.valueBytesMax = valueBytesMax
         self.metrics = metrics
         self.wallClock = wallClock
         client.observe = { metrics.recordRedisCommand(nanoseconds: $0) }
+    }
+
+    /// Names of answers; the version is that of what stands under them.
+    private static func keys(_ prefix: String) -> RemoteKeys {
+        RemoteKeys(namespace: prefix, kind: "slate", version: 2)
     }
 
     func start() { client.start() }
@@ -116,7 +121,7 @@ final class SharedCache {
 
     /// What all keys begin with.
     static func keyPrefix(_ prefix: String) -> [UInt8] {
-        RemoteKeys(namespace: prefix, kind: "slate", version: 1).prefix
+        keys(prefix).prefix
     }
 
     /// Looks for the answer to a request; the completion is called once, on the loop, perhaps before this returns.
