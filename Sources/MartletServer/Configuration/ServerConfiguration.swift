@@ -210,7 +210,7 @@ package struct LimitsConfiguration: Sendable, Equatable {
     /// For each shard; further calls are answered RESOURCE_EXHAUSTED.
     package var queuedRequestsMax = 4096
     /// How long a call may wait for its shard, by estimate; zero: as long as it takes.
-    package var queueWait: Duration = .milliseconds(50)
+    package var queueWait: Duration = .zero
     /// A call that asks for more items is answered INVALID_ARGUMENT.
     package var kMax = 1000
     /// For each connection; a client that reads its answers slower than that is disconnected.
