@@ -12,7 +12,8 @@ import Wire
 /// Everything that belongs to one event loop: its shard, its connections, its buffers, and the mail to other loops.
 ///
 /// Each method runs on the loop. The shard works in steps of at most `stepNanoseconds`; between two steps the loop
-/// goes through its selector (a byte to itself, through `LoopWake`), so sockets are served while calls wait.
+/// goes through its selector (a byte to itself, through `LoopWake`), so sockets are served while calls wait. One room, as all
+/// of it shares the turn of the loop: what came, what waits, what goes out. `LoopWorker+SharedCache` has what Redis adds.
 final class LoopWorker {
     static let stepNanoseconds: UInt64 = 250_000
     private static let buffersKept = 64
@@ -34,7 +35,7 @@ final class LoopWorker {
     private var stepIsScheduled = false
     private var buffers: [ByteBuffer] = []
     private var dirty: [ConnectionHandler] = []
-    private var outboxes: [Outbox]
+    var outboxes: [Outbox]
     private var mailIsScheduled = false
     private var partialBytes = 0
     /// How near the shard was to what it can take when it last looked at its line.
@@ -564,7 +565,7 @@ final class LoopWorker {
     }
 
     /// Field 6 of a RecommendReply: a packed list of one, DEGRADATION_STALE_USER_STATE.
-    private static let staleMark: [UInt8] = [6 << 3 | 2, 1, 8]
+    static let staleMark: [UInt8] = [6 << 3 | 2, 1, 8]
 
     /// Of a generation that has answered nothing here yet.
     private func originOfOther(_ number: UInt64) -> [UInt8] {
@@ -626,79 +627,10 @@ final class LoopWorker {
         return UInt16(65535 * min(1, max(share, pressure)))
     }
 
-    // MARK: The cache beside the node
-
-    /// Sends an answer that another node made, or this one before its last start, and keeps it.
-    func answer(_ found: SharedCache.Found, _ origin: AnswerOrigin, _ ticket: CallTicket) {
-        let done = Self.now
-        let scenario = node.scenarioIndex(ticket.scenario)
-        found.answer.withUnsafeBytes { body in
-            if let key = ticket.cacheKey, found.mayBeCopied,
-                FrameHeader.byteCount - 4 + body.count + Self.staleMark.count <= node.limits.frameBytesMax
-            {
-                // The bytes outlive the call and are only read.
-                nonisolated(unsafe) let body = body
-                shard.assumeIsolated { shard in
-                    key.withUnsafeBytes {
-                        shard.keep(
-                            body, for: $0, scenario: ticket.scenario, tag: UInt16(scenario),
-                            generation: origin.generation, now: done, seconds: found.seconds, stamp: origin.stamp,
-                            shown: .anything, nanosecondsMax: found.nanosecondsLeft, isCopied: true)
-                    }
-                }
-            }
-            metrics.recordRequest(scenario: scenario, .cached, nanoseconds: done &- ticket.arrived)
-            metrics.countRequest(ticket.method.counted, .ok)
-            let microseconds = UInt32(clamping: (done &- ticket.arrived) / 1000)
-            let suffix = (ticket.cacheKey ?? []).withUnsafeBytes {
-                self.suffix(of: body, by: origin.generation, scenario: scenario, request: $0, own: ticket.requestID)
-            }
-            if ticket.home === self {
-                ticket.connection.reply(
-                    to: ticket, status: .ok, flags: .cached, microseconds: microseconds, load: 0, body: body,
-                    suffix: suffix)
-            } else {
-                replyRemotely(
-                    ticket, status: .ok, flags: .cached, microseconds: microseconds, load: 0, body: body,
-                    suffix: suffix)
-            }
-        }
-        flushDirty()
-    }
-
-    /// Puts the slate that was encoded last into the cache beside the node, unless its user is another by now.
-    private func share(_ slate: Slate, _ ticket: CallTicket, _ shard: isolated Shard) {
-        guard let sharedCache, let origin = ticket.origin, let key = ticket.cacheKey,
-            (slate.overlay?.version ?? 0) == 0, slate.quality == .full,
-            slate.generation.number == origin.generation,
-            shard.origin(ofAnswersTo: origin.userID, in: ticket.scenario) == origin
-        else { return }
-        let life = node.serving.scenarios[ticket.scenario]?.timeToLive ?? node.serving.cache.timeToLive
-        encoder.withKept { sharedCache.store($0, to: key, origin, seconds: slate.seconds, life: life) }
-    }
-
-    /// Tells all loops of changes of keys in Redis.
-    func spread(_ changes: SharedCache.Changes) {
-        for loop in outboxes.indices where loop != index { outboxes[loop].changes.add(changes) }
-        scheduleMail()
-        note(changes)
-    }
-
-    private func note(_ changes: SharedCache.Changes) {
-        guard let sharedCache, !changes.isEmpty else { return }
-        sharedCache.note(changes)
-        shard.assumeIsolated { shard in
-            if changes.forgets { shard.forgetCopies() }
-            let now = Self.now
-            let dropped = changes.hashes.reduce(0) { $0 + shard.dropCopies(hash: $1, now: now) }
-            if dropped > 0 { metrics.countSharedDropped(dropped) }
-        }
-    }
-
     // MARK: Mail to other loops: one batch for each turn
 
     /// What waits to be carried to one other loop.
-    private struct Outbox {
+    struct Outbox {
         var calls: [ForwardedCall] = []
         var requests: [(ShardRequest, CallTicket)] = []
         var replies: [RemoteReply] = []
@@ -740,7 +672,7 @@ final class LoopWorker {
         scheduleMail()
     }
 
-    private func scheduleMail() {
+    func scheduleMail() {
         guard !mailIsScheduled else { return }
         mailIsScheduled = true
         eventLoop.execute { [unowned self] in self.flushMail() }
